@@ -1,1 +1,28 @@
-//! Being written.
+//! Running ONNX models in a browser tab without ever blocking the page.
+//!
+//! The crate has two halves that share [`protocol`] and [`manifest`] and are never linked together:
+//!
+//! - `client` (feature `client`) lives on the page's main thread. It spawns a dedicated worker, sends requests,
+//!   and notices when the worker hangs or dies. It links nothing heavy.
+//! - `worker` (feature `worker`) is that worker. It fetches a model's files, verifies their BLAKE3 hash, keeps them in
+//!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one.
+//!
+//! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
+//! ONNX reader with its limits, the lowering of a standard graph to the operators that wonnx runs correctly, the
+//! tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files from a
+//! published package of weights.
+//!
+//! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
+//! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
+
+#[cfg(all(feature = "client", target_arch = "wasm32"))]
+pub mod client;
+pub mod limits;
+pub mod manifest;
+pub mod protocol;
+
+pub use manifest::{ContentHash, FileRef, KnownAnswer, ManifestError, ModelId, ModelIndex, ModelManifest};
+pub use protocol::{
+    BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadOptions, LoadProgress,
+    LoadReport,
+};

@@ -1,0 +1,29 @@
+//! Every bound of this crate, in one place.
+//!
+//! A limit is checked before the memory it guards is allocated. The client checks the limits on texts too, so that
+//! a request that cannot be served never reaches the worker.
+
+/// Texts in one embedding request.
+pub const TEXTS_MAX: usize = 256;
+/// Bytes of one text, before tokenizing.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one model file. The memory of a 32-bit wasm worker would not hold a larger one next to its working copy.
+pub const MODEL_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of one tokenizer file.
+pub const TOKENIZER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Nodes of one ONNX graph.
+pub const GRAPH_NODES_MAX: usize = 20_000;
+/// Tensors stored in one ONNX graph.
+pub const GRAPH_TENSORS_MAX: usize = 20_000;
+/// Elements of one tensor, given or computed.
+pub const TENSOR_ELEMENTS_MAX: usize = 128 * 1024 * 1024;
+/// Dimensions of one tensor.
+pub const TENSOR_RANK_MAX: usize = 8;
+/// Tokens of one text, whatever a manifest says.
+pub const TOKENS_MAX: usize = 512;
+/// Components of one embedding, whatever a manifest says.
+pub const DIMENSION_MAX: usize = 4096;
+/// Texts of a known answer.
+pub const KNOWN_ANSWER_TEXTS_MAX: usize = 32;
+/// Requests that wait for the worker at the same time.
+pub const PENDING_REQUESTS_MAX: usize = 64;

@@ -1,0 +1,340 @@
+//! What the page and its inference worker say to each other.
+//!
+//! The page numbers its requests; the worker answers each with exactly one final response (`Loaded`, `Embedded` or
+//! `Failed`) under the same number, and may send `Progress` before it. Model files never travel in these messages:
+//! the worker fetches, verifies and caches them itself, so that 90 MB are in memory once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::limits;
+use crate::manifest::{ModelId, ModelManifest};
+
+/// An implementation that can run a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// tract, on the CPU with wasm's 128-bit vectors.
+    Tract,
+    /// wonnx, on WebGPU.
+    Wonnx,
+}
+
+/// Where one model's files come from and how it is to be run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// The model.
+    pub manifest: ModelManifest,
+    /// Absolute URL of the folder that holds the files by hash, for example `https://relay.example/models/`.
+    pub models_url: String,
+    /// Choices of the person.
+    pub options: LoadOptions,
+}
+
+/// A person's choices for a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LoadOptions {
+    /// Use this backend or none. Without a pin the fastest correct one is used.
+    pub pin: Option<BackendKind>,
+}
+
+/// A message to the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the page, echoed in every response.
+    pub id: u64,
+    /// What is asked for.
+    pub body: RequestBody,
+}
+
+/// What the page asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Make a model ready: fetch, verify, check each backend, choose one.
+    Load(Box<LoadRequest>),
+    /// Embed texts with a model that was loaded.
+    Embed {
+        /// The model.
+        model: ModelId,
+        /// At most [`limits::TEXTS_MAX`] texts of at most [`limits::TEXT_BYTES_MAX`] bytes.
+        texts: Vec<String>,
+    },
+    /// Forget a model and free what can be freed.
+    Unload {
+        /// The model.
+        model: ModelId,
+    },
+}
+
+/// A message from the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// The request's number.
+    pub id: u64,
+    /// What is answered.
+    pub body: ResponseBody,
+}
+
+/// What the worker answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ResponseBody {
+    /// A load is under way.
+    Progress(LoadProgress),
+    /// The model is ready.
+    Loaded(LoadReport),
+    /// The texts are embedded.
+    Embedded(Embeddings),
+    /// The model is forgotten.
+    Unloaded,
+    /// The request came to nothing.
+    Failed(EngineError),
+}
+
+/// What a load is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum LoadProgress {
+    /// Bytes arrive from the network.
+    Downloading {
+        /// Bytes that arrived, of all files.
+        bytes: u64,
+        /// Bytes of all files.
+        total: u64,
+    },
+    /// The files were read from this browser's own cache.
+    Cached {
+        /// Bytes of all files.
+        total: u64,
+    },
+    /// The files could not be kept for the next visit; they are used from memory this time.
+    NotCached {
+        /// Why, for people.
+        reason: String,
+    },
+    /// A backend prepares the model.
+    Preparing(BackendKind),
+    /// A backend computes the known answer.
+    Checking(BackendKind),
+}
+
+/// How a load ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// The model.
+    pub model: ModelId,
+    /// Every backend and what became of it.
+    pub backends: Vec<BackendReport>,
+    /// The backend that will be used.
+    pub chosen: BackendKind,
+    /// Tokens per second of the chosen backend in the benchmark.
+    pub tokens_per_second: f64,
+    /// Whether the files came from this browser's cache.
+    pub from_cache: bool,
+    /// Milliseconds from request to report.
+    pub took_ms: f64,
+}
+
+/// What became of one backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendReport {
+    /// The backend.
+    pub kind: BackendKind,
+    /// What became of it.
+    pub outcome: BackendOutcome,
+}
+
+/// What a check of one backend found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum BackendOutcome {
+    /// It reproduced the known answer.
+    Correct {
+        /// Milliseconds for the benchmark text.
+        ms_per_run: f64,
+        /// Tokens of the benchmark text, padding included where the backend needs it.
+        tokens: usize,
+        /// The least cosine against the known answer.
+        cosine: f32,
+    },
+    /// It cannot run the model, or ran it wrongly.
+    Refused {
+        /// Why, for people.
+        reason: String,
+    },
+    /// It was not tried.
+    NotTried {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// Texts as unit vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embeddings {
+    /// One vector for each text, in order.
+    pub vectors: Vec<Vec<f32>>,
+    /// What computed them.
+    pub backend: BackendKind,
+    /// Milliseconds in the worker.
+    pub took_ms: f64,
+    /// Tokens of all texts, special tokens included and padding not.
+    pub tokens: u64,
+}
+
+/// Why the engine did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Error)]
+pub enum EngineError {
+    /// The browser would not start the worker.
+    #[error("the inference worker could not be started: {0}")]
+    Spawn(String),
+    /// The worker died. A new [`Engine`](crate::client::Engine) is needed.
+    #[error("the inference worker stopped: {0}")]
+    Crashed(String),
+    /// The worker did not answer in time and was stopped. A new engine is needed.
+    #[error("the inference worker did not answer within {seconds} s and was stopped")]
+    Timeout {
+        /// The time it had.
+        seconds: u64,
+    },
+    /// The engine was terminated by its owner. A new engine is needed.
+    #[error("the inference worker was stopped")]
+    Terminated,
+    /// Too many requests wait already.
+    #[error(
+        "the inference worker is busy: {} requests wait already",
+        limits::PENDING_REQUESTS_MAX
+    )]
+    Busy,
+    /// More texts than allowed.
+    #[error(
+        "{count} texts are too many: at most {} fit in one request",
+        limits::TEXTS_MAX
+    )]
+    TooManyTexts {
+        /// How many there were.
+        count: usize,
+    },
+    /// A text is longer than allowed.
+    #[error(
+        "text {index} has {bytes} bytes: at most {} are allowed",
+        limits::TEXT_BYTES_MAX
+    )]
+    TextTooLong {
+        /// Which one, counted from 0.
+        index: usize,
+        /// Its length.
+        bytes: usize,
+    },
+    /// The manifest is out of bounds.
+    #[error("the model's description is unusable: {0}")]
+    Manifest(String),
+    /// The model was not loaded.
+    #[error("model {0} is not loaded")]
+    NotLoaded(ModelId),
+    /// A file could not be fetched.
+    #[error("the model could not be downloaded: {0}")]
+    Download(String),
+    /// A file is not what its name says.
+    #[error("the file under {expected} has the hash {actual}: it is damaged or forged and was not used")]
+    WrongHash {
+        /// The name.
+        expected: ModelId,
+        /// The content.
+        actual: ModelId,
+    },
+    /// The graph or the tokenizer cannot be used.
+    #[error("the model cannot be used: {0}")]
+    Model(String),
+    /// No backend reproduced the known answer.
+    #[error("no backend runs this model correctly: {}", describe(.0))]
+    NoBackend(Vec<BackendReport>),
+    /// The chosen backend failed while it ran.
+    #[error("{backend} failed: {reason}")]
+    Backend {
+        /// The backend.
+        backend: BackendKind,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// Whether the worker is gone, so that a new one has to be spawned before anything else can work.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::Spawn(_) | Self::Crashed(_) | Self::Timeout { .. } | Self::Terminated
+        )
+    }
+}
+
+/// Checks a batch against the limits, on either side of the channel.
+///
+/// # Errors
+/// The first limit that is exceeded.
+pub fn check_texts(texts: &[String]) -> Result<(), EngineError> {
+    if texts.len() > limits::TEXTS_MAX {
+        return Err(EngineError::TooManyTexts { count: texts.len() });
+    }
+    match texts.iter().position(|text| text.len() > limits::TEXT_BYTES_MAX) {
+        Some(index) => Err(EngineError::TextTooLong {
+            index,
+            bytes: texts[index].len(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn describe(reports: &[BackendReport]) -> String {
+    let lines: Vec<String> = reports
+        .iter()
+        .map(|report| format!("{}: {}", report.kind, report.outcome))
+        .collect();
+    lines.join("; ")
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tract => "CPU (tract)",
+            Self::Wonnx => "WebGPU (wonnx)",
+        })
+    }
+}
+
+impl fmt::Display for BackendOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Correct {
+                ms_per_run, tokens, ..
+            } => write!(f, "correct, {ms_per_run:.0} ms for {tokens} tokens"),
+            Self::Refused { reason } => write!(f, "refused: {reason}"),
+            Self::NotTried { reason } => write!(f, "not tried: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_in_number_and_length() {
+        assert!(check_texts(&vec!["a".into(); limits::TEXTS_MAX]).is_ok());
+        assert_eq!(
+            check_texts(&vec!["a".into(); limits::TEXTS_MAX + 1]),
+            Err(EngineError::TooManyTexts {
+                count: limits::TEXTS_MAX + 1
+            })
+        );
+        let long = "x".repeat(limits::TEXT_BYTES_MAX + 1);
+        assert_eq!(
+            check_texts(&["a".into(), long]),
+            Err(EngineError::TextTooLong {
+                index: 1,
+                bytes: limits::TEXT_BYTES_MAX + 1
+            })
+        );
+    }
+}
