@@ -1,0 +1,176 @@
+//! Every limit and parameter of a node, in one place.
+
+use crate::ids::Millicredits;
+
+/// The parameters of a [`Node`](crate::Node). The defaults are what the network runs on; tests and the simulator vary them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Connections the node tries to hold to members of its group.
+    pub connections_max: usize,
+    /// Peers that are remembered at all; those without receipts are forgotten first.
+    pub peers_max: usize,
+    /// How long a registration lasts at a discovery point, milliseconds.
+    pub registration_ttl_ms: u32,
+    /// How often members and offers are sampled anew, milliseconds.
+    pub sample_interval_ms: u32,
+    /// How many members or offers one sample asks for.
+    pub sample_size: u32,
+    /// After a failed dial, the same peer is left alone this long, milliseconds.
+    pub redial_ms: u32,
+    /// Answer time allowed for short exchanges (discovery, proposal, agreement, settlement), milliseconds.
+    pub exchange_timeout_ms: u32,
+    /// How long the buyer waits for providers to be found and connected, milliseconds.
+    pub search_ms: u32,
+    /// How long the buyer waits for proposals once the first came in, milliseconds.
+    pub proposals_grace_ms: u32,
+    /// How many providers are asked for a proposal.
+    pub proposals_max: usize,
+    /// Providers tried in one request, the first included.
+    pub attempts_max: usize,
+    /// Requests of this node that run at the same time.
+    pub jobs_max: usize,
+    /// Most known-answer texts hidden in one request.
+    pub probes_max: usize,
+    /// Known-answer texts kept per model, and models that have them.
+    pub probes_kept_max: usize,
+    /// Most items that a second provider is paid to compute for comparison.
+    pub compare_max: usize,
+    /// Least cosine between a result and the reference. Same model in f32 on different hardware stays above 0.9999 in
+    /// this repository's own measurements; 0.99 leaves room for f16.
+    pub cosine_min: f32,
+    /// Valid results in a row until checks by a second provider become rare (BOINC's adaptive replication uses 10).
+    pub trust_after: u32,
+    /// A quote holds this long, milliseconds.
+    pub quote_valid_ms: u32,
+    /// Quotes and agreements a provider keeps open at the same time.
+    pub agreements_max: usize,
+    /// Activities that wait for the engine.
+    pub queue_max: usize,
+    /// Engine time that may be used at once before the compute share throttles, milliseconds.
+    pub compute_burst_ms: u32,
+    /// Settlement is tried again after this long, milliseconds.
+    pub settle_retry_ms: u32,
+    /// Frames over this size do not travel through a relay's circuit, bytes.
+    pub relayed_bytes_max: usize,
+    /// How far below zero a newcomer may go with strangers.
+    pub newcomer_allowance: Millicredits,
+    /// How much one stranger may owe this node.
+    pub stranger_pair_max: Millicredits,
+    /// How much all strangers together may owe this node.
+    pub stranger_pool_max: Millicredits,
+    /// The credit line between members of a private group; `None` is unlimited.
+    pub group_line: Option<Millicredits>,
+    /// Millicredits for one second of this device's engine at its own measured speed.
+    pub engine_second_price: Millicredits,
+    /// After this long an observation counts half, milliseconds.
+    pub reputation_half_life_ms: u64,
+    /// Blocks the own chain may hold.
+    pub ledger_blocks_max: usize,
+    /// A write that storage refused is tried again after this long, milliseconds.
+    pub persist_retry_ms: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 16,
+            peers_max: 512,
+            registration_ttl_ms: 120_000,
+            sample_interval_ms: 5_000,
+            sample_size: 32,
+            redial_ms: 15_000,
+            exchange_timeout_ms: 10_000,
+            search_ms: 8_000,
+            proposals_grace_ms: 400,
+            proposals_max: 4,
+            attempts_max: 3,
+            jobs_max: 16,
+            probes_max: 2,
+            probes_kept_max: 32,
+            compare_max: 2,
+            cosine_min: 0.99,
+            trust_after: 10,
+            quote_valid_ms: 30_000,
+            agreements_max: 64,
+            queue_max: 8,
+            compute_burst_ms: 60_000,
+            settle_retry_ms: 5_000,
+            relayed_bytes_max: 48 * 1024,
+            newcomer_allowance: Millicredits(10_000),
+            stranger_pair_max: Millicredits(10_000),
+            stranger_pool_max: Millicredits(100_000),
+            group_line: None,
+            engine_second_price: Millicredits(100),
+            reputation_half_life_ms: 30 * 24 * 3_600_000,
+            ledger_blocks_max: 100_000,
+            persist_retry_ms: 5_000,
+        }
+    }
+}
+
+/// Which parameter is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the parameter {0} is out of bounds")]
+pub struct ConfigError(pub &'static str);
+
+impl Config {
+    /// Checks every parameter that could make the node useless or unbounded.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let bounds = [
+            (
+                "connections_max",
+                self.connections_max >= 1 && self.connections_max <= 256,
+            ),
+            (
+                "peers_max",
+                self.peers_max >= self.connections_max && self.peers_max <= 65_536,
+            ),
+            (
+                "registration_ttl_ms",
+                self.registration_ttl_ms >= 1_000 && self.registration_ttl_ms <= 3_600_000,
+            ),
+            ("sample_interval_ms", self.sample_interval_ms >= 100),
+            ("sample_size", self.sample_size >= 1 && self.sample_size <= 64),
+            ("exchange_timeout_ms", self.exchange_timeout_ms >= 100),
+            (
+                "proposals_max",
+                self.proposals_max >= 1 && self.proposals_max <= 16,
+            ),
+            ("attempts_max", self.attempts_max >= 1 && self.attempts_max <= 16),
+            ("jobs_max", self.jobs_max >= 1 && self.jobs_max <= 256),
+            ("probes_max", self.probes_max <= 16),
+            ("probes_kept_max", self.probes_kept_max <= 256),
+            ("compare_max", self.compare_max <= 16),
+            ("cosine_min", self.cosine_min >= -1.0 && self.cosine_min <= 1.0),
+            ("trust_after", self.trust_after >= 1),
+            ("quote_valid_ms", self.quote_valid_ms >= 1_000),
+            (
+                "agreements_max",
+                self.agreements_max >= 1 && self.agreements_max <= 4_096,
+            ),
+            ("queue_max", self.queue_max <= 256),
+            ("settle_retry_ms", self.settle_retry_ms >= 100),
+            (
+                "newcomer_allowance",
+                self.newcomer_allowance >= Millicredits::ZERO,
+            ),
+            ("stranger_pair_max", self.stranger_pair_max >= Millicredits::ZERO),
+            ("stranger_pool_max", self.stranger_pool_max >= Millicredits::ZERO),
+            (
+                "group_line",
+                self.group_line.is_none_or(|line| line >= Millicredits::ZERO),
+            ),
+            (
+                "engine_second_price",
+                self.engine_second_price > Millicredits::ZERO,
+            ),
+            ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
+            ("ledger_blocks_max", self.ledger_blocks_max >= 1),
+            ("persist_retry_ms", self.persist_retry_ms >= 100),
+        ];
+        match bounds.iter().find(|(_, good)| !good) {
+            Some((name, _)) => Err(ConfigError(name)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The twelve services of the network, what a request for one carries, and every way in which one can fail.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Millicredits, ModelId, NodeId};
+
+/// The twelve services of the source document. The numbers are the wire format and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Service {
+    /// Run a model that fits one node.
+    Inference = 0,
+    /// Look up a kept answer.
+    CacheQuery = 1,
+    /// Keep a small blob.
+    Storage = 2,
+    /// Run a WebAssembly module.
+    Computation = 3,
+    /// Train a model together.
+    ModelTraining = 4,
+    /// Run a model that no single node can hold.
+    ComplexInference = 5,
+    /// Keep an erasure-coded file.
+    LargeStorage = 6,
+    /// Run a WGSL kernel.
+    SpecialisedProcessing = 7,
+    /// Relay signalling.
+    Coordination = 8,
+    /// Hand out receipts and proofs.
+    Reputation = 9,
+    /// Price index and depth.
+    MarketFacilitation = 10,
+    /// Tell who has what.
+    ResourceDiscovery = 11,
+}
+
+/// A model this node can run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// BLAKE3 of the ONNX file.
+    pub id: ModelId,
+    /// Its name for people.
+    pub name: String,
+    /// Length of an embedding.
+    pub dimension: u32,
+    /// Which backend was chosen ("cpu", "webgpu").
+    pub backend: String,
+    /// Measured speed on this device.
+    pub tokens_per_second: f32,
+    /// The precision it computes in.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+/// The precision that a model is computed in, so that like is compared with like. The numbers are the wire format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32 = 0,
+    /// 16-bit floating point.
+    F16 = 1,
+    /// Eight-bit integers.
+    Int8 = 2,
+}
+
+/// A text with the embedding that the reference gives, to be hidden among real work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The text.
+    pub text: String,
+    /// Its normalised embedding.
+    pub embedding: Vec<f32>,
+}
+
+/// What a buyer wants done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "service", rename_all = "snake_case")]
+pub enum ServiceRequest {
+    /// Embed texts with a model.
+    Inference {
+        /// `None`: any model for which this node has probes.
+        model: Option<ModelId>,
+        /// The texts, at most [`TEXTS_MAX`] of at most [`TEXT_BYTES_MAX`] bytes.
+        texts: Vec<String>,
+    },
+}
+
+/// Most texts in one request, probes not counted.
+pub const TEXTS_MAX: usize = 192;
+/// Most bytes of one text.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Who may read and compute a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This device only.
+    Device = 0,
+    /// The person's own devices.
+    Own = 1,
+    /// Members of the group.
+    #[default]
+    Group = 2,
+    /// Anyone.
+    Anyone = 3,
+}
+
+/// The conditions of a request; every field has a sensible default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Requirements {
+    /// Time until the result, milliseconds.
+    pub deadline_ms: u32,
+    /// Highest price; `None` is no limit but the credit line.
+    pub price_max: Option<Millicredits>,
+    /// Least lower bound of the provider's reputation score.
+    pub reputation_min: f32,
+    /// Who may read it.
+    pub scope: Scope,
+    /// Ask this provider only.
+    pub provider: Option<NodeId>,
+}
+
+impl Default for Requirements {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 30_000,
+            price_max: None,
+            reputation_min: 0.0,
+            scope: Scope::Group,
+            provider: None,
+        }
+    }
+}
+
+/// What the engine is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorkInput {
+    /// Texts to embed.
+    Texts {
+        /// In order.
+        texts: Vec<String>,
+    },
+}
+
+/// What the engine gives back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorkOutput {
+    /// One normalised vector per text, in order.
+    Embeddings {
+        /// Length of each.
+        dimension: u32,
+        /// `texts × dimension` numbers, row by row.
+        values: Vec<f32>,
+        /// Which backend ran.
+        backend: String,
+    },
+}
+
+/// Every way in which a request, or a part of one, can fail. `code()` is stable API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Failure {
+    /// No discovery point can be reached.
+    #[error("no relay can be reached, so nobody can be found")]
+    NoDiscovery,
+    /// Nobody in the scope offers the service.
+    #[error("nobody here offers this yet")]
+    NoProvider,
+    /// Providers are there, none was acceptable.
+    #[error("{count} providers answered, none fits the conditions")]
+    NoProposal {
+        /// How many were asked.
+        count: u32,
+    },
+    /// The provider has too much to do.
+    #[error("the provider is busy")]
+    Busy,
+    /// The provider has paused lending.
+    #[error("the provider has paused lending")]
+    Paused,
+    /// The provider does not have the model.
+    #[error("the provider does not have this model")]
+    UnknownModel,
+    /// The service is not offered or not known.
+    #[error("this service is not offered")]
+    UnknownService,
+    /// The requester is outside the scope.
+    #[error("this is for members of a group only")]
+    NotAMember,
+    /// The credit line is used up.
+    #[error("the credit line is used up: {available} millicredits are left, {required} are needed")]
+    CreditLimit {
+        /// What is left.
+        available: i64,
+        /// What it would take.
+        required: i64,
+    },
+    /// Over the price the buyer set.
+    #[error("the price is above the limit that was set")]
+    TooExpensive,
+    /// The deadline passed.
+    #[error("it took longer than the limit that was set")]
+    Deadline,
+    /// The peer is gone.
+    #[error("the connection to the other side was lost")]
+    Disconnected,
+    /// The result was checked and is wrong.
+    #[error("the result was checked and is wrong")]
+    WrongResult,
+    /// A message could not be read, or broke the protocol.
+    #[error("the other side sent something invalid: {what}")]
+    Protocol {
+        /// What was wrong.
+        what: String,
+    },
+    /// A signature does not fit.
+    #[error("a signature does not fit")]
+    BadSignature,
+    /// A quote or agreement is too old.
+    #[error("the quote has expired")]
+    Expired,
+    /// The request itself is out of bounds.
+    #[error("the request is not valid: {what}")]
+    InvalidRequest {
+        /// What was wrong.
+        what: String,
+    },
+    /// The engine failed.
+    #[error("the engine failed: {what}")]
+    Engine {
+        /// What it said.
+        what: String,
+    },
+    /// Storage refused a write.
+    #[error("this device cannot store the receipt, so the trade was stopped")]
+    Storage,
+    /// Cancelled by the person.
+    #[error("cancelled")]
+    Cancelled,
+}
