@@ -1,2 +1,73 @@
-//! Being written.
-fn main() {}
+//! `cargo xtask`: everything that one does with this project besides writing it.
+//!
+//! - `serve` takes a fresh clone to a running network: it checks what the machine needs, installs the pinned tools,
+//!   builds the page and the relay, fetches the model and becomes the relay.
+//! - `test` runs every check that CI runs, in the same order, and ends with one line `N passed, N failed`.
+//! - `prove` runs `test` and keeps the measured clocks under `proof/`.
+//!
+//! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
+//! does nothing; progress goes to stderr, so that stdout carries only results (`ready <URL>`, `N passed, N failed`).
+
+mod browser;
+mod cache;
+mod check;
+mod command;
+mod error;
+mod prerequisites;
+mod progress;
+mod prove;
+mod serve;
+mod site;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::workspace::Workspace;
+
+/// Builds, serves and tests the knowledge network.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything in release and run the relay, which serves the page; prints `ready <URL>`.
+    Serve(serve::Options),
+    /// Build the site and the relay and stop there.
+    Build,
+    /// Run every check and test; the last line is `N passed, N failed`.
+    Test(check::Options),
+    /// Run the tests and write the clocks that they measured to `proof/`.
+    Prove,
+    /// Open a page in the person's browser once its server answers.
+    #[command(hide = true)]
+    OpenBrowser(browser::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = Workspace::locate().and_then(|workspace| run(&workspace, Cli::parse().task));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
+    match task {
+        Task::Serve(options) => serve::run(workspace, &options),
+        Task::Build => site::build_all(workspace).map(|()| ExitCode::SUCCESS),
+        Task::Test(options) => check::run(workspace, &options),
+        Task::Prove => prove::run(workspace),
+        Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
+    }
+}

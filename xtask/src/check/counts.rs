@@ -1,0 +1,108 @@
+//! How many tests passed and failed, read from the reports of the test runners.
+
+use std::fmt;
+use std::iter::Sum;
+
+/// Numbers of tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Tests that passed.
+    pub(crate) passed: u64,
+    /// Tests that failed, or that never came to run.
+    pub(crate) failed: u64,
+}
+
+impl Counts {
+    /// A check without tests of its own that passed.
+    pub(super) const PASSED: Self = Self { passed: 1, failed: 0 };
+    /// A check without tests of its own that failed.
+    pub(crate) const FAILED: Self = Self { passed: 0, failed: 1 };
+
+    /// Adds what the runner's own exit status says: a run that failed without a failed test did not get to its tests.
+    pub(super) fn with_status(self, success: bool) -> Self {
+        if success || self.failed > 0 {
+            self
+        } else {
+            Self { failed: 1, ..self }
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, next| Self {
+            passed: sum.passed + next.passed,
+            failed: sum.failed + next.failed,
+        })
+    }
+}
+
+/// Adds up every line of a report that counts tests: nextest's `Summary`, libtest's and wasm-bindgen's `test result`,
+/// and the end-to-end suite's last line.
+pub(super) fn read(report: &str) -> Counts {
+    report
+        .lines()
+        .filter(|line| counts_tests(line.trim()))
+        .map(read_line)
+        .sum()
+}
+
+fn counts_tests(line: &str) -> bool {
+    let is_plain_sum = line.ends_with(" failed")
+        && line
+            .split_once(" passed, ")
+            .is_some_and(|(passed, _)| passed.parse::<u64>().is_ok());
+    line.starts_with("Summary [") || line.starts_with("test result:") || is_plain_sum
+}
+
+fn read_line(line: &str) -> Counts {
+    let words: Vec<&str> = line
+        .split([' ', ',', ';', '(', ')'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let before = |noun: &[&str]| -> u64 {
+        let pairs = words.windows(2).filter(|pair| noun.contains(&pair[1]));
+        pairs.filter_map(|pair| pair[0].parse::<u64>().ok()).sum()
+    };
+    Counts {
+        passed: before(&["passed"]),
+        failed: before(&["failed", "timed"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nextest_is_read() {
+        let report =
+            "   Summary [   1.204s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
+        assert_eq!(read(report), Counts { passed: 9, failed: 3 });
+    }
+
+    #[test]
+    fn several_wasm_test_binaries_are_added_up() {
+        let report = "test result: ok. 3 passed; 0 failed; 0 ignored; 0 filtered out\nnoise\n\
+                      test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 filtered out\n";
+        assert_eq!(read(report), Counts { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn the_last_line_of_the_end_to_end_suite_is_read_and_prose_is_not() {
+        let report = "the reviewer said 3 passed, 1 failed\n7 passed, 1 failed\n";
+        assert_eq!(read(report), Counts { passed: 7, failed: 1 });
+    }
+
+    #[test]
+    fn a_run_that_broke_before_its_tests_counts_as_a_failure() {
+        assert_eq!(Counts::default().with_status(false), Counts::FAILED);
+        assert_eq!(Counts::PASSED.with_status(true), Counts::PASSED);
+    }
+}

@@ -1,0 +1,267 @@
+//! The steps of `cargo xtask test`. Every test is in exactly one of them.
+
+use std::path::Path;
+
+use crate::check::counts::{self, Counts};
+use crate::command::Program;
+use crate::error::Error;
+use crate::prerequisites;
+use crate::progress::{Outcome, Progress};
+use crate::site;
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// One step.
+pub(super) struct Step {
+    /// What `--only` takes.
+    pub(super) name: &'static str,
+    /// What it checks, for a person.
+    pub(super) about: &'static str,
+    /// Runs it.
+    pub(super) run: fn(&Workspace) -> Result<Counts, Error>,
+}
+
+/// Crates whose tests need no optimisation to be quick.
+const DEV: &[&str] = &["exchange", "node-proto", "web-ui", "webrtc-transport", "xtask"];
+/// Crates whose tests start the real relay or run the real model.
+const RELEASE: &[&str] = &["inference", "relay"];
+/// Crates with tests that run inside a browser.
+const IN_BROWSER: &[&str] = &["node-proto", "webrtc-transport"];
+/// Crates that are compiled for the browser, with the features that they have there.
+const FOR_BROWSER: &[&[&str]] = &[
+    &[
+        "--package",
+        "exchange",
+        "--package",
+        "node-proto",
+        "--package",
+        "node-wasm",
+        "--package",
+        "web-ui",
+        "--package",
+        "webrtc-transport",
+    ],
+    &["--package", "inference", "--features", "client,worker"],
+];
+
+/// All steps, the quickest verdicts first.
+pub(super) const ALL: &[Step] = &[
+    Step {
+        name: "format",
+        about: "rustfmt changes nothing",
+        run: format,
+    },
+    Step {
+        name: "clippy",
+        about: "no warning in native code",
+        run: clippy,
+    },
+    Step {
+        name: "clippy-wasm",
+        about: "no warning in the browser's code",
+        run: clippy_wasm,
+    },
+    Step {
+        name: "native",
+        about: "native tests",
+        run: native,
+    },
+    Step {
+        name: "build",
+        about: "the site and the relay, within the size budget",
+        run: build,
+    },
+    Step {
+        name: "native-release",
+        about: "native tests of the relay and of the inference engine with the real model",
+        run: native_release,
+    },
+    Step {
+        name: "browser-unit",
+        about: "unit tests inside headless Chromium",
+        run: browser_unit,
+    },
+    Step {
+        name: "end-to-end",
+        about: "people's journeys through a real relay and separate browsers",
+        run: end_to_end,
+    },
+];
+
+/// The names of all steps.
+pub(super) fn names() -> Vec<&'static str> {
+    ALL.iter().map(|step| step.name).collect()
+}
+
+fn format(workspace: &Workspace) -> Result<Counts, Error> {
+    let mut worked = check(Program::cargo(workspace, "rustfmt").args(["fmt", "--all", "--check"]))?;
+    let wonnx = wonnx_worker(workspace);
+    if !check(
+        Program::cargo(workspace, "rustfmt wonnx-worker")
+            .args(["fmt", "--check"])
+            .dir(&wonnx),
+    )? {
+        worked = false;
+    }
+    Ok(verdict(worked))
+}
+
+fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
+    let native = [
+        "--workspace",
+        "--exclude",
+        "inference",
+        "--exclude",
+        "node-wasm",
+        "--all-targets",
+    ];
+    let inference = [
+        "--package",
+        "inference",
+        "--all-targets",
+        "--features",
+        "engine,prepare",
+    ];
+    let mut worked = true;
+    for selection in [native.as_slice(), inference.as_slice()] {
+        worked &= check(clippy_of(workspace, selection))?;
+    }
+    Ok(verdict(worked))
+}
+
+fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
+    let mut worked = true;
+    for selection in FOR_BROWSER {
+        worked &= check(clippy_of(
+            workspace,
+            &[selection, ["--target", "wasm32-unknown-unknown"].as_slice()].concat(),
+        ))?;
+    }
+    let wonnx = clippy_of(workspace, &["--target", "wasm32-unknown-unknown"]).dir(&wonnx_worker(workspace));
+    worked &= check(wonnx)?;
+    Ok(verdict(worked))
+}
+
+fn native(workspace: &Workspace) -> Result<Counts, Error> {
+    nextest(workspace, "native tests", DEV, &[], &[])
+}
+
+fn build(workspace: &Workspace) -> Result<Counts, Error> {
+    site::build_all(workspace).map(|()| Counts::PASSED)
+}
+
+fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
+    let models = workspace.site().join("models");
+    nextest(
+        workspace,
+        "native tests in release",
+        RELEASE,
+        &["--release", "--features", "inference/prepare"],
+        &[("KNOWLEDGE_MODELS_DIR", &models)],
+    )
+}
+
+fn browser_unit(workspace: &Workspace) -> Result<Counts, Error> {
+    prerequisites::ensure(workspace, prerequisites::BROWSERS)?;
+    let mut sum = Vec::new();
+    for package in IN_BROWSER {
+        let program = Program::cargo(workspace, &format!("browser tests of {package}"))
+            .args([
+                "test",
+                "--locked",
+                "--target",
+                "wasm32-unknown-unknown",
+                "--package",
+                package,
+            ])
+            .env(
+                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
+                tools::wasm_test_runner(workspace),
+            )
+            .env("CHROMEDRIVER", "chromedriver")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+        sum.push(counted(program)?);
+    }
+    Ok(sum.into_iter().sum())
+}
+
+fn end_to_end(workspace: &Workspace) -> Result<Counts, Error> {
+    prerequisites::ensure(workspace, prerequisites::BUILD)?;
+    prerequisites::ensure(workspace, prerequisites::BROWSERS)?;
+    let suite = workspace.root().join("tests").join("e2e");
+    let mut progress = Progress::new(1);
+    progress.step("npm ci", |ticker| {
+        Program::new(workspace, "npm", "npm ci")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .dir(&suite)
+            .run(ticker)?;
+        Ok(Outcome::Done(String::new()))
+    })?;
+    let program = Program::new(workspace, "node", "end-to-end tests")
+        .arg(suite.join("run.mjs"))
+        .arg("--relay")
+        .arg(workspace.relay())
+        .arg("--site")
+        .arg(workspace.site())
+        .arg("--out")
+        .arg(workspace.end_to_end());
+    counted(program)
+}
+
+fn nextest(
+    workspace: &Workspace,
+    what: &str,
+    packages: &[&str],
+    options: &[&str],
+    env: &[(&str, &Path)],
+) -> Result<Counts, Error> {
+    Progress::new(1).step("nextest", |ticker| tools::install_nextest(workspace, ticker))?;
+    let mut program = Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
+        .args([
+            "nextest",
+            "run",
+            "--locked",
+            "--no-fail-fast",
+            "--no-tests",
+            "pass",
+            "--status-level",
+            "slow",
+            "--color",
+            "never",
+        ])
+        .args(options);
+    for package in packages {
+        program = program.args(["--package", package]);
+    }
+    for (name, value) in env {
+        program = program.env(name, value);
+    }
+    counted(program)
+}
+
+fn clippy_of(workspace: &Workspace, selection: &[&str]) -> Program {
+    Program::cargo(workspace, &format!("clippy {}", selection.join(" ")))
+        .arg("clippy")
+        .arg("--locked")
+        .args(selection)
+        .args(["--", "-D", "warnings"])
+}
+
+fn wonnx_worker(workspace: &Workspace) -> std::path::PathBuf {
+    workspace.root().join("crates").join("wonnx-worker")
+}
+
+/// Runs a check that has no tests to count.
+fn check(program: Program) -> Result<bool, Error> {
+    program.echo().finish_quietly().map(|finished| finished.success)
+}
+
+/// Runs a test runner and reads its report.
+fn counted(program: Program) -> Result<Counts, Error> {
+    let finished = program.echo().finish_quietly()?;
+    Ok(counts::read(&finished.output).with_status(finished.success))
+}
+
+fn verdict(worked: bool) -> Counts {
+    if worked { Counts::PASSED } else { Counts::FAILED }
+}

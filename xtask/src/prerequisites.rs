@@ -1,0 +1,124 @@
+//! What the machine must have before anything is built: looked for all at once, named all at once.
+//!
+//! As root on Debian or Ubuntu whatever is missing is installed from the distribution's packages; anyone else is told
+//! the line to type. Nothing is ever downloaded from anywhere else at this point.
+
+use crate::command::{Program, answers};
+use crate::error::Error;
+use crate::progress::{Outcome, Progress};
+use crate::workspace::Workspace;
+
+/// Something that must be installed.
+pub(crate) struct Need {
+    /// As a person calls it.
+    name: &'static str,
+    /// The Debian packages that bring it.
+    packages: &'static [&'static str],
+    /// Any one of these command lines answering means that it is there.
+    probes: &'static [&'static [&'static str]],
+}
+
+/// What building and serving needs.
+pub(crate) const BUILD: &[Need] = &[
+    Need {
+        name: "a C compiler",
+        packages: &["build-essential"],
+        probes: &[&["cc", "--version"]],
+    },
+    Need {
+        name: "Node.js",
+        packages: &["nodejs"],
+        probes: &[&["node", "--version"]],
+    },
+    Need {
+        name: "npm",
+        packages: &["npm"],
+        probes: &[&["npm", "--version"]],
+    },
+    Need {
+        name: "Python with pip",
+        packages: &["python3", "python3-pip"],
+        probes: &[&["python3", "-m", "pip", "--version"]],
+    },
+];
+
+/// What the browser tests need on top of that.
+pub(crate) const BROWSERS: &[Need] = &[
+    Need {
+        name: "Chromium",
+        packages: &["chromium"],
+        probes: &[&["chromium", "--version"], &["google-chrome", "--version"]],
+    },
+    Need {
+        name: "ChromeDriver",
+        packages: &["chromium-driver"],
+        probes: &[&["chromedriver", "--version"]],
+    },
+    Need {
+        name: "Firefox",
+        packages: &["firefox-esr"],
+        probes: &[&["firefox-esr", "--version"], &["firefox", "--version"]],
+    },
+];
+
+/// Checks every need, installs what is missing where that is allowed, and fails with one message otherwise.
+pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
+    if !(is_root() && answers("apt-get", &["--version"])) {
+        return Err(unmet(&missing, &packages));
+    }
+    eprintln!(
+        "Installing from the distribution's packages, since this runs as root: {}",
+        packages.join(" ")
+    );
+    let mut progress = Progress::new(2);
+    progress.step("apt-get update", |ticker| {
+        Program::new(workspace, "apt-get", "apt-get update")
+            .arg("update")
+            .run(ticker)?;
+        Ok(Outcome::Done(String::new()))
+    })?;
+    progress.step("apt-get install", |ticker| {
+        Program::new(workspace, "apt-get", "apt-get install")
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(&packages)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .run(ticker)?;
+        Ok(Outcome::Done(String::new()))
+    })?;
+    let still_missing: Vec<&Need> = missing.into_iter().filter(|need| !need.is_met()).collect();
+    if still_missing.is_empty() {
+        Ok(())
+    } else {
+        Err(unmet(&still_missing, &packages))
+    }
+}
+
+impl Need {
+    fn is_met(&self) -> bool {
+        self.probes.iter().any(|probe| {
+            probe
+                .split_first()
+                .is_some_and(|(program, args)| answers(program, args))
+        })
+    }
+}
+
+fn unmet(missing: &[&Need], packages: &[&str]) -> Error {
+    let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
+    Error::Missing {
+        missing: names.join(", "),
+        line: format!("sudo apt-get install {}", packages.join(" ")),
+    }
+}
+
+fn is_root() -> bool {
+    std::process::Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

@@ -1,0 +1,58 @@
+//! What a first visit costs, listed, and refused when it is too much.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cache::files_below;
+use crate::error::{Context, Error};
+use crate::progress::{Outcome, Ticker};
+use crate::site::manifest;
+use crate::workspace::Workspace;
+
+/// The budget of the first load in brotli bytes: about 5 s on a connection of 1.5 Mbit/s.
+const FIRST_LOAD_BYTES_MAX: u64 = 900_000;
+
+/// Adds up the brotli siblings of everything that a first visit loads.
+pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    let site = workspace.site();
+    let mut parts = Vec::new();
+    let mut total = 0;
+    for path in files_below(&site)? {
+        let site_path = path
+            .strip_prefix(&site)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .replace('\\', "/");
+        if manifest::is_first_load(&site_path) {
+            let bytes = brotli_bytes(&path)?;
+            total += bytes;
+            parts.push(format!("{site_path} {:.1} KB", kilobytes(bytes)));
+        }
+    }
+    let report = format!(
+        "{:.1} KB brotli of {:.0} KB ({})",
+        kilobytes(total),
+        kilobytes(FIRST_LOAD_BYTES_MAX),
+        parts.join(", ")
+    );
+    if total > FIRST_LOAD_BYTES_MAX {
+        eprintln!("\n        {report}");
+        return Err(Error::TooHeavy {
+            bytes: total,
+            budget: FIRST_LOAD_BYTES_MAX,
+        });
+    }
+    Ok(Outcome::Done(report))
+}
+
+fn brotli_bytes(path: &Path) -> Result<u64, Error> {
+    let mut sibling = path.as_os_str().to_owned();
+    sibling.push(".br");
+    let sibling = Path::new(&sibling);
+    Ok(fs::metadata(sibling).context("read", sibling)?.len())
+}
+
+fn kilobytes(bytes: u64) -> f64 {
+    // Sizes are far below 2^52, where a float stops being exact.
+    bytes as f64 / 1000.0
+}

@@ -1,0 +1,193 @@
+//! The pinned tools, each in `<target>/tools/<name>-<version>`: a new version is a new directory, an old clone keeps its own.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::command::{Program, answers, fresh_dir};
+use crate::error::{Context, Error};
+use crate::progress::{Outcome, Ticker};
+use crate::workspace::Workspace;
+
+/// Fixed by libp2p's browser crates; `Cargo.toml` says why.
+const WASM_BINDGEN: &str = "0.2.108";
+const TRUNK: &str = "0.21.14";
+const BINARYEN: &str = "132.0.0";
+const NEXTEST: &str = "0.9.143";
+
+/// What rustc emits for wasm32 today and every browser since 2022 runs; binaryen must be told.
+const WASM_FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
+/// Identifies the tools in cache keys: another version may make another file of the same input.
+pub(crate) fn versions() -> String {
+    format!(
+        "wasm-bindgen {WASM_BINDGEN}, trunk {TRUNK}, binaryen {BINARYEN}, {}",
+        WASM_FEATURES.join(" ")
+    )
+}
+
+/// `wasm-bindgen`.
+pub(crate) fn wasm_bindgen(workspace: &Workspace) -> PathBuf {
+    cargo_tool(workspace, "wasm-bindgen", WASM_BINDGEN).join("wasm-bindgen")
+}
+
+/// `wasm-bindgen-test-runner`.
+pub(crate) fn wasm_test_runner(workspace: &Workspace) -> PathBuf {
+    cargo_tool(workspace, "wasm-bindgen", WASM_BINDGEN).join("wasm-bindgen-test-runner")
+}
+
+/// `trunk`.
+pub(crate) fn trunk(workspace: &Workspace) -> PathBuf {
+    cargo_tool(workspace, "trunk", TRUNK).join("trunk")
+}
+
+/// `wasm-opt`, with the features that our modules use switched on.
+pub(crate) fn wasm_opt(workspace: &Workspace) -> PathBuf {
+    binaryen_dir(workspace).join("bin").join("wasm-opt")
+}
+
+/// The search path on which Trunk finds exactly our tools before any other.
+pub(crate) fn path_with_tools(workspace: &Workspace) -> OsString {
+    let ours = [
+        cargo_tool(workspace, "wasm-bindgen", WASM_BINDGEN),
+        binaryen_dir(workspace).join("bin"),
+    ];
+    let inherited = env::var_os("PATH").unwrap_or_default();
+    let joined = env::join_paths(ours.into_iter().chain(env::split_paths(&inherited)));
+    joined.unwrap_or(inherited)
+}
+
+/// Installs wasm-bindgen's command line.
+pub(crate) fn install_wasm_bindgen(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    install_crate(
+        workspace,
+        ticker,
+        "wasm-bindgen",
+        "wasm-bindgen-cli",
+        WASM_BINDGEN,
+        &[],
+    )
+}
+
+/// Installs Trunk without OpenSSL, which would need C headers.
+pub(crate) fn install_trunk(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    install_crate(
+        workspace,
+        ticker,
+        "trunk",
+        "trunk",
+        TRUNK,
+        &["--no-default-features", "--features", "rustls"],
+    )
+}
+
+/// Installs nextest unless the machine has one.
+pub(crate) fn install_nextest(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    if answers("cargo-nextest", &["--version"]) {
+        return Ok(Outcome::Unchanged);
+    }
+    install_crate(
+        workspace,
+        ticker,
+        "nextest",
+        "cargo-nextest",
+        NEXTEST,
+        &["--no-default-features", "--features", "default-no-update"],
+    )
+}
+
+/// The nextest to run: the machine's own, or the one that was installed here.
+pub(crate) fn nextest(workspace: &Workspace) -> PathBuf {
+    let ours = cargo_tool(workspace, "nextest", NEXTEST).join("cargo-nextest");
+    if ours.exists() {
+        ours
+    } else {
+        PathBuf::from("cargo-nextest")
+    }
+}
+
+/// Installs binaryen from npm, which has current ones, and puts a launcher beside it.
+pub(crate) fn install_binaryen(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    let launcher = wasm_opt(workspace);
+    let text = wasm_opt_launcher(&binaryen_dir(workspace));
+    if fs::read_to_string(&launcher).is_ok_and(|current| current == text) {
+        return Ok(Outcome::Unchanged);
+    }
+    let dir = binaryen_dir(workspace);
+    fresh_dir(&dir.join("bin"))?;
+    Program::new(workspace, "npm", "install binaryen")
+        .args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&dir)
+        .arg(format!("binaryen@{BINARYEN}"))
+        .run(ticker)?;
+    write_executable(&launcher, &text)?;
+    Ok(Outcome::Done(String::new()))
+}
+
+fn wasm_opt_launcher(dir: &Path) -> String {
+    let script = dir
+        .join("node_modules")
+        .join("binaryen")
+        .join("bin")
+        .join("wasm-opt");
+    format!(
+        "#!/bin/sh\nexec node '{}' \"$@\" {}\n",
+        script.display(),
+        WASM_FEATURES.join(" ")
+    )
+}
+
+fn binaryen_dir(workspace: &Workspace) -> PathBuf {
+    workspace.tools().join(format!("binaryen-{BINARYEN}"))
+}
+
+fn cargo_tool(workspace: &Workspace, name: &str, version: &str) -> PathBuf {
+    workspace.tools().join(format!("{name}-{version}")).join("bin")
+}
+
+fn install_crate(
+    workspace: &Workspace,
+    ticker: &mut Ticker,
+    name: &str,
+    package: &str,
+    version: &str,
+    features: &[&str],
+) -> Result<Outcome, Error> {
+    let root = workspace.tools().join(format!("{name}-{version}"));
+    // cargo writes this list after the binaries, so that an interrupted installation starts over.
+    let installed = fs::read_to_string(root.join(".crates.toml"));
+    if installed.is_ok_and(|list| list.contains(&format!("\"{package} {version} "))) {
+        return Ok(Outcome::Unchanged);
+    }
+    Program::cargo(workspace, &format!("install {package}"))
+        .args(["install", "--locked", "--force", package, "--version", version])
+        .args(features)
+        .arg("--root")
+        .arg(&root)
+        .arg("--target-dir")
+        .arg(workspace.tools().join("build"))
+        .run(ticker)?;
+    Ok(Outcome::Done(String::new()))
+}
+
+#[cfg(unix)]
+fn write_executable(path: &Path, text: &str) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, text).context("write", path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("make executable", path)
+}
+
+#[cfg(not(unix))]
+fn write_executable(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).context("write", path)
+}
