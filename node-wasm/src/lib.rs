@@ -1,1 +1,58 @@
-//! Being written.
+//! The browser node.
+//!
+//! `node-proto` decides; this crate carries out. It owns what a tab has and a sans-IO core must not know: a libp2p
+//! swarm, IndexedDB, the inference worker, clocks, randomness and the node's key. One loop, the `driver`, feeds the
+//! core with what happened and drains what the core wants done:
+//!
+//! ```text
+//!  page ── NodeHandle / KnowledgeNode ──▶ orders ─┐
+//!  swarm (WebSocket, WebRTC) ── events ───────────┤           ┌─▶ swarm: request, respond, dial
+//!  IndexedDB ── committed ────────────────────────┼─▶ driver ─┼─▶ IndexedDB: all or none, durable
+//!  inference worker ── embeddings ────────────────┤   (core)  ├─▶ inference worker: embed
+//!  timers, battery, visibility ───────────────────┘           └─▶ listeners: events
+//! ```
+//!
+//! # Invariants
+//!
+//! - One node per browser profile: the Web Lock is held before the key is read, and let go after the last write.
+//! - The core is drained after every input, before the next one.
+//! - An output that acknowledges a change of the ledger leaves the core only after IndexedDB reported `complete`.
+//! - Nothing here decides about money, trust or prices.
+//!
+//! # Two faces
+//!
+//! A page written in Rust uses [`NodeHandle`]. Any other page imports the ES module and its class `KnowledgeNode`
+//! (feature `js-api`). What both say in common is native Rust without a browser, and tested there; the browser's part
+//! exists on wasm32 alone.
+
+pub mod address;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser reconnects"))]
+mod backoff;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser fetches it"))]
+mod bootstrap;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has signs"))]
+mod diagnosis;
+pub mod error;
+pub mod events;
+pub mod invite;
+pub mod options;
+pub mod status;
+
+#[cfg(target_arch = "wasm32")]
+mod clock;
+#[cfg(target_arch = "wasm32")]
+pub mod handle;
+#[cfg(target_arch = "wasm32")]
+mod order;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+mod start;
+
+pub use error::{CommandError, RequestError, StartError};
+pub use events::{Events, NodeEvent, ShellEvent};
+#[cfg(target_arch = "wasm32")]
+pub use handle::NodeHandle;
+pub use invite::Invite;
+pub use options::StartOptions;
+pub use status::ShellStatus;

@@ -1,0 +1,90 @@
+//! Everything that this crate refuses, with a stable code for programs and a sentence for people.
+
+use node_proto::service::Failure;
+
+/// Why a node did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Another tab of this browser is the node. Start again with `take_over` to use it here.
+    #[error("the node runs in another tab of this browser")]
+    RunsElsewhere,
+    /// The other tab did not let go in time.
+    #[error("the other tab did not stop its node in time: close it and try again")]
+    TakeOverTimeout,
+    /// The options are out of bounds.
+    #[error("the options are not valid: {0}")]
+    InvalidOptions(String),
+    /// The invite is not one.
+    #[error(transparent)]
+    InvalidInvite(#[from] node_proto::group::InviteError),
+    /// The stored identity or ledger cannot be read; nothing was overwritten.
+    #[error("what this browser stored cannot be read: {0}")]
+    Storage(String),
+    /// The browser lacks something that nothing can replace.
+    #[error("this browser cannot run a node: {0}")]
+    Unsupported(String),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The node was stopped, here or by another tab.
+    #[error("the node was stopped")]
+    Stopped,
+    /// Too many commands wait already.
+    #[error("the node is busy: too many commands wait already")]
+    Busy,
+    /// The address cannot be dialled from a browser.
+    #[error("this address cannot be used: {0}")]
+    InvalidAddress(String),
+    /// Nobody answered there.
+    #[error("nobody could be reached there: {0}")]
+    DialFailed(String),
+    /// The model is not in the relay's list.
+    #[error("this model is not in the relay's list")]
+    UnknownModel,
+    /// The model cannot be used here.
+    #[error("the model cannot be used here: {0}")]
+    Model(String),
+}
+
+impl StartError {
+    /// Stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RunsElsewhere => "runs_elsewhere",
+            Self::TakeOverTimeout => "take_over_timeout",
+            Self::InvalidOptions(_) => "invalid_options",
+            Self::InvalidInvite(_) => "invalid_invite",
+            Self::Storage(_) => "storage",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}
+
+impl CommandError {
+    /// Stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Busy => "busy",
+            Self::InvalidAddress(_) => "invalid_address",
+            Self::DialFailed(_) => "dial_failed",
+            Self::UnknownModel => "unknown_model",
+            Self::Model(_) => "model",
+        }
+    }
+}
+
+/// Why a request came to nothing: the core's reason, or the shell's.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// The trade failed.
+    #[error(transparent)]
+    Trade(#[from] Failure),
+    /// The node took no commands.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}

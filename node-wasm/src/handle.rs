@@ -1,0 +1,267 @@
+//! The Rust API of a running node.
+//!
+//! [`NodeHandle::start`] takes the lock, opens the storage and starts the driver; from then on the node runs by itself
+//! on this page's event loop until [`NodeHandle::stop`] or until another tab takes over. A handle is cheap to clone
+//! and belongs to one thread, like everything that touches a page.
+//!
+//! Reading is synchronous ([`snapshot`](NodeHandle::snapshot), [`status`](NodeHandle::status)); changing goes through
+//! one bounded queue that the driver works off in order.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use futures::channel::{mpsc, oneshot};
+use node_proto::{GroupSecret, Node};
+use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
+use node_proto::io::Command;
+use node_proto::service::{Failure, Requirements, ServiceRequest};
+use node_proto::view::{Event, Outcome, Snapshot};
+
+use crate::clock::Clock;
+use crate::error::{CommandError, RequestError, StartError};
+use crate::events::{Broadcast, Events, NodeEvent, ShellEvent};
+use crate::invite::Invite;
+use crate::options::StartOptions;
+use crate::order::{ORDERS_MAX, Order};
+use crate::status::{Backend, LoadReport, ShellStatus, TabStatus};
+use crate::{platform, start};
+
+/// Requests that wait for their outcome at the same time.
+const JOBS_MAX: usize = 64;
+
+/// A running node.
+#[derive(Clone)]
+pub struct NodeHandle {
+    shared: Rc<Shared>,
+}
+
+/// What handles and the driver share. Nothing here stays borrowed across an `await`.
+pub(crate) struct Shared {
+    pub(crate) node: RefCell<Node>,
+    pub(crate) status: RefCell<ShellStatus>,
+    pub(crate) events: Broadcast,
+    pub(crate) clock: Clock,
+    orders: RefCell<mpsc::Sender<Order>>,
+    jobs: RefCell<BTreeMap<JobId, oneshot::Sender<Result<Outcome, Failure>>>>,
+    next_job: Cell<u64>,
+    invite: Option<Invite>,
+}
+
+impl NodeHandle {
+    /// Starts the node of this browser profile in this tab. Returns as soon as it runs: the relay is connected
+    /// afterwards, and [`status`](Self::status) tells how far that is.
+    ///
+    /// # Errors
+    /// [`StartError::RunsElsewhere`] if another tab is the node and `options.take_over` is not set.
+    pub async fn start(options: StartOptions) -> Result<Self, StartError> {
+        start::start(options).await
+    }
+
+    /// The core's state: peers, offers, receipts, balance, lending.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.node.borrow().snapshot(self.now())
+    }
+
+    /// The shell's state: relay, wires, models, storage, identity.
+    #[must_use]
+    pub fn status(&self) -> ShellStatus {
+        self.shared.status.borrow().clone()
+    }
+
+    /// The node's clock, by which every [`Timestamp`] of its events was made.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Everything that happens from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.shared.events.subscribe()
+    }
+
+    /// Hands a command to the core.
+    ///
+    /// # Errors
+    /// If the node was stopped, or too many commands wait.
+    pub fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.shared.order(Order::Core(command))
+    }
+
+    /// Buys a service. The steps of the trade come as [`Event::Trade`] under the returned id; dropping the future
+    /// does not cancel the trade, [`Command::Cancel`] does.
+    ///
+    /// # Errors
+    /// The future fails with the trade's reason, or if the node stops.
+    pub fn request(
+        &self,
+        request: ServiceRequest,
+        requirements: Requirements,
+    ) -> (JobId, impl Future<Output = Result<Outcome, RequestError>> + use<>) {
+        let job = self.shared.next_job();
+        let outcome = self.shared.open_job(job, request, requirements);
+        (job, async move { Ok(outcome?.await.map_err(|_| CommandError::Stopped)??) })
+    }
+
+    /// Makes a model ready, on the best backend or on a pinned one. Progress shows in [`status`](Self::status).
+    ///
+    /// # Errors
+    /// If the model is unknown, cannot be fetched, or no backend computes it correctly.
+    pub async fn load_model(&self, model: ModelId, pin: Option<Backend>) -> Result<LoadReport, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.order(Order::Load { model, pin, reply })?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// Forgets a model and frees what can be freed.
+    ///
+    /// # Errors
+    /// If the node was stopped, or too many commands wait.
+    pub fn unload(&self, model: ModelId) -> Result<(), CommandError> {
+        self.shared.order(Order::Unload { model })
+    }
+
+    /// Connects to an address; answers who is there.
+    ///
+    /// # Errors
+    /// If the address is malformed, or nobody answers there.
+    pub async fn dial(&self, address: &str) -> Result<NodeId, CommandError> {
+        let address = crate::address::parse_dialable(address)?;
+        let (reply, answer) = oneshot::channel::<Result<NodeId, CommandError>>();
+        self.shared.order(Order::Dial { address, reply })?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// Tries the relay now instead of at the next scheduled attempt.
+    ///
+    /// # Errors
+    /// If the node was stopped, or too many commands wait.
+    pub fn reconnect(&self) -> Result<(), CommandError> {
+        self.shared.order(Order::Reconnect)
+    }
+
+    /// The secret of the group that this node is in; `None` in the open group.
+    #[must_use]
+    pub fn invite(&self) -> Option<Invite> {
+        self.shared.invite.clone()
+    }
+
+    /// A new group, with a secret drawn now. To join it, start a node with it.
+    ///
+    /// # Errors
+    /// If the browser gives no random numbers.
+    pub fn new_group() -> Result<Invite, StartError> {
+        platform::random().map(|secret| Invite::new(GroupSecret::from_bytes(secret)))
+    }
+
+    /// Stops the node, closes its connections and lets other tabs run it.
+    pub async fn stop(&self) {
+        self.shared.stop(false).await;
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        node: Node,
+        status: ShellStatus,
+        clock: Clock,
+        invite: Option<Invite>,
+    ) -> (Rc<Self>, mpsc::Receiver<Order>) {
+        let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+        let shared = Self {
+            node: RefCell::new(node),
+            status: RefCell::new(status),
+            events: Broadcast::default(),
+            clock,
+            orders: RefCell::new(orders),
+            jobs: RefCell::default(),
+            next_job: Cell::new(1),
+            invite,
+        };
+        (Rc::new(shared), receiver)
+    }
+
+    pub(crate) fn handle(self: &Rc<Self>) -> NodeHandle {
+        NodeHandle { shared: self.clone() }
+    }
+
+    pub(crate) fn order(&self, order: Order) -> Result<(), CommandError> {
+        self.orders.borrow_mut().try_send(order).map_err(|error| {
+            if error.is_full() { CommandError::Busy } else { CommandError::Stopped }
+        })
+    }
+
+    /// Changes the status and tells the listeners if that made a difference.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut ShellStatus)) {
+        let changed = {
+            let mut status = self.status.borrow_mut();
+            let before = status.clone();
+            change(&mut status);
+            *status != before
+        };
+        if changed {
+            self.events.send(&NodeEvent::Shell(ShellEvent::Status));
+        }
+    }
+
+    /// Passes an event of the core on, and ends the job that it ends.
+    pub(crate) fn tell(&self, event: Event) {
+        match &event {
+            Event::Finished { job, outcome } => self.close_job(*job, Ok((**outcome).clone())),
+            Event::Failed { job, failure } => self.close_job(*job, Err(failure.clone())),
+            Event::Trade { .. } | Event::Served { .. } | Event::Changed => {}
+        }
+        self.events.send(&NodeEvent::Core(event));
+    }
+
+    /// The last words of a node.
+    pub(crate) fn end(&self, tab: TabStatus) {
+        self.orders.borrow_mut().close_channel();
+        self.jobs.take();
+        self.update(|status| {
+            status.tab = tab;
+            status.connections.clear();
+        });
+        self.events.send(&NodeEvent::Shell(ShellEvent::Stopped { tab }));
+        self.events.close();
+    }
+
+    pub(crate) async fn stop(&self, taken_over: bool) {
+        let (reply, done) = oneshot::channel();
+        if self.order(Order::Stop { taken_over, reply }).is_ok() {
+            // The driver answers, or is gone already: stopped either way.
+            let _ = done.await;
+        }
+    }
+
+    fn next_job(&self) -> JobId {
+        JobId(self.next_job.replace(self.next_job.get() + 1))
+    }
+
+    fn open_job(
+        &self,
+        job: JobId,
+        request: ServiceRequest,
+        requirements: Requirements,
+    ) -> Result<oneshot::Receiver<Result<Outcome, Failure>>, CommandError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut jobs = self.jobs.borrow_mut();
+        if jobs.len() >= JOBS_MAX {
+            return Err(CommandError::Busy);
+        }
+        self.order(Order::Core(Command::Request { job, request, requirements }))?;
+        jobs.insert(job, sender);
+        Ok(receiver)
+    }
+
+    fn close_job(&self, job: JobId, result: Result<Outcome, Failure>) {
+        if let Some(sender) = self.jobs.borrow_mut().remove(&job) {
+            // Nobody may be waiting any more; the outcome was in the events too.
+            let _ = sender.send(result);
+        }
+    }
+}
+

@@ -1,0 +1,66 @@
+//! What a page chooses when it starts a node.
+
+use serde::{Deserialize, Serialize};
+
+/// Most STUN and TURN servers; browsers slow down with more.
+pub const ICE_SERVERS_MAX: usize = 8;
+
+/// How to start a node. Every field has a sensible default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct StartOptions {
+    /// Origin of the relay, for example `https://relay.example:8443`. Default: where the page, or the embedding
+    /// module, came from.
+    pub relay: Option<String>,
+    /// Secret of a group, as it stands in an invite link after `#g=`. Default: the relay's open group.
+    pub group: Option<String>,
+    /// Names the node's storage; two names are two identities.
+    pub storage: String,
+    /// STUN and TURN servers for direct connections across networks. Default: none.
+    pub ice_servers: Vec<IceServer>,
+    /// Ways to the relay.
+    pub transports: Transports,
+    /// Stop the node that runs in another tab of this browser, and take over.
+    pub take_over: bool,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self {
+            relay: None,
+            group: None,
+            storage: "knowledge-node".to_owned(),
+            ice_servers: Vec::new(),
+            transports: Transports::default(),
+            take_over: false,
+        }
+    }
+}
+
+/// A STUN or TURN server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct IceServer {
+    /// For example `stun:stun.example:3478`.
+    pub urls: Vec<String>,
+    /// TURN only.
+    pub username: Option<String>,
+    /// TURN only.
+    pub credential: Option<String>,
+}
+
+/// Which ways to the relay may be used. Connections between browsers are WebRTC in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Transports {
+    /// WebSocket, on the port that serves the page.
+    pub ws: bool,
+    /// WebRTC straight to the relay: needs UDP, and no TLS certificate.
+    pub webrtc_direct: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Self { ws: true, webrtc_direct: true }
+    }
+}

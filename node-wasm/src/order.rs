@@ -1,0 +1,30 @@
+//! What a handle asks of the driver.
+
+use futures::channel::oneshot;
+use libp2p::Multiaddr;
+use node_proto::ids::{ModelId, NodeId};
+use node_proto::io::Command;
+
+use crate::error::CommandError;
+use crate::status::{Backend, LoadReport};
+
+/// Orders that wait for the driver.
+pub(crate) const ORDERS_MAX: usize = 256;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+/// One thing to do. A reply that nobody waits for any more is dropped silently.
+pub(crate) enum Order {
+    /// Hand this to the core.
+    Core(Command),
+    /// Connect to an address typed by hand; answers who is there.
+    Dial { address: Multiaddr, reply: Reply<NodeId> },
+    /// Make a model ready.
+    Load { model: ModelId, pin: Option<Backend>, reply: Reply<LoadReport> },
+    /// Forget a model and free what can be freed.
+    Unload { model: ModelId },
+    /// Try the relay now instead of waiting for the next attempt.
+    Reconnect,
+    /// Close everything.
+    Stop { taken_over: bool, reply: oneshot::Sender<()> },
+}

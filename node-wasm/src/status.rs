@@ -1,0 +1,260 @@
+//! What the shell knows and the core does not: the relay, the wires, the engine, the storage, the identity.
+//!
+//! Like the core's [`Snapshot`](node_proto::view::Snapshot) this is plain serialisable data, so that the page, an
+//! embedding program and a second tab all read the same words. Unknown is `None`, never 0.
+
+use node_proto::ids::{ModelId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// The shell's state, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShellStatus {
+    /// This node.
+    pub me: NodeId,
+    /// The relay.
+    pub relay: RelayStatus,
+    /// Why nobody is here, or that somebody is.
+    pub diagnosis: Diagnosis,
+    /// Every open connection.
+    pub connections: Vec<ConnectionStatus>,
+    /// The models of the relay's list, and what this device did with them.
+    pub models: Vec<ModelStatus>,
+    /// Why there is no model list; `None` when there is one or nobody asked yet.
+    pub models_unavailable: Option<String>,
+    /// Storage of this browser.
+    pub storage: StorageStatus,
+    /// Where the node's key is.
+    pub identity: IdentityStatus,
+    /// Whether this tab is the node.
+    pub tab: TabStatus,
+    /// Versions, for reports of errors.
+    pub versions: Versions,
+}
+
+/// The relay and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// The origin that was asked for `/bootstrap.json`.
+    pub origin: String,
+    /// The relay's identity; `None` until it answered once.
+    pub peer: Option<NodeId>,
+    /// What the connection does.
+    pub state: RelayState,
+}
+
+/// The connection to the relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RelayState {
+    /// Being made.
+    Connecting {
+        /// The first attempt is 1.
+        attempt: u32,
+    },
+    /// It stands, but nobody can reach this node through it yet.
+    Connected {
+        /// By which way.
+        transport: TransportKind,
+    },
+    /// It stands and others can reach this node through it.
+    Reserved {
+        /// By which way.
+        transport: TransportKind,
+    },
+    /// The last attempt failed; the next one is scheduled.
+    Waiting {
+        /// The last attempt's number.
+        attempt: u32,
+        /// Until the next one.
+        retry_in_ms: u32,
+        /// Why it failed, for people.
+        reason: String,
+    },
+}
+
+/// "No peers because …".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Diagnosis {
+    /// Somebody is connected directly.
+    Ok,
+    /// The first seconds: too early to say.
+    Starting,
+    /// The browser says that there is no network.
+    Offline,
+    /// The relay does not answer.
+    RelayUnreachable {
+        /// What failed last, for people.
+        detail: String,
+    },
+    /// The relay answers, nobody else is here.
+    Alone,
+    /// Others are here, but no direct connection could be made.
+    NoDirect {
+        /// How many direct connections failed.
+        failed: u32,
+        /// What failed last, for people.
+        detail: String,
+    },
+}
+
+/// How bytes travel on one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransportKind {
+    /// Browser to browser.
+    Webrtc,
+    /// WebRTC to a server.
+    WebrtcDirect,
+    /// WebSocket to a server.
+    Websocket,
+    /// A circuit through a relay.
+    Relayed,
+    /// Plain TCP; natively only.
+    Tcp,
+    /// Anything that this build does not know.
+    Other,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A relay or another server.
+    Relay,
+    /// A node of the network.
+    Node,
+}
+
+/// One open connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Who is at the other end.
+    pub peer: NodeId,
+    /// What it is.
+    pub role: Role,
+    /// How the bytes travel.
+    pub transport: TransportKind,
+    /// The other end's address.
+    pub address: String,
+    /// Last round trip of the transport's ping.
+    pub rtt_ms: Option<u32>,
+}
+
+/// One model of the relay's list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// BLAKE3 of the ONNX file.
+    pub id: ModelId,
+    /// Its usual name.
+    pub name: String,
+    /// SPDX identifier of the weights' licence.
+    pub license: String,
+    /// All files together, bytes.
+    pub bytes: u64,
+    /// What this device did with it.
+    pub state: ModelState,
+}
+
+/// What this device did with a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ModelState {
+    /// It could be loaded.
+    Available,
+    /// Its files arrive.
+    Downloading {
+        /// Arrived.
+        bytes: u64,
+        /// Of all files.
+        total: u64,
+    },
+    /// A backend prepares it, or computes the known answer.
+    Verifying {
+        /// The backend at work; `None` before the first one starts.
+        backend: Option<Backend>,
+    },
+    /// Ready.
+    Loaded {
+        /// Every backend and what became of it.
+        report: inference::protocol::LoadReport,
+    },
+    /// It cannot be used here.
+    Refused {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// Re-exported so that a page needs no dependency of its own on the engine.
+pub use inference::protocol::{BackendKind as Backend, BackendOutcome, BackendReport, LoadReport};
+
+/// Storage of this browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageStatus {
+    /// Bytes in use by this origin.
+    pub usage_bytes: Option<u64>,
+    /// Bytes that this origin may use.
+    pub quota_bytes: Option<u64>,
+    /// Whether the browser promised not to evict it.
+    pub persisted: Option<bool>,
+    /// Why the last write of the ledger failed; `None` when all are durable.
+    pub ledger_error: Option<String>,
+}
+
+/// Where the node's key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IdentityStatus {
+    /// Kept in this browser, encrypted with a key that cannot leave it.
+    Kept {
+        /// Made in this visit.
+        new: bool,
+    },
+    /// Gone when the tab closes, and with it the balance.
+    Temporary {
+        /// Why it could not be kept.
+        reason: TemporaryReason,
+    },
+}
+
+/// Why an identity is temporary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemporaryReason {
+    /// Without https the browser offers neither encryption nor a way to keep two tabs apart.
+    InsecureContext,
+    /// The browser has no Web Locks, so two tabs could fork the ledger.
+    NoLocks,
+    /// The browser keeps nothing: private mode or a full disk.
+    NoStorage,
+}
+
+/// Whether this tab is the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TabStatus {
+    /// It is.
+    Active,
+    /// It was, until [`NodeHandle::stop`](crate::NodeHandle::stop).
+    Stopped,
+    /// It was, until another tab of this browser took over.
+    TakenOver,
+}
+
+/// Versions, for reports of errors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Of this software.
+    pub node: String,
+    /// Of the wire protocol.
+    pub protocol: String,
+}
+
+impl Versions {
+    /// Those of this build.
+    #[must_use]
+    pub fn of_this_build() -> Self {
+        Self { node: env!("CARGO_PKG_VERSION").to_owned(), protocol: exchange::PROTOCOL.to_string() }
+    }
+}
