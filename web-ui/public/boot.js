@@ -1,0 +1,14 @@
+// Loads the program that Trunk named in this script's attributes. A file of its own, so that the page needs no inline script.
+const { js, wasm } = document.querySelector("script[data-js]").dataset;
+
+try {
+  const { default: init } = await import(js);
+  await init({ module_or_path: wasm });
+} catch (error) {
+  const state = document.getElementById("boot-state");
+  if (state) {
+    document.getElementById("shell").dataset.state = "failed";
+    state.textContent = `The page could not start: ${error.message}. Reload it, or try a current version of Firefox or Chromium.`;
+  }
+  throw error;
+}
