@@ -77,7 +77,12 @@ impl Options {
             .clone()
             .unwrap_or_else(|| workspace.target().join("relay-data"));
         let mut relay = Command::new(workspace.relay());
-        relay.arg("--listen").arg(self.address().to_string());
+        let address = self.address();
+        relay
+            .arg("--address")
+            .arg(address.ip().to_string())
+            .arg("--port")
+            .arg(address.port().to_string());
         relay
             .arg("--site-dir")
             .arg(workspace.site())

@@ -1,0 +1,144 @@
+// Browsers as separate processes with profiles of their own, as different people would have them.
+
+import { spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+
+import puppeteer from "puppeteer-core";
+
+import { Person } from "./person.mjs";
+
+const LAUNCH_MS_MAX = 40_000;
+const LOG_LINES_MAX = 5_000;
+
+const CHROMIUM_NAMES = ["chromium", "chromium-browser", "google-chrome"];
+const FIREFOX_NAMES = ["firefox-esr", "firefox"];
+
+// Nothing here may talk to anyone but the relay under test. The sandbox needs user namespaces, which root in a container lacks.
+const CHROMIUM_ARGS = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+// puppeteer switches the GPU process off, and with it every WebGPU adapter.
+const CHROMIUM_DEFAULTS_DROPPED = ["--disable-gpu"];
+
+const FIREFOX_PREFS = {
+  "app.update.enabled": false,
+  "browser.safebrowsing.malware.enabled": false,
+  "browser.safebrowsing.phishing.enabled": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+};
+
+/** Starts Chromium. `webgpu` gives it a software adapter; `profile` continues an earlier browser's. */
+export async function launchChromium({ webgpu = false, profile, args = [] } = {}) {
+  return launch({
+    name: "chromium",
+    profile,
+    options: {
+      browser: "chrome",
+      executablePath: find(CHROMIUM_NAMES),
+      ignoreDefaultArgs: CHROMIUM_DEFAULTS_DROPPED,
+      args: [...CHROMIUM_ARGS, ...(webgpu ? ["--enable-unsafe-webgpu"] : []), ...args],
+    },
+  });
+}
+
+/** Starts Firefox, driven over WebDriver BiDi. */
+export async function launchFirefox({ profile, prefs = {} } = {}) {
+  return launch({
+    name: "firefox",
+    profile,
+    options: { browser: "firefox", executablePath: find(FIREFOX_NAMES), extraPrefsFirefox: { ...FIREFOX_PREFS, ...prefs } },
+  });
+}
+
+async function launch({ name, profile, options }) {
+  const userDataDir = profile ?? (await mkdtemp(path.join(os.tmpdir(), `knowledge-${name}-`)));
+  const browser = await puppeteer.launch({ ...options, userDataDir, headless: true, timeout: LAUNCH_MS_MAX, protocolTimeout: 120_000 });
+  return new Browser(name, browser, userDataDir);
+}
+
+class Browser {
+  #browser;
+  #closed = false;
+  #people = [];
+  #log = [];
+
+  constructor(name, browser, profile) {
+    this.name = name;
+    this.profile = profile;
+    this.pageErrors = [];
+    this.#browser = browser;
+  }
+
+  /** Opens a tab; `before` runs in it ahead of every page's own scripts. */
+  async open(url, { before, viewport = { width: 1280, height: 900 } } = {}) {
+    const page = await this.#browser.newPage();
+    this.#listen(page);
+    await page.setViewport(viewport);
+    if (before) await page.evaluateOnNewDocument(before.script, ...(before.args ?? []));
+    if (url) await page.goto(url, { waitUntil: "domcontentloaded" });
+    const person = new Person(page);
+    this.#people.push(person);
+    return person;
+  }
+
+  /** Ends every process of this browser at once, as a crash or a drained battery would. */
+  async kill() {
+    this.#closed = true;
+    const child = this.#browser.process();
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  /** Closes the browser as a person does; its profile stays. */
+  async quit() {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#browser.close();
+  }
+
+  async close() {
+    await this.quit();
+    await rm(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+  }
+
+  async keepEvidence(dir) {
+    await mkdir(dir, { recursive: true });
+    await writeFile(path.join(dir, "console.log"), this.#log.join("\n"));
+    if (this.#closed) return;
+    for (const [index, person] of this.#people.entries()) {
+      if (person.page.isClosed()) continue;
+      await person.page.screenshot({ path: path.join(dir, `tab-${index + 1}.png`), fullPage: true }).catch(() => {});
+      await writeFile(path.join(dir, `tab-${index + 1}.html`), await person.page.content().catch(String));
+    }
+  }
+
+  #listen(page) {
+    const note = (line) => {
+      if (this.#log.length < LOG_LINES_MAX) this.#log.push(`${new Date().toISOString()} ${line}`);
+    };
+    page.on("console", (message) => note(`${message.type()}: ${message.text()}`));
+    page.on("requestfailed", (request) => note(`request failed: ${request.url()} ${request.failure()?.errorText}`));
+    page.on("pageerror", (error) => {
+      note(`uncaught: ${error.stack ?? error}`);
+      this.pageErrors.push(`${this.name}: ${error.stack ?? error}`);
+    });
+  }
+}
+
+function find(names) {
+  for (const name of names) {
+    const found = spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).stdout.trim();
+    if (found) return found;
+  }
+  throw new Error(`no browser: none of ${names.join(", ")} is installed`);
+}
