@@ -1,0 +1,106 @@
+//! The little that has to be known about a session description before a browser sees it.
+//!
+//! Descriptions are opaque to libp2p, but they come from a stranger and go into one of the largest parsers of a
+//! browser. A description of this protocol has one data-channel section and names the certificate that the DTLS
+//! handshake must show; anything else is refused here.
+
+/// The longest accepted description.
+pub(crate) const SDP_BYTES_MAX: usize = 8 * 1024;
+
+/// What is wrong with a session description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SdpError {
+    /// It is longer than any honest one.
+    #[error("too long")]
+    TooLong,
+    /// It is not a session description at all.
+    #[error("malformed")]
+    Malformed,
+    /// It asks for audio, video or several sections, not for data channels alone.
+    #[error("not for data channels alone")]
+    NotDataOnly,
+    /// It lacks the fingerprint that ties the connection to the authenticated signalling.
+    #[error("no certificate fingerprint")]
+    NoFingerprint,
+    /// It lacks the credentials of ICE.
+    #[error("no ICE credentials")]
+    NoIceCredentials,
+}
+
+/// Checks that a description is one of a data-channel-only session.
+pub(crate) fn validate(sdp: &str) -> Result<(), SdpError> {
+    if sdp.len() > SDP_BYTES_MAX {
+        return Err(SdpError::TooLong);
+    }
+    if !sdp.starts_with("v=0") || sdp.contains('\0') {
+        return Err(SdpError::Malformed);
+    }
+    let mut sections = sdp.lines().filter_map(|line| line.strip_prefix("m="));
+    let data_only = sections.next().is_some_and(is_data_section) && sections.next().is_none();
+    if !data_only {
+        return Err(SdpError::NotDataOnly);
+    }
+    let has = |attribute: &str| {
+        sdp.lines()
+            .any(|line| value_of(line, attribute).is_some_and(|v| !v.is_empty()))
+    };
+    if !has("fingerprint") {
+        return Err(SdpError::NoFingerprint);
+    }
+    if !(has("ice-ufrag") && has("ice-pwd")) {
+        return Err(SdpError::NoIceCredentials);
+    }
+    Ok(())
+}
+
+fn is_data_section(section: &str) -> bool {
+    section.starts_with("application ") && section.trim_end().ends_with(" webrtc-datachannel")
+}
+
+fn value_of<'a>(line: &'a str, attribute: &str) -> Option<&'a str> {
+    line.strip_prefix("a=")?
+        .strip_prefix(attribute)?
+        .strip_prefix(':')
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+        a=msid-semantic: WMS\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n\
+        a=ice-ufrag:kb6y\r\na=ice-pwd:OLTGnQYrHCvyTVfqYq6cqDB5\r\na=ice-options:trickle\r\n\
+        a=fingerprint:sha-256 A8:17:77:1E:02:7E:D1:2B:53:92:70:A6:8E:F9:02:CC:21:72:3A:92:5D:F4:97:5F:27:C4:5E:75:D4:F4:31:89\r\n\
+        a=setup:actpass\r\na=mid:0\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n";
+
+    #[test]
+    fn a_browsers_offer_passes() {
+        assert_eq!(validate(OFFER), Ok(()));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let without = |part: &str| {
+            OFFER
+                .lines()
+                .filter(|line| !line.contains(part))
+                .map(|line| format!("{line}\r\n"))
+                .collect::<String>()
+        };
+        assert_eq!(validate(&without("fingerprint")), Err(SdpError::NoFingerprint));
+        assert_eq!(validate(&without("ice-pwd")), Err(SdpError::NoIceCredentials));
+        assert_eq!(validate(&without("m=")), Err(SdpError::NotDataOnly));
+        assert_eq!(validate(&without("v=0")), Err(SdpError::Malformed));
+        assert_eq!(validate(""), Err(SdpError::Malformed));
+    }
+
+    #[test]
+    fn media_and_size_are_refused() {
+        let audio = format!("{OFFER}m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n");
+        assert_eq!(validate(&audio), Err(SdpError::NotDataOnly));
+        let long = format!("{OFFER}{}", "a=x\r\n".repeat(SDP_BYTES_MAX));
+        assert_eq!(validate(&long), Err(SdpError::TooLong));
+    }
+}

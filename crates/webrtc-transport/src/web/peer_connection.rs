@@ -1,0 +1,309 @@
+//! One `RTCPeerConnection`: its events as things to poll, its promises as futures.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use futures::{future::poll_fn, task::AtomicWaker};
+use js_sys::{Array, Promise, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    Event, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit, RtcIceServer,
+    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
+    RtcSessionDescriptionInit,
+};
+
+use crate::{
+    config::{Config, IceServer},
+    error::Error,
+    signalling::candidate::Candidate,
+};
+
+use super::{browser_error, channel::Channel};
+
+/// The label of the channel that exists to make browsers gather candidates; it is no stream.
+const INIT_LABEL: &str = "init";
+
+/// A peer connection that closes when dropped.
+pub(crate) struct PeerConnection {
+    js: RtcPeerConnection,
+    events: Rc<Events>,
+    config: Rc<Config>,
+    // Cleared in `drop` before they are freed.
+    _on_candidate: Closure<dyn FnMut(RtcPeerConnectionIceEvent)>,
+    _on_channel: Closure<dyn FnMut(RtcDataChannelEvent)>,
+    _on_state: Closure<dyn FnMut(Event)>,
+}
+
+#[derive(Default)]
+struct Events {
+    state: AtomicWaker,
+    candidates: RefCell<VecDeque<Candidate>>,
+    candidate: AtomicWaker,
+    channels: RefCell<VecDeque<Channel>>,
+    channel: AtomicWaker,
+    /// The remote's `init` channel: a data channel that nobody refers to is cut off by the garbage collector.
+    init: RefCell<Option<RtcDataChannel>>,
+    /// Streams that stand or linger.
+    streams: Cell<usize>,
+    slot: AtomicWaker,
+}
+
+impl Events {
+    /// Streams and channels that wait to become streams.
+    fn open(&self) -> usize {
+        self.streams.get() + self.channels.borrow().len()
+    }
+}
+
+impl PeerConnection {
+    pub(crate) fn new(config: Rc<Config>) -> Result<Self, Error> {
+        let js = RtcPeerConnection::new_with_configuration(&rtc_configuration(&config.ice_servers))
+            .map_err(browser_error("make a peer connection"))?;
+        let events = Rc::new(Events::default());
+        let on_candidate = on_candidate(events.clone(), config.candidates_max);
+        let on_channel = on_channel(events.clone(), config.clone());
+        let on_state = on_state(events.clone());
+        js.set_onicecandidate(Some(on_candidate.as_ref().unchecked_ref()));
+        js.set_ondatachannel(Some(on_channel.as_ref().unchecked_ref()));
+        js.set_onconnectionstatechange(Some(on_state.as_ref().unchecked_ref()));
+        Ok(Self {
+            js,
+            events,
+            config,
+            _on_candidate: on_candidate,
+            _on_channel: on_channel,
+            _on_state: on_state,
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn open_init_channel(&self) -> Channel {
+        Channel::new(self.js.create_data_channel(INIT_LABEL), &self.config)
+    }
+
+    /// Opens a channel for a stream, once there is a place for it. The specification wants the label empty.
+    pub(crate) fn poll_open_channel(&self, cx: &Context<'_>) -> Poll<(Channel, Slot)> {
+        if self.events.open() >= self.config.streams_max {
+            self.events.slot.register(cx.waker());
+            return Poll::Pending;
+        }
+        let channel = Channel::new(self.js.create_data_channel(""), &self.config);
+        Poll::Ready((channel, Slot::new(self.events.clone())))
+    }
+
+    pub(crate) async fn create_offer(&self) -> Result<String, Error> {
+        description(self.js.create_offer(), "create an offer").await
+    }
+
+    pub(crate) async fn create_answer(&self) -> Result<String, Error> {
+        description(self.js.create_answer(), "create an answer").await
+    }
+
+    pub(crate) async fn set_local(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
+        let description = session_description(kind, sdp);
+        settled(
+            self.js.set_local_description(&description),
+            "set the local description",
+        )
+        .await
+    }
+
+    pub(crate) async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
+        let description = session_description(kind, sdp);
+        settled(
+            self.js.set_remote_description(&description),
+            "set the remote description",
+        )
+        .await
+    }
+
+    pub(crate) async fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
+        let init = RtcIceCandidateInit::new(&candidate.candidate);
+        init.set_sdp_mid(candidate.sdp_mid.as_deref());
+        init.set_sdp_m_line_index(candidate.sdp_m_line_index);
+        if let Some(fragment) = &candidate.username_fragment {
+            // web-sys does not know this field; setting a property of a plain object cannot fail.
+            let _ = Reflect::set(&init, &"usernameFragment".into(), &fragment.into());
+        }
+        let promise = self
+            .js
+            .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+        settled(promise, "add a candidate").await
+    }
+
+    /// The next candidate to send to the remote.
+    pub(crate) async fn next_candidate(&self) -> Candidate {
+        poll_fn(|cx| match self.events.candidates.borrow_mut().pop_front() {
+            Some(candidate) => Poll::Ready(candidate),
+            None => {
+                self.events.candidate.register(cx.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Ready when the connection stands, or when it is certain that it never will.
+    pub(crate) async fn connected(&self) -> Result<(), Error> {
+        poll_fn(|cx| match self.poll_state(cx) {
+            RtcPeerConnectionState::Connected => Poll::Ready(Ok(())),
+            RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed => {
+                Poll::Ready(Err(Error::NoPath))
+            }
+            _ => Poll::Pending,
+        })
+        .await
+    }
+
+    /// The state now; the task is woken when it changes.
+    pub(crate) fn poll_state(&self, cx: &Context<'_>) -> RtcPeerConnectionState {
+        self.events.state.register(cx.waker());
+        self.js.connection_state()
+    }
+
+    /// The next channel that the remote opened. It was counted among the streams when it came.
+    pub(crate) fn poll_channel(&self, cx: &Context<'_>) -> Poll<(Channel, Slot)> {
+        match self.events.channels.borrow_mut().pop_front() {
+            Some(channel) => Poll::Ready((channel, Slot::new(self.events.clone()))),
+            None => {
+                self.events.channel.register(cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.js.close();
+    }
+}
+
+impl Drop for PeerConnection {
+    fn drop(&mut self) {
+        self.js.set_onicecandidate(None);
+        self.js.set_ondatachannel(None);
+        self.js.set_onconnectionstatechange(None);
+        self.js.close();
+    }
+}
+
+fn rtc_configuration(servers: &[IceServer]) -> RtcConfiguration {
+    let list = Array::new();
+    for server in servers {
+        let entry = RtcIceServer::new();
+        let urls: Array = server.urls.iter().map(JsValue::from).collect();
+        entry.set_urls(&urls);
+        if let Some(username) = &server.username {
+            entry.set_username(username);
+        }
+        if let Some(credential) = &server.credential {
+            entry.set_credential(credential);
+        }
+        list.push(&entry);
+    }
+    let configuration = RtcConfiguration::new();
+    configuration.set_ice_servers(&list);
+    configuration
+}
+
+fn session_description(kind: RtcSdpType, sdp: &str) -> RtcSessionDescriptionInit {
+    let description = RtcSessionDescriptionInit::new(kind);
+    description.set_sdp(sdp);
+    description
+}
+
+async fn description(promise: Promise, operation: &'static str) -> Result<String, Error> {
+    let description = JsFuture::from(promise).await.map_err(browser_error(operation))?;
+    let sdp = Reflect::get(&description, &"sdp".into()).map_err(browser_error(operation))?;
+    sdp.as_string().ok_or_else(|| Error::Browser {
+        operation,
+        reason: "no SDP".into(),
+    })
+}
+
+async fn settled(promise: Promise, operation: &'static str) -> Result<(), Error> {
+    JsFuture::from(promise)
+        .await
+        .map(drop)
+        .map_err(browser_error(operation))
+}
+
+fn on_candidate(events: Rc<Events>, candidates_max: usize) -> Closure<dyn FnMut(RtcPeerConnectionIceEvent)> {
+    let mut gathered = 0;
+    Closure::new(move |event: RtcPeerConnectionIceEvent| {
+        // No candidate, or an empty one, marks the end of gathering; like js-libp2p we do not send that.
+        let Some(candidate) = event
+            .candidate()
+            .filter(|candidate| !candidate.candidate().is_empty())
+        else {
+            return;
+        };
+        gathered += 1;
+        if gathered > candidates_max {
+            return;
+        }
+        let fragment = Reflect::get(&candidate, &"usernameFragment".into())
+            .ok()
+            .and_then(|value| value.as_string());
+        events.candidates.borrow_mut().push_back(Candidate {
+            candidate: candidate.candidate(),
+            sdp_mid: candidate.sdp_mid(),
+            sdp_m_line_index: candidate.sdp_m_line_index(),
+            username_fragment: fragment,
+        });
+        events.candidate.wake();
+    })
+}
+
+fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDataChannelEvent)> {
+    Closure::new(move |event: RtcDataChannelEvent| {
+        let channel = event.channel();
+        if channel.label() == INIT_LABEL {
+            // The dialler closes it.
+            events.init.replace(Some(channel));
+            return;
+        }
+        if events.open() >= config.streams_max {
+            tracing::debug!("refused a stream: too many are open");
+            channel.close();
+            return;
+        }
+        events
+            .channels
+            .borrow_mut()
+            .push_back(Channel::new(channel, &config));
+        events.channel.wake();
+    })
+}
+
+fn on_state(events: Rc<Events>) -> Closure<dyn FnMut(Event)> {
+    Closure::new(move |_: Event| events.state.wake())
+}
+
+/// A stream's place among the [`Config::streams_max`] of its connection; free again when dropped.
+pub(crate) struct Slot {
+    events: Rc<Events>,
+}
+
+impl Slot {
+    fn new(events: Rc<Events>) -> Self {
+        events.streams.set(events.streams.get() + 1);
+        Self { events }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.events
+            .streams
+            .set(self.events.streams.get().saturating_sub(1));
+        self.events.slot.wake();
+    }
+}
