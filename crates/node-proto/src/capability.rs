@@ -1,19 +1,26 @@
 //! What a device can do: five measurements, the tier that follows, and the limits its owner sets.
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
 use crate::service::Service;
 
 /// The three classes of device in the source document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum Tier {
     /// Phone level: consumes; 50 MB on disk, 200 MB of memory.
+    #[n(0)]
     Basic = 0,
     /// Mid-range: stores and serves; 200 MB on disk, 1 GB of memory.
+    #[n(1)]
     Standard = 1,
     /// Laptop and up: primary provider; 500 MB on disk.
+    #[n(2)]
     Power = 2,
 }
 

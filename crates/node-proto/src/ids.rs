@@ -11,6 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Identity multihash (code 0, length 36) of the protobuf `{1: Ed25519 = 1, 2: 32 bytes}`.
@@ -111,8 +112,35 @@ fn parse_hex(text: &str) -> Result<[u8; 32], ParseIdError> {
     Ok(bytes)
 }
 
+macro_rules! cbor_bytes {
+    ($name:ident) => {
+        impl<C> minicbor::Encode<C> for $name {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.bytes(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> minicbor::Decode<'b, C> for $name {
+            fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+                let bytes = d.bytes()?.try_into();
+                bytes
+                    .map(Self)
+                    .map_err(|_| minicbor::decode::Error::message("not 32 bytes"))
+            }
+        }
+    };
+}
+
+cbor_bytes!(NodeId);
+
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident) => {
+        cbor_bytes!($name);
+
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; 32]);
@@ -160,6 +188,10 @@ macro_rules! hash_id {
 }
 
 hash_id! {
+    /// A BLAKE3 hash, plain or keyed, of whatever the place of use says.
+    Hash
+}
+hash_id! {
     /// A group, as relays see it: derived from its secret, tells nothing of it.
     GroupId
 }
@@ -168,7 +200,7 @@ hash_id! {
     ModelId
 }
 hash_id! {
-    /// An agreement: BLAKE3 of the signed demand and proposal it closes.
+    /// An agreement: BLAKE3 of the bytes that both sides sign.
     AgreementId
 }
 hash_id! {
@@ -223,9 +255,12 @@ impl Timestamp {
 }
 
 /// Thousandths of a credit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[cbor(transparent)]
 #[serde(transparent)]
-pub struct Millicredits(pub i64);
+pub struct Millicredits(#[n(0)] pub i64);
 
 impl Millicredits {
     /// Nothing.

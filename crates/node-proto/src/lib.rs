@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The chain that makes a trade, one module each:
-//! capability → offer (`discovery`) → demand, proposal, agreement (`market`) → activity → verification →
+//! capability → offer ([`discovery`]) → demand, proposal, agreement (`market`) → activity → verification →
 //! receipt (`ledger`) → reputation → price.
 //!
 //! Invariants:
@@ -22,6 +22,7 @@
 
 pub mod capability;
 pub mod config;
+pub mod discovery;
 pub mod group;
 pub mod ids;
 pub mod io;
@@ -31,9 +32,11 @@ mod rng;
 pub mod service;
 pub mod sign;
 pub mod view;
+pub mod wire;
 
 pub use capability::{Capability, Environment, LendPolicy, Measurements, PauseReason, Reading, Tier};
 pub use config::{Config, ConfigError};
+pub use discovery::{Registry, RegistryLimits};
 pub use group::{Group, GroupSecret, InviteError};
 pub use ids::{
     AgreementId, ExchangeId, GroupId, JobId, Millicredits, ModelId, NodeId, ParseIdError, ReceiptId,

@@ -1,5 +1,6 @@
 //! The twelve services of the network, what a request for one carries, and every way in which one can fail.
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Millicredits, ModelId, NodeId};
@@ -35,6 +36,29 @@ pub enum Service {
     ResourceDiscovery = 11,
 }
 
+impl Service {
+    /// All twelve, by number.
+    pub const ALL: [Self; 12] = [
+        Self::Inference,
+        Self::CacheQuery,
+        Self::Storage,
+        Self::Computation,
+        Self::ModelTraining,
+        Self::ComplexInference,
+        Self::LargeStorage,
+        Self::SpecialisedProcessing,
+        Self::Coordination,
+        Self::Reputation,
+        Self::MarketFacilitation,
+        Self::ResourceDiscovery,
+    ];
+
+    /// The service with this number on the wire.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
 /// A model this node can run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -54,16 +78,22 @@ pub struct ModelInfo {
 }
 
 /// The precision that a model is computed in, so that like is compared with like. The numbers are the wire format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 #[repr(u8)]
 pub enum Precision {
     /// 32-bit floating point.
     #[default]
+    #[n(0)]
     F32 = 0,
     /// 16-bit floating point.
+    #[n(1)]
     F16 = 1,
     /// Eight-bit integers.
+    #[n(2)]
     Int8 = 2,
 }
 
@@ -95,17 +125,24 @@ pub const TEXTS_MAX: usize = 192;
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Who may read and compute a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum Scope {
     /// This device only.
+    #[n(0)]
     Device = 0,
     /// The person's own devices.
+    #[n(1)]
     Own = 1,
     /// Members of the group.
     #[default]
+    #[n(2)]
     Group = 2,
     /// Anyone.
+    #[n(3)]
     Anyone = 3,
 }
 
