@@ -56,7 +56,7 @@ impl ConnectionHandler for Handler {
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = Reply;
+    type OutboundOpenInfo = Open;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
         SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ()).with_timeout(self.open_timeout)
@@ -71,8 +71,8 @@ impl ConnectionHandler for Handler {
         _: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
         if let Some(reply) = self.to_open.pop_front() {
-            let protocol =
-                SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), reply).with_timeout(self.open_timeout);
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), Open(reply))
+                .with_timeout(self.open_timeout);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         if let Some(stream) = self.accepted.pop_front() {
@@ -92,7 +92,7 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(
         &mut self,
-        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Reply>,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Open>,
     ) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
@@ -100,15 +100,21 @@ impl ConnectionHandler for Handler {
                     self.accepted.push_back(protocol);
                 }
             }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol,
+                info: Open(reply),
+            }) => {
                 // A dropped receiver means that the dial was given up; so is the stream, then.
-                let _ = info.send(Ok(Signalling {
+                let _ = reply.send(Ok(Signalling {
                     stream: protocol,
                     lease: self.lease.clone(),
                 }));
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
-                let _ = info.send(Err(match error {
+            ConnectionEvent::DialUpgradeError(DialUpgradeError {
+                info: Open(reply),
+                error,
+            }) => {
+                let _ = reply.send(Err(match error {
                     StreamUpgradeError::Timeout => Error::Timeout(Step::Circuit),
                     StreamUpgradeError::NegotiationFailed => Error::Unsupported,
                     StreamUpgradeError::Io(error) => Error::Circuit(error.to_string()),

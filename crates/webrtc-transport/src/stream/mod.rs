@@ -3,6 +3,6 @@
 //! A data channel has no half-close and no reset, so libp2p frames what it sends ([`frame`]) and runs a small state
 //! machine ([`state`]) beside the data. Both are pure; [`inbox`] joins them for the receiving side of one channel.
 
-pub mod frame;
+pub(crate) mod frame;
 pub(crate) mod inbox;
 pub(crate) mod state;
