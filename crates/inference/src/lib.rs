@@ -15,11 +15,25 @@
 //! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
 //! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
 
+#[cfg(feature = "engine")]
+pub mod backend;
+#[cfg(feature = "engine")]
+pub mod check;
+#[cfg(feature = "engine")]
+pub mod chunks;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub mod client;
+#[cfg(feature = "engine")]
+pub mod embed;
 pub mod limits;
 pub mod manifest;
+#[cfg(feature = "engine")]
+pub mod onnx;
 pub mod protocol;
+#[cfg(feature = "engine")]
+pub mod tokens;
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+pub mod worker;
 
 pub use manifest::{ContentHash, FileRef, KnownAnswer, ManifestError, ModelId, ModelIndex, ModelManifest};
 pub use protocol::{

@@ -1,0 +1,115 @@
+//! A tiny model for machines that cannot download one.
+//!
+//! Its tokenizer cuts words into pieces of up to three letters; every piece has a fixed pseudo-random vector, and a
+//! projection mixes them. Texts that share words are close, texts that only share meaning are not: it keeps the whole
+//! network testable and is named so that nobody mistakes it for a language model.
+
+use anyhow::Result;
+use inference::manifest::ModelTier;
+use inference::onnx::build::{self, GraphBuilder, int};
+use inference::onnx::proto::DataType;
+use prost::Message;
+use serde_json::{Map, Value, json};
+
+use crate::output::{Files, Recipe};
+
+const BUILDER_VERSION: u32 = 1;
+/// Components of a piece's own vector.
+const HIDDEN: usize = 32;
+/// Components of an embedding.
+const DIMENSION: usize = 64;
+const SPECIAL: [&str; 3] = ["[PAD]", "[UNK]", "[CLS]"];
+
+/// How to make the fallback model.
+pub(crate) fn recipe() -> Recipe {
+    Recipe {
+        name: "made-here-tiny-embedder",
+        license: "MIT OR Apache-2.0",
+        tier: ModelTier::Basic,
+        dimension: DIMENSION,
+        max_tokens: 256,
+        source: format!(
+            "made by prepare-model {BUILDER_VERSION} without any training: it knows spelling, not meaning"
+        ),
+        make: Box::new(|| {
+            let pieces = pieces();
+            Ok(Files { onnx: graph(pieces.len())?, tokenizer: tokenizer(&pieces)? })
+        }),
+    }
+}
+
+/// All pieces of one to three letters, at the start of a word and inside it, and single digits.
+fn pieces() -> Vec<String> {
+    let letters: Vec<String> = ('a'..='z').map(String::from).collect();
+    let longer = |shorter: &[String]| -> Vec<String> {
+        shorter.iter().flat_map(|piece| letters.iter().map(move |letter| format!("{piece}{letter}"))).collect()
+    };
+    let pairs = longer(&letters);
+    let triples = longer(&pairs);
+    let digits = ('0'..='9').map(String::from);
+    let starts: Vec<String> = letters.iter().cloned().chain(digits).chain(pairs).chain(triples).collect();
+    let insides: Vec<String> = starts.iter().map(|piece| format!("##{piece}")).collect();
+    SPECIAL.iter().map(|&name| name.to_owned()).chain(starts).chain(insides).collect()
+}
+
+fn graph(pieces: usize) -> Result<Vec<u8>> {
+    let mut random = Random(0x6b6e_6f77_6c65_6467);
+    let mut graph = GraphBuilder::new("made-here-tiny-embedder");
+    for input in ["input_ids", "attention_mask"] {
+        graph.input(input, DataType::Int64, &["batch".into(), "sequence".into()]);
+    }
+    let (rows, hidden, dimension) = (i64::try_from(pieces)?, HIDDEN as i64, DIMENSION as i64);
+    let mut table: Vec<f32> = (0..pieces * HIDDEN).map(|_| random.next()).collect();
+    // The mark at the start is in every text and says nothing: its vector is small.
+    table[..SPECIAL.len() * HIDDEN].iter_mut().for_each(|value| *value *= 0.01);
+    let projection: Vec<f32> = (0..HIDDEN * DIMENSION).map(|_| random.next()).collect();
+    graph.constant(build::f32_tensor("pieces", &[rows, hidden], &table));
+    graph.constant(build::f32_tensor("projection", &[hidden, dimension], &projection));
+    graph.node("Gather", &["pieces", "input_ids"], "embed", vec![int("axis", 0)]);
+    graph.node("MatMul", &["embed", "projection"], "last_hidden_state", vec![]);
+    graph.output("last_hidden_state", DataType::Float, &["batch".into(), "sequence".into(), dimension.into()]);
+    Ok(graph.finish("prepare-model", "made-here-tiny-embedder").encode_to_vec())
+}
+
+fn tokenizer(pieces: &[String]) -> Result<Vec<u8>> {
+    let vocabulary: Map<String, Value> =
+        pieces.iter().enumerate().map(|(id, piece)| (piece.clone(), Value::from(id))).collect();
+    let special = SPECIAL.iter().enumerate().map(|(id, content)| {
+        json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
+               "rstrip": false, "normalized": false})
+    });
+    Ok(serde_json::to_vec(&json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": special.collect::<Vec<_>>(),
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                       "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                     {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}}
+        },
+        "decoder": null,
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": vocabulary}
+    }))?)
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014), so that the model is the same wherever it is made.
+struct Random(u64);
+
+impl Random {
+    /// Uniform in -1..1.
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        (mixed >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
+    }
+}

@@ -1,0 +1,89 @@
+//! The inference worker: one thread that owns the models and serves one request at a time.
+//!
+//! Requests wait in a bounded queue and are served in order, since a computation occupies the only thread anyway. A
+//! panic becomes a JavaScript error with the panic's message, which the page's [`client`](crate::client) sees on its
+//! `Worker` and turns into a fatal error.
+
+mod fetch;
+mod files;
+mod models;
+mod store;
+
+use futures::StreamExt;
+use futures::channel::mpsc;
+use gloo_worker::{HandlerId, Registrable, Worker, WorkerScope};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::DedicatedWorkerGlobalScope;
+
+use crate::limits::PENDING_REQUESTS_MAX;
+use crate::protocol::{EngineError, Request, RequestBody, Response, ResponseBody, check_texts};
+use models::Models;
+
+/// Registers the worker with gloo. The binary's `main` calls this once.
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
+    Service::registrar().register();
+}
+
+/// The worker's half of the channel whose other half is the client's.
+struct Service {
+    queue: mpsc::Sender<(HandlerId, Request)>,
+}
+
+impl Worker for Service {
+    type Message = ();
+    type Input = Request;
+    type Output = Response;
+
+    fn create(scope: &WorkerScope<Self>) -> Self {
+        let (queue, requests) = mpsc::channel(PENDING_REQUESTS_MAX);
+        spawn_local(serve(scope.clone(), requests));
+        Self { queue }
+    }
+
+    fn update(&mut self, _scope: &WorkerScope<Self>, _message: ()) {}
+
+    fn received(&mut self, scope: &WorkerScope<Self>, request: Request, sender: HandlerId) {
+        let id = request.id;
+        if self.queue.try_send((sender, request)).is_err() {
+            scope.respond(sender, Response { id, body: ResponseBody::Failed(EngineError::Busy) });
+        }
+    }
+}
+
+async fn serve(scope: WorkerScope<Service>, mut requests: mpsc::Receiver<(HandlerId, Request)>) {
+    let mut models = Models::default();
+    while let Some((sender, Request { id, body })) = requests.next().await {
+        let respond = |body| scope.respond(sender, Response { id, body });
+        let result = match body {
+            RequestBody::Load(request) => {
+                let loaded = models.load(*request, &|progress| respond(ResponseBody::Progress(progress))).await;
+                loaded.map(ResponseBody::Loaded)
+            }
+            RequestBody::Embed { model, texts } => match check_texts(&texts) {
+                Ok(()) => models.embed(model, &texts).await.map(ResponseBody::Embedded),
+                Err(error) => Err(error),
+            },
+            RequestBody::Unload { model } => {
+                models.unload(model);
+                Ok(ResponseBody::Unloaded)
+            }
+        };
+        respond(result.unwrap_or_else(ResponseBody::Failed));
+    }
+}
+
+fn global() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Milliseconds since the worker started.
+fn now_ms() -> f64 {
+    global().performance().map_or(0.0, |performance| performance.now())
+}
+
+/// What a JavaScript error says.
+fn text_of(error: &wasm_bindgen::JsValue) -> String {
+    error.as_string().unwrap_or_else(|| js_sys::Object::from(error.clone()).to_string().into())
+}
