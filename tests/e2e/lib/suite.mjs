@@ -15,8 +15,10 @@ const CLEANUP_MS_MAX = 15_000;
 
 const registered = [];
 
-/** Registers a journey. `options.timeout` is in milliseconds. */
-export function test(name, run, options = {}) {
+/** Registers a journey: `test(name, [options], run)`; `options.timeout` is in milliseconds. */
+export function test(name, ...rest) {
+  const run = rest.pop();
+  const [options = {}] = rest;
   registered.push({ name, run, timeout: options.timeout ?? TIMEOUT_MS });
 }
 
@@ -162,8 +164,8 @@ export async function withTimeout(promise, ms, message) {
   }
 }
 
-/** Polls until `probe` returns something other than `undefined`, `null` or `false`. */
-export async function eventually(what, probe, ms = 20_000) {
+/** Polls until `probe` returns something other than `undefined`, `null` or `false`; errors are retried unless `isFinal`. */
+export async function eventually(what, probe, ms = 20_000, isFinal = () => false) {
   const until = performance.now() + ms;
   let last;
   for (;;) {
@@ -172,6 +174,7 @@ export async function eventually(what, probe, ms = 20_000) {
       if (value !== undefined && value !== null && value !== false) return value;
       last = undefined;
     } catch (error) {
+      if (isFinal(error)) throw error;
       last = error;
     }
     if (performance.now() > until) throw new Error(`${what}: not within ${ms} ms${last ? ` (${last.message})` : ""}`);

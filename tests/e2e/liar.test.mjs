@@ -1,0 +1,46 @@
+// A provider that returns wrong vectors is caught, is not paid, and is trusted less.
+
+import assert from "node:assert/strict";
+
+import { addNotes, ask, balance, join, lend, NOTES, ownPeerId, Refused, reputation, seePeer } from "./lib/journey.mjs";
+import { lie } from "./lib/liar.mjs";
+import { test } from "./lib/suite.mjs";
+
+test("liar: wrong vectors are caught, unpaid and cost reputation", { timeout: 180_000 }, async (t) => {
+  const relay = await t.relay();
+  const liar = await join(await t.chromium(), relay.url, { before: lie });
+  const bob = await join(await t.chromium(), relay.url);
+  const liarId = await ownPeerId(liar);
+  await lend(liar);
+  await seePeer(bob, liarId);
+  await bob.goTo("market");
+  await bob.see("offer", { peer: liarId });
+
+  await addNotes(bob);
+  await assert.rejects(ask(bob), Refused);
+  assert.ok((await liar.page.evaluate(() => window.lies)) > 0, "it lied");
+  assert.equal(await balance(bob), 0);
+  assert.equal(await balance(liar), 0);
+  const caught = await reputation(bob, liarId);
+  assert.ok(caught.score < 0.5, `a caught liar is trusted with ${caught.score}`);
+});
+
+test("liar: beside an honest provider the question is still answered, and only the honest one is paid", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const liar = await join(await t.chromium(), relay.url, { before: lie });
+  const ada = await join(await t.chromium(), relay.url);
+  const bob = await join(await t.chromium(), relay.url);
+  const [liarId, adaId] = [await ownPeerId(liar), await ownPeerId(ada)];
+  await lend(liar);
+  await lend(ada);
+  await bob.goTo("market");
+  await bob.see("offer", { peer: liarId });
+  await bob.see("offer", { peer: adaId });
+
+  await addNotes(bob);
+  const answer = await ask(bob);
+  assert.match(answer.results[0].text, NOTES.answer);
+  assert.equal(answer.provider, adaId);
+  assert.equal(await balance(liar), 0);
+  assert.equal((await balance(bob)) + (await balance(ada)), 0);
+});
