@@ -23,7 +23,7 @@
 //! [`new`] returns two halves of one thing; use both in one swarm. The transport comes *first*, so that the relay
 //! client does not take its addresses for circuits, and it is not upgraded: it yields secured, multiplexed connections.
 //!
-//! ```ignore
+//! ```text
 //! let (webrtc, webrtc_behaviour) = webrtc_transport::new(webrtc_transport::Config::default())?;
 //! let (circuits, relay_client) = libp2p::relay::client::new(peer_id);
 //! let upgraded = circuits.or_transport(websocket).upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux);
