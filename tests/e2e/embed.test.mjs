@@ -1,0 +1,102 @@
+// The node on pages that are not ours: the ES module, its class, its errors.
+
+import assert from "node:assert/strict";
+
+import { embed, embeddingPage } from "./lib/embed.mjs";
+import { eventually, test } from "./lib/suite.mjs";
+
+const PREPARE_MS_MAX = 90_000;
+
+async function elsewhere(t, relay) {
+  return (await t.origin({ "/index.html": embeddingPage(relay.origin) })).url;
+}
+
+test("embed: two nodes of another origin meet over WebRTC and trade an inference", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const url = await elsewhere(t, relay);
+  const ada = await embed(await t.chromium(), url);
+  const bob = await embed(await t.chromium(), url);
+  const [adaId, bobId] = [await ada.peerId, await bob.peerId];
+  assert.match(adaId, /^12D3KooW/);
+  for (const [node, other] of [[ada, bobId], [bob, adaId]]) {
+    await eventually("a direct connection", async () => (await node.call("peers")).find(({ id, transport }) => id === other && transport === "webrtc"));
+  }
+
+  await ada.call("lend", {});
+  await eventually("an offer", async () => (await bob.call("offers")).find(({ provider }) => provider === adaId), PREPARE_MS_MAX);
+  await bob.listen("trade");
+  const texts = ["How do plants make their food?", "Photosynthesis turns sunlight into sugar.", "A bicycle chain should be oiled."];
+  const result = await bob.call("request", "inference", { texts }, {});
+
+  assert.equal(result.provider, adaId);
+  assert.equal(result.embeddings.length, texts.length);
+  for (const { type, values } of result.embeddings) {
+    assert.equal(type, "Float32Array");
+    assert.equal(values.length, 384);
+    assert.ok(Math.abs(Math.hypot(...values) - 1) < 1e-3, "a unit vector");
+  }
+  const [question, right, wrong] = result.embeddings.map(({ values }) => values);
+  assert.ok(cosine(question, right) > cosine(question, wrong) + 0.2, "meaning is near meaning");
+  assert.ok(result.price > 0);
+  assert.ok((await bob.heard()).length > 0, "steps are told as events");
+
+  const paid = (await bob.call("receipts")).find(({ id }) => id === result.receipt.id);
+  const earned = await eventually("the receipt on the other side", async () => (await ada.call("receipts")).find(({ id }) => id === result.receipt.id));
+  assert.equal(paid.delta, -result.price);
+  assert.equal(earned.delta, result.price);
+  assert.equal((await bob.call("balance")).settled, -result.price);
+  await eventually("the same amount on the other side", async () => (await ada.call("balance")).settled === result.price);
+  const trusted = await bob.call("reputation", adaId);
+  assert.ok(trusted.lower < trusted.score && trusted.score < trusted.upper);
+  assert.ok((await ada.call("capabilities")) !== null);
+
+  await ada.call("stop");
+  await assert.rejects(ada.call("request", "inference", { texts }, {}), { isError: true, code: "stopped" });
+});
+
+test("embed: a group keeps embedding pages apart", { timeout: 180_000 }, async (t) => {
+  const relay = await t.relay();
+  const url = await elsewhere(t, relay);
+  const ada = await embed(await t.chromium(), url);
+  const bob = await embed(await t.chromium(), url, { group: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" });
+  await ada.call("lend", {});
+  await eventually("the offer of one's own", async () => (await ada.call("offers")).length === 1, PREPARE_MS_MAX);
+  assert.deepEqual(await bob.call("offers"), []);
+  assert.deepEqual((await bob.call("peers")).filter(({ role }) => role === "node"), []);
+  await assert.rejects(bob.call("request", "inference", { texts: ["hello"] }, {}), { isError: true, code: "no_providers" });
+});
+
+test("embed: wrong input is an Error with a stable code and words, and the node goes on", async (t) => {
+  const relay = await t.relay();
+  const url = await elsewhere(t, relay);
+  const node = await embed(await t.chromium(), url);
+  const refusals = [
+    ["invalid_address", "dial", "not a multiaddr"],
+    ["unknown_service", "request", "alchemy", {}, {}],
+    ["invalid_input", "request", "inference", { texts: [] }, {}],
+    ["invalid_input", "request", "inference", { texts: Array(10_000).fill("x") }, {}],
+    ["invalid_input", "request", "inference", { texts: ["x".repeat(5_000_000)] }, {}],
+    ["invalid_input", "request", "inference", { words: 1 }, {}],
+    ["no_providers", "request", "inference", { texts: ["hello"] }, {}],
+  ];
+  for (const [code, ...call] of refusals) {
+    const error = await node.call(...call).then(() => assert.fail(`${call[0]} took ${JSON.stringify(call).slice(0, 60)}`), (refusal) => refusal);
+    assert.equal(error.isError, true, `${call[0]}: not an Error`);
+    assert.equal(error.code, code, error.message);
+    assert.ok(error.message.length > 15, error.message);
+  }
+  assert.equal((await node.call("balance")).settled, 0);
+});
+
+test("embed: wrong start options are refused before anything starts", async (t) => {
+  const relay = await t.relay();
+  const url = await elsewhere(t, relay);
+  const browser = await t.chromium();
+  for (const [code, options] of [["invalid_invite", { group: "no invite" }], ["invalid_options", { colour: "red" }]]) {
+    await assert.rejects(embed(browser, url, options), { isError: true, code });
+  }
+});
+
+function cosine(one, other) {
+  return one.reduce((sum, value, index) => sum + value * other[index], 0);
+}
