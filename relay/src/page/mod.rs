@@ -1,0 +1,159 @@
+//! The page and what belongs to it, over HTTP.
+//!
+//! | path | what | who may read it |
+//! | --- | --- | --- |
+//! | `/` with `Upgrade: websocket` | libp2p | anyone |
+//! | `/bootstrap.json` | the relay's identity and its addresses for this caller | any origin |
+//! | `/embed/*`, `/worker/*`, `/models/*` | what another site needs to run a node | any origin |
+//! | `/healthz`, `/metrics` | for the operator | same origin |
+//! | everything else | the site's files; an unknown path without a file extension is the page itself | same origin |
+
+pub mod policy;
+pub mod server;
+pub mod site;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{
+        Extension, Request, State as FromState,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use self::{server::Connection, site::Site};
+use crate::{
+    addresses::{AddressBook, Caller},
+    metrics::Metrics,
+    net::websocket::{Handoff, MESSAGE_BYTES_MAX},
+};
+
+/// Bytes that a WebSocket buffers before it writes, and before it refuses to take more.
+const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the routes need.
+#[derive(Debug)]
+pub struct State {
+    /// The files.
+    pub site: Site,
+    /// The relay's addresses as they are now.
+    pub addresses: watch::Receiver<AddressBook>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where upgraded sockets go; `None` when WebSocket is switched off.
+    pub handoff: Option<Handoff>,
+    /// Whether this port speaks TLS.
+    pub secure: bool,
+}
+
+type Shared = FromState<Arc<State>>;
+
+/// `/bootstrap.json`: all that a node needs to join.
+#[derive(Debug, Serialize)]
+struct Bootstrap {
+    peer_id: String,
+    addresses: Vec<String>,
+}
+
+/// All routes.
+pub fn router(state: State) -> Router {
+    let state = Arc::new(state);
+    Router::new()
+        .route("/", get(root))
+        .route("/bootstrap.json", get(bootstrap))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/metrics", get(metrics))
+        .fallback(get(file))
+        .layer(middleware::from_fn_with_state(state.clone(), surround))
+        .with_state(state)
+}
+
+async fn root(
+    FromState(state): Shared,
+    Extension(connection): Extension<Connection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return state.site.respond("/", request.headers()).await;
+    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let Some(handoff) = &state.handoff else {
+        return (
+            StatusCode::NOT_FOUND,
+            "this relay does not accept WebSocket connections\n",
+        )
+            .into_response();
+    };
+    let Some(place) = handoff.reserve() else {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "1")],
+            "busy, try again\n",
+        )
+            .into_response();
+    };
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .on_upgrade(async move |socket| {
+            place.fill(socket, connection.remote, connection.local, connection.permit);
+        })
+}
+
+async fn bootstrap(FromState(state): Shared, headers: HeaderMap) -> Response {
+    // Behind a proxy that ends TLS, the browser's scheme is in this header. A caller that makes it up gets
+    // wrong addresses and harms nobody else: the answer is never cached.
+    let forwarded = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|proto| proto.as_bytes() == b"https");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let caller = host.and_then(|host| Caller::parse(host, state.secure || forwarded));
+    let book = state.addresses.borrow();
+    let addresses = book
+        .for_caller(caller.as_ref())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let answer = Bootstrap {
+        peer_id: book.peer().to_string(),
+        addresses,
+    };
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+async fn metrics(FromState(state): Shared) -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render()).into_response()
+}
+
+async fn file(FromState(state): Shared, request: Request) -> Response {
+    state.site.respond(request.uri().path(), request.headers()).await
+}
+
+/// What every answer has in common: counting, security headers, cross-origin rules.
+async fn surround(FromState(state): Shared, request: Request, next: Next) -> Response {
+    let shared = policy::is_shared(request.uri().path());
+    let preflight = shared && request.method() == Method::OPTIONS;
+    let mut response = if preflight {
+        policy::preflight(request.headers())
+    } else {
+        next.run(request).await
+    };
+    policy::apply(response.headers_mut(), shared);
+    state.metrics.count_http(response.status().as_u16());
+    response
+}

@@ -1,0 +1,250 @@
+//! Starting and stopping everything in the right order.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Options,
+    addresses::AddressBook,
+    keys::DataDir,
+    lan,
+    limits::ConnectionCount,
+    metrics::Metrics,
+    net::{behaviour, node::Node, websocket},
+    page::{self, server::Server, site::Site},
+    tls,
+};
+
+/// How long connections may take to finish what they are doing when the relay stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A relay that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Relay {
+    url: String,
+    setup_url: Option<String>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: JoinSet<&'static str>,
+}
+
+impl Relay {
+    /// Binds every port and answers from then on. Nothing is left behind when it fails.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        options.validate()?;
+        let site = Site::open(&options.site_dir)?;
+        let data = DataDir::open(&options.data_dir)?;
+        let keypair = data.identity()?;
+        let listener = bind(SocketAddr::new(options.address, options.port), "port").await?;
+        let address = local_address(&listener)?;
+        let secure = options.lan || options.tls_cert.is_some();
+
+        let metrics = Arc::new(Metrics::default());
+        let book = AddressBook::new(
+            keypair.public().to_peer_id(),
+            !options.no_websocket,
+            options.external_address.clone(),
+        );
+        let (book, addresses) = watch::channel(book);
+        let (handoff, websocket) = websocket::channel(secure);
+        let node = start_node(&options, &data, &keypair, address, websocket, book, &metrics).await?;
+
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut setup_url = None;
+        let connections = ConnectionCount::new(
+            options.limits.connections_max,
+            options.limits.connections_per_ip_max,
+        );
+        let url = public_url(&options, address, &addresses.borrow());
+        let certificates = match (&options.tls_cert, &options.tls_key) {
+            (Some(cert), Some(key)) => Some(tls::from_files(cert, key, &stop, &mut tasks)?),
+            _ if options.lan => {
+                let setup = lan::start(
+                    &options,
+                    &data,
+                    address,
+                    &url,
+                    addresses.clone(),
+                    &stop,
+                    &mut tasks,
+                )
+                .await?;
+                setup_url = Some(setup.url);
+                Some(setup.certificates)
+            }
+            _ => None,
+        };
+        let handoff = (!options.no_websocket).then_some(handoff);
+        let router = page::router(page::State {
+            site,
+            addresses,
+            metrics: metrics.clone(),
+            handoff,
+            secure,
+        });
+        let server = Server {
+            listener,
+            router,
+            certificates,
+            connections,
+            metrics,
+        };
+        tasks.spawn({
+            let stop = stop.clone();
+            async move {
+                server.run(stop).await;
+                "page server"
+            }
+        });
+        tasks.spawn({
+            let stop = stop.clone();
+            async move {
+                node.run(stop).await;
+                "libp2p node"
+            }
+        });
+        Ok(Self {
+            url,
+            setup_url,
+            address,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Where a person opens the page.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where a phone installs the local authority, in `--lan`.
+    pub fn setup_url(&self) -> Option<&str> {
+        self.setup_url.as_deref()
+    }
+
+    /// What the page really listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until a part ends by itself, which none should.
+    pub async fn failed(&mut self) -> Result<(), Error> {
+        match self.tasks.join_next().await {
+            Some(Ok(part)) => Err(Error::Ended(part)),
+            Some(Err(_)) | None => Err(Error::Ended("relay")),
+        }
+    }
+
+    /// Stops accepting, lets answers that are under way finish, and closes everything.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(STOP_TIMEOUT, finished).await.is_err() {
+            tracing::warn!("some connections did not end in time and were cut");
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn start_node(
+    options: &Options,
+    data: &DataDir,
+    keypair: &Keypair,
+    page: SocketAddr,
+    websocket: websocket::Transport,
+    book: watch::Sender<AddressBook>,
+    metrics: &Arc<Metrics>,
+) -> Result<Node, Error> {
+    let mut addresses: Vec<Multiaddr> = Vec::new();
+    if !options.no_websocket {
+        addresses.push(websocket.multiaddr(page));
+    }
+    if !options.no_webrtc_direct {
+        let socket = SocketAddr::new(page.ip(), options.beside(options.webrtc_port, page.port(), 0));
+        probe(UdpSocket::bind(socket), "UDP", socket, "webrtc-port")?;
+        addresses.push(
+            Multiaddr::from(socket.ip())
+                .with(Protocol::Udp(socket.port()))
+                .with(Protocol::WebRTCDirect),
+        );
+    }
+    if !options.no_tcp {
+        let socket = SocketAddr::new(page.ip(), options.beside(options.tcp_port, page.port(), 1));
+        probe(StdTcpListener::bind(socket), "TCP", socket, "tcp-port")?;
+        addresses.push(Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port())));
+    }
+    let swarm = behaviour::swarm(keypair, data.webrtc_certificate()?, websocket, &options.limits)
+        .map_err(|error| Error::Options(format!("the identity key cannot be used: {error}")))?;
+    let mut node = Node::new(
+        swarm,
+        book,
+        metrics.clone(),
+        options.limits.requests_per_second_max,
+    );
+    node.listen(addresses).await?;
+    Ok(node)
+}
+
+/// Binds a TCP port for HTTP.
+pub(crate) async fn bind(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::listen(source, "TCP", address, option))
+}
+
+pub(crate) fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|source| Error::Listen {
+        address: "the bound port".to_owned(),
+        source,
+    })
+}
+
+/// libp2p's transports hide the operating system's reason; binding once beforehand shows it.
+fn probe<T>(
+    bound: std::io::Result<T>,
+    protocol: &'static str,
+    address: SocketAddr,
+    option: &'static str,
+) -> Result<(), Error> {
+    bound
+        .map(drop)
+        .map_err(|source| Error::listen(source, protocol, address, option))
+}
+
+/// The address to open in a browser: on this machine, or in `--lan` from any device beside it.
+fn public_url(options: &Options, address: SocketAddr, book: &AddressBook) -> String {
+    let secure = options.lan || options.tls_cert.is_some();
+    let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() && !ip.is_loopback() => host_text(ip),
+        _ if options.lan => {
+            host_text(lan::preferred_ip(&book.interface_ips()).unwrap_or(Ipv4Addr::LOCALHOST.into()))
+        }
+        _ => "localhost".to_owned(),
+    };
+    match address.port() {
+        port if port == default_port => format!("{scheme}://{host}/"),
+        port => format!("{scheme}://{host}:{port}/"),
+    }
+}
+
+/// An address as a URL writes it.
+pub(crate) fn host_text(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
