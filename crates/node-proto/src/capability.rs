@@ -1,4 +1,8 @@
 //! What a device can do: five measurements, the tier that follows, and the limits its owner sets.
+//!
+//! The tier is decided by measured processing; memory, storage, battery and network can only lower it, and only when they
+//! are known. A device that sits on a threshold would flip between tiers with every measurement, so leaving a tier takes a
+//! tenth more or less than entering it did ([`tier`]).
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -129,4 +133,227 @@ pub struct Capability {
     pub need_provider: Vec<Service>,
     /// The roles that suit it best (`calculate_optimal_roles`), best first.
     pub optimal_roles: Vec<Service>,
+}
+
+/// What a tier may use, and what it takes to be in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// The tier.
+    pub tier: Tier,
+    /// Files of the application and its models, bytes (the source document's "footprint").
+    pub footprint_bytes_max: u64,
+    /// Memory of the engine, bytes (the source document's "memory usage").
+    pub memory_bytes_max: u64,
+    /// Measured tokens a second of the reference model at least.
+    pub processing_tokens_per_s_min: f64,
+    /// Memory at least, where known, bytes.
+    pub memory_bytes_min: f64,
+    /// Free storage at least, where known, bytes.
+    pub storage_bytes_min: f64,
+}
+
+/// The three tiers. Footprint and memory are the source document's; the speeds are set so that MiniLM in a laptop's
+/// browser (some 500 tokens a second on one core) is Power and a phone's fraction of it Standard.
+pub const BUDGETS: [Budget; 3] = [
+    Budget {
+        tier: Tier::Basic,
+        footprint_bytes_max: 50_000_000,
+        memory_bytes_max: 200_000_000,
+        processing_tokens_per_s_min: 0.0,
+        memory_bytes_min: 0.0,
+        storage_bytes_min: 0.0,
+    },
+    Budget {
+        tier: Tier::Standard,
+        footprint_bytes_max: 200_000_000,
+        memory_bytes_max: 1_000_000_000,
+        processing_tokens_per_s_min: 80.0,
+        memory_bytes_min: 500_000_000.0,
+        storage_bytes_min: 200_000_000.0,
+    },
+    Budget {
+        tier: Tier::Power,
+        footprint_bytes_max: 500_000_000,
+        memory_bytes_max: 4_000_000_000,
+        processing_tokens_per_s_min: 320.0,
+        memory_bytes_min: 1_000_000_000.0,
+        storage_bytes_min: 500_000_000.0,
+    },
+];
+
+/// Below this charge a device is not a Power node, whatever its processor.
+const BATTERY_LEVEL_MIN: f64 = 0.2;
+/// Above this round trip a device is not a Power node, milliseconds.
+const RTT_MS_MAX: f64 = 1_000.0;
+/// How far beyond a threshold a reading must be to leave the former tier.
+const HYSTERESIS: f64 = 0.1;
+/// Slower than this a model is not offered: nobody would wait.
+pub const LENDING_TOKENS_PER_S_MIN: f32 = 1.0;
+
+impl Measurements {
+    /// Takes over every reading that `newer` has.
+    pub fn update(&mut self, newer: &Self) {
+        let pairs = [
+            (&mut self.processing_tokens_per_s, newer.processing_tokens_per_s),
+            (&mut self.memory_bytes, newer.memory_bytes),
+            (&mut self.battery_level, newer.battery_level),
+            (&mut self.network_rtt_ms, newer.network_rtt_ms),
+            (&mut self.storage_bytes, newer.storage_bytes),
+        ];
+        for (kept, reading) in pairs {
+            if reading.is_some_and(|reading| reading.value.is_finite()) {
+                *kept = reading;
+            }
+        }
+    }
+}
+
+/// The tier that the measurements give; `None` until processing was measured.
+pub fn tier(measurements: &Measurements, former: Option<Tier>) -> Option<Tier> {
+    let speed = measurements.processing_tokens_per_s?.value;
+    let fits = |budget: &Budget| {
+        let scale = match former {
+            Some(former) if former >= budget.tier => 1.0 - HYSTERESIS,
+            Some(_) => 1.0 + HYSTERESIS,
+            None => 1.0,
+        };
+        let at_least =
+            |reading: Option<Reading>, least: f64| reading.is_none_or(|r| r.value >= least * scale);
+        let power = budget.tier == Tier::Power;
+        speed >= budget.processing_tokens_per_s_min * scale
+            && at_least(measurements.memory_bytes, budget.memory_bytes_min)
+            && at_least(measurements.storage_bytes, budget.storage_bytes_min)
+            && !(power
+                && measurements
+                    .battery_level
+                    .is_some_and(|r| r.value * scale.recip() < BATTERY_LEVEL_MIN))
+            && !(power
+                && measurements
+                    .network_rtt_ms
+                    .is_some_and(|r| r.value * scale > RTT_MS_MAX))
+    };
+    BUDGETS
+        .iter()
+        .rev()
+        .find(|budget| fits(budget))
+        .map(|budget| budget.tier)
+}
+
+/// What a device of this tier can do for others (`determine_serviceable_tasks`). A Basic one with a running model answers
+/// with that.
+pub fn can_provide(tier: Tier, runs_a_model: bool) -> Vec<Service> {
+    Service::ALL
+        .into_iter()
+        .filter(|service| match least_tier(*service) {
+            Tier::Basic => true,
+            _ if *service == Service::Inference && runs_a_model => true,
+            least => least <= tier,
+        })
+        .collect()
+}
+
+/// What it needs others for (`determine_needed_services`): everything that it cannot provide itself.
+pub fn need_provider(tier: Tier, runs_a_model: bool) -> Vec<Service> {
+    let own = can_provide(tier, runs_a_model);
+    Service::ALL
+        .into_iter()
+        .filter(|service| !own.contains(service))
+        .collect()
+}
+
+/// The roles that suit it best (`calculate_optimal_roles`), the scarcest first: what only few others could do.
+pub fn optimal_roles(tier: Tier, runs_a_model: bool) -> Vec<Service> {
+    let mut roles = can_provide(tier, runs_a_model);
+    roles.sort_by_key(|service| (std::cmp::Reverse(least_tier(*service)), *service));
+    if runs_a_model {
+        roles.sort_by_key(|service| *service != Service::Inference);
+    }
+    roles.truncate(3);
+    roles
+}
+
+/// The tier from which on a service can be provided, by the source document's node classes.
+fn least_tier(service: Service) -> Tier {
+    match service {
+        Service::CacheQuery | Service::Reputation => Tier::Basic,
+        Service::Inference | Service::Storage | Service::Computation | Service::ResourceDiscovery => {
+            Tier::Standard
+        }
+        Service::ModelTraining
+        | Service::ComplexInference
+        | Service::LargeStorage
+        | Service::SpecialisedProcessing
+        | Service::Coordination
+        | Service::MarketFacilitation => Tier::Power,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(value: f64) -> Option<Reading> {
+        Some(Reading {
+            value,
+            at: Timestamp(0),
+            measured: true,
+        })
+    }
+
+    fn speed(value: f64) -> Measurements {
+        Measurements {
+            processing_tokens_per_s: reading(value),
+            ..Measurements::default()
+        }
+    }
+
+    #[test]
+    fn speed_decides_and_the_rest_only_lowers() {
+        assert_eq!(tier(&Measurements::default(), None), None);
+        assert_eq!(tier(&speed(10.0), None), Some(Tier::Basic));
+        assert_eq!(tier(&speed(80.0), None), Some(Tier::Standard));
+        assert_eq!(tier(&speed(500.0), None), Some(Tier::Power));
+        let small = Measurements {
+            memory_bytes: reading(6e8),
+            ..speed(500.0)
+        };
+        assert_eq!(tier(&small, None), Some(Tier::Standard));
+        let empty = Measurements {
+            battery_level: reading(0.1),
+            ..speed(500.0)
+        };
+        assert_eq!(tier(&empty, None), Some(Tier::Standard));
+    }
+
+    #[test]
+    fn a_tier_is_not_left_for_a_trifle() {
+        for former in [Tier::Standard, Tier::Power] {
+            assert_eq!(tier(&speed(320.0), Some(former)), Some(former));
+        }
+        assert_eq!(tier(&speed(280.0), Some(Tier::Power)), Some(Tier::Standard));
+        assert_eq!(tier(&speed(360.0), Some(Tier::Standard)), Some(Tier::Power));
+    }
+
+    #[test]
+    fn unknown_and_senseless_readings_leave_the_former() {
+        let mut kept = speed(100.0);
+        kept.update(&Measurements {
+            memory_bytes: reading(1.0),
+            ..Measurements::default()
+        });
+        kept.update(&speed(f64::NAN));
+        assert_eq!(kept.processing_tokens_per_s, reading(100.0));
+        assert_eq!(kept.memory_bytes, reading(1.0));
+    }
+
+    #[test]
+    fn services_are_split_between_own_and_others() {
+        for tier in [Tier::Basic, Tier::Standard, Tier::Power] {
+            let (own, others) = (can_provide(tier, false), need_provider(tier, false));
+            assert_eq!(own.len() + others.len(), Service::ALL.len());
+        }
+        assert!(need_provider(Tier::Basic, false).contains(&Service::Inference));
+        assert!(can_provide(Tier::Basic, true).contains(&Service::Inference));
+        assert_eq!(optimal_roles(Tier::Power, true)[0], Service::Inference);
+    }
 }

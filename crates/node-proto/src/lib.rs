@@ -28,9 +28,11 @@ pub mod ids;
 pub mod io;
 mod node;
 pub mod price;
+pub mod reputation;
 mod rng;
 pub mod service;
 pub mod sign;
+mod verification;
 pub mod view;
 pub mod wire;
 

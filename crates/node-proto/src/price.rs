@@ -1,7 +1,22 @@
 //! The price of a service: `base_cost × quality_multiplier × market_demand × reputation_factor`.
+//!
+//! - **base_cost**: millicredits for the measured work. A second of a device's engine has one price; its measured speed
+//!   turns that into a rate per 1,000 tokens, and the rate into the cost of a request.
+//! - **quality_multiplier**: precision and speed. 1 for f32 at [`REFERENCE_TOKENS_PER_S`], a quarter more or less for each
+//!   doubling or halving, 0.8 of that for int8; within 0.5..=2.
+//! - **market_demand**: a controller of EIP-1559's shape on the provider's own utilisation. Above half used it rises, below
+//!   it falls, by at most an eighth per step of [`DEMAND_STEP_MS`]; within 0.5..=4.
+//! - **reputation_factor**: `0.8 + 0.4 × lower bound` of the provider's quality, as its buyers' verdicts show it.
+//!
+//! Floats only lead *to* the factors. From there on everything is integer: the three multipliers are parts per million,
+//! and the price is the exact product, divided by 10^18 once and rounded up, at least one millicredit. Anyone with a
+//! calculator gets the same number.
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+
+use crate::ids::{Millicredits, Timestamp};
+use crate::service::Precision;
 
 /// The four factors of a price, as the source document's `calculate_service_value` names them. The last three are
 /// dimensionless and in parts per million, so that everyone recomputes the same integer.
@@ -19,4 +34,241 @@ pub struct Factors {
     /// The provider's standing, parts per million.
     #[n(3)]
     pub reputation_factor: u32,
+}
+
+const PPM: u32 = 1_000_000;
+/// Speed at which the quality multiplier is 1. MiniLM on one core of a laptop, in a browser, does about this.
+pub const REFERENCE_TOKENS_PER_S: f32 = 500.0;
+/// One step of the demand controller, milliseconds.
+pub const DEMAND_STEP_MS: u64 = 10_000;
+const DEMAND_MIN_PPM: u32 = PPM / 2;
+const DEMAND_MAX_PPM: u32 = 4 * PPM;
+const UNIT_RATE_MAX: i64 = 1_000_000;
+
+impl Factors {
+    /// The price that the factors give; `None` when it is more than money can express or a factor is negative.
+    pub fn price(&self) -> Option<Millicredits> {
+        let base = u128::try_from(self.base_cost).ok()?;
+        let product = base
+            .checked_mul(self.quality_multiplier.into())?
+            .checked_mul(self.market_demand.into())?
+            .checked_mul(self.reputation_factor.into())?;
+        let price = product.div_ceil(u128::from(PPM).pow(3)).max(1);
+        i64::try_from(price).ok().map(Millicredits)
+    }
+
+    /// The same with as little demand as it takes to come down to `price`; `None` when that is below the least demand.
+    pub fn lowered_to(&self, price: Millicredits) -> Option<Self> {
+        let lowest = Self {
+            market_demand: DEMAND_MIN_PPM.min(self.market_demand),
+            ..*self
+        };
+        if lowest.price()? > price {
+            return None;
+        }
+        let (mut fits, mut exceeds) = (lowest.market_demand, self.market_demand.saturating_add(1));
+        while exceeds - fits > 1 {
+            let middle = fits + (exceeds - fits) / 2;
+            match (Self {
+                market_demand: middle,
+                ..*self
+            })
+            .price()
+            {
+                Some(candidate) if candidate <= price => fits = middle,
+                _ => exceeds = middle,
+            }
+        }
+        Some(Self {
+            market_demand: fits,
+            ..*self
+        })
+    }
+}
+
+/// Estimated tokens of texts: a quarter of each text's bytes, rounded up, at least one. Both sides compute it from the
+/// texts, so neither needs the other's tokenizer to agree on the amount of work.
+pub fn tokens<T: AsRef<str>>(texts: &[T]) -> u32 {
+    let sum: usize = texts
+        .iter()
+        .map(|text| text.as_ref().len().div_ceil(4).max(1))
+        .sum();
+    u32::try_from(sum).unwrap_or(u32::MAX)
+}
+
+/// Millicredits for 1,000 tokens at a measured speed, when a second of the engine costs `engine_second`.
+pub fn unit_rate(engine_second: Millicredits, tokens_per_s: f32) -> i64 {
+    let speed = f64::from(tokens_per_s);
+    if !speed.is_finite() || speed <= 0.0 {
+        return UNIT_RATE_MAX;
+    }
+    (libm::ceil(engine_second.0 as f64 * 1_000.0 / speed) as i64).clamp(1, UNIT_RATE_MAX)
+}
+
+/// The cost of so many tokens at a rate per 1,000, rounded up.
+pub fn base_cost(unit_rate: i64, tokens: u32) -> i64 {
+    let cost = i128::from(unit_rate.max(0)) * i128::from(tokens);
+    i64::try_from((cost + 999) / 1_000).unwrap_or(i64::MAX).max(1)
+}
+
+/// The quality multiplier of a model on a device, parts per million.
+pub fn quality_multiplier(precision: Precision, tokens_per_s: f32) -> u32 {
+    let ratio = (f64::from(tokens_per_s) / f64::from(REFERENCE_TOKENS_PER_S)).clamp(0.001, 1_000.0);
+    let speed = 1.0 + 0.25 * libm::log2(ratio);
+    let precision = match precision {
+        Precision::F32 | Precision::F16 => 1.0,
+        Precision::Int8 => 0.8,
+    };
+    (libm::round((speed * precision).clamp(0.5, 2.0) * f64::from(PPM))) as u32
+}
+
+/// The factor of a provider's standing, from the lower bound of its quality.
+pub fn reputation_factor(lower: f32) -> u32 {
+    let lower = if lower.is_finite() {
+        f64::from(lower).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    libm::round((0.8 + 0.4 * lower) * f64::from(PPM)) as u32
+}
+
+/// Follows how much of the lent engine time is used and how many had to be turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemandController {
+    multiplier: u32,
+    step_began: Timestamp,
+    busy_ms: u64,
+    turned_away: u32,
+}
+
+impl DemandController {
+    /// Starts at 1.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            multiplier: PPM,
+            step_began: now,
+            busy_ms: 0,
+            turned_away: 0,
+        }
+    }
+
+    /// The factor, parts per million.
+    pub fn multiplier(&self) -> u32 {
+        self.multiplier
+    }
+
+    /// Counts engine time.
+    pub fn worked(&mut self, ms: u32) {
+        self.busy_ms = self.busy_ms.saturating_add(ms.into());
+    }
+
+    /// Counts a demand that could not be served.
+    pub fn turned_away(&mut self) {
+        self.turned_away = self.turned_away.saturating_add(1);
+    }
+
+    /// When the current step ends.
+    pub fn step_ends(&self) -> Timestamp {
+        self.step_began.plus_ms(DEMAND_STEP_MS)
+    }
+
+    /// Ends every step that is over. `share` is the part of the engine that is lent. Returns whether the factor moved.
+    pub fn advance(&mut self, now: Timestamp, share: f32) -> bool {
+        let former = self.multiplier;
+        // Steps without work move the factor towards its minimum; after 64 of them it is there.
+        let steps = (now.ms_since(self.step_began) / DEMAND_STEP_MS).min(64);
+        for _ in 0..steps {
+            let lent_ms = (DEMAND_STEP_MS as f32 * share.clamp(0.01, 1.0)) as u64;
+            let used_ppm = match self.turned_away {
+                0 => (self.busy_ms.saturating_mul(PPM.into()) / lent_ms.max(1)).min(PPM.into()),
+                _ => PPM.into(),
+            };
+            self.multiplier = demand_step(self.multiplier, used_ppm as u32);
+            (self.busy_ms, self.turned_away) = (0, 0);
+        }
+        if steps > 0 {
+            self.step_began = now;
+        }
+        self.multiplier != former
+    }
+}
+
+/// One step: `m × (1 + (used − ½) / ½ × ⅛)`, as EIP-1559 moves the base fee, clamped.
+fn demand_step(multiplier: u32, used_ppm: u32) -> u32 {
+    let half = i64::from(PPM / 2);
+    let change = i64::from(multiplier) * (i64::from(used_ppm) - half) / half / 8;
+    let next = i64::from(multiplier) + change;
+    next.clamp(DEMAND_MIN_PPM.into(), DEMAND_MAX_PPM.into()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factors(base_cost: i64, demand: u32) -> Factors {
+        Factors {
+            base_cost,
+            quality_multiplier: 1_100_000,
+            market_demand: demand,
+            reputation_factor: 950_000,
+        }
+    }
+
+    #[test]
+    fn the_price_is_the_product_rounded_up() {
+        // 200 × 1.1 × 1.25 × 0.95 = 261.25
+        assert_eq!(factors(200, 1_250_000).price(), Some(Millicredits(262)));
+        assert_eq!(factors(0, PPM).price(), Some(Millicredits(1)));
+        assert_eq!(factors(-1, PPM).price(), None);
+        assert_eq!(factors(i64::MAX, u32::MAX).price(), None);
+    }
+
+    #[test]
+    fn a_counter_offer_lowers_demand_and_nothing_else() {
+        let asked = factors(200, 1_250_000);
+        let lowered = asked.lowered_to(Millicredits(200)).unwrap();
+        assert_eq!(lowered.price(), Some(Millicredits(200)));
+        assert_eq!(
+            Factors {
+                market_demand: asked.market_demand,
+                ..lowered
+            },
+            asked
+        );
+        assert_eq!(asked.lowered_to(Millicredits(100)), None);
+        assert_eq!(asked.lowered_to(Millicredits(1_000)), Some(asked));
+    }
+
+    #[test]
+    fn work_is_measured_alike_on_both_sides() {
+        assert_eq!(tokens(&["", "abc", "abcde"]), 1 + 1 + 2);
+        assert_eq!(unit_rate(Millicredits(100), 500.0), 200);
+        assert_eq!(unit_rate(Millicredits(100), 0.0), UNIT_RATE_MAX);
+        assert_eq!(base_cost(200, 1_001), 201);
+    }
+
+    #[test]
+    fn demand_follows_use_within_bounds() {
+        let mut demand = DemandController::new(Timestamp(0));
+        demand.worked(10_000);
+        assert!(demand.advance(Timestamp(10_000), 1.0));
+        assert_eq!(demand.multiplier(), 1_125_000);
+        for step in 2..60 {
+            demand.turned_away();
+            demand.advance(Timestamp(step * 10_000), 0.5);
+        }
+        assert_eq!(demand.multiplier(), DEMAND_MAX_PPM);
+        demand.advance(Timestamp(100_000_000), 0.5);
+        assert_eq!(demand.multiplier(), DEMAND_MIN_PPM);
+    }
+
+    #[test]
+    fn quality_and_standing_are_clamped() {
+        assert_eq!(quality_multiplier(Precision::F32, REFERENCE_TOKENS_PER_S), PPM);
+        assert_eq!(quality_multiplier(Precision::F32, 1_000.0), 1_250_000);
+        assert_eq!(quality_multiplier(Precision::Int8, f32::INFINITY), 2_000_000);
+        assert_eq!(quality_multiplier(Precision::F32, 0.0), 500_000);
+        assert_eq!(reputation_factor(0.5), PPM);
+        assert_eq!(reputation_factor(f32::NAN), 800_000);
+    }
 }

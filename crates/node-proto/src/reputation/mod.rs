@@ -1,0 +1,338 @@
+//! Reputation: what this node has itself seen of a peer's conduct.
+//!
+//! Four metrics, as the source document names them: reliability, availability, response time and quality. Each is a Beta
+//! posterior over "went well" and "went badly" (the Beta reputation system: A. Jøsang, R. Ismail, *The Beta Reputation
+//! System*, Bled 2002), starting at the uniform Beta(1, 1). Observations fade: after one half-life an old one counts half
+//! as much as a new one, so a peer can neither live on its past nor be damned by it.
+//!
+//! The score is the mean of the four, weighted by [`WEIGHTS`]. Its interval is that of the Beta distribution with the
+//! score's mean and variance (the metrics taken as independent). Peers are ranked by the **lower bound** of the 90 %
+//! interval: who is little known ranks low without being called bad.
+
+mod beta;
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::ids::{NodeId, Timestamp};
+use crate::io::Write;
+use crate::view::{Metric, ReputationView};
+use crate::wire::{WireError, from_cbor, to_cbor};
+
+/// The first byte of a stored record's key.
+pub(crate) const KEY_PREFIX: u8 = b'r';
+
+/// The weights of the score, in the order of [`Aspect`]; they sum to 1.
+pub const WEIGHTS: [f64; 4] = [0.35, 0.15, 0.15, 0.35];
+
+/// One of the four metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aspect {
+    /// Delivered what was agreed, or paid for what was delivered.
+    Reliability = 0,
+    /// Answered when asked.
+    Availability = 1,
+    /// Kept the promised time.
+    ResponseTime = 2,
+    /// Results that were checked were right.
+    Quality = 3,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
+struct Counts {
+    #[n(0)]
+    well: f64,
+    #[n(1)]
+    badly: f64,
+}
+
+/// What is kept of one peer.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+struct Record {
+    #[n(0)]
+    counts: [Counts; 4],
+    /// When the counts were last faded.
+    #[n(1)]
+    at_ms: u64,
+    #[n(2)]
+    receipts: u32,
+    /// Checked results in a row that were right.
+    #[n(3)]
+    streak: u32,
+    /// It signed two blocks for one place in its chain.
+    #[n(4)]
+    fraud: bool,
+}
+
+/// Everyone this node has an opinion of.
+pub(crate) struct Reputation {
+    half_life_ms: u64,
+    records_max: usize,
+    records: BTreeMap<NodeId, Record>,
+}
+
+impl Reputation {
+    pub(crate) fn new(half_life_ms: u64, records_max: usize) -> Self {
+        Self {
+            half_life_ms,
+            records_max,
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// Takes back a record that [`observe`](Self::observe) wrote.
+    pub(crate) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), WireError> {
+        let id = key.get(1..).and_then(|id| id.try_into().ok());
+        let id = id.ok_or_else(|| WireError::Malformed("a reputation key".to_owned()))?;
+        let record: Record = from_cbor(value)?;
+        let sound = record
+            .counts
+            .iter()
+            .flat_map(|c| [c.well, c.badly])
+            .all(|n| n.is_finite() && n >= 0.0);
+        if !sound {
+            return Err(WireError::Malformed("a reputation record".to_owned()));
+        }
+        self.records.insert(NodeId(id), record);
+        Ok(())
+    }
+
+    /// Counts something seen; `weight` 1 is one ordinary trade.
+    pub(crate) fn observe(
+        &mut self,
+        now: Timestamp,
+        peer: &NodeId,
+        aspect: Aspect,
+        well: bool,
+        weight: f64,
+    ) -> Vec<Write> {
+        let half_life_ms = self.half_life_ms;
+        self.change(now, peer, |record| {
+            record.fade(now, half_life_ms);
+            let counts = &mut record.counts[aspect as usize];
+            if well {
+                counts.well += weight;
+            } else {
+                counts.badly += weight;
+            }
+            if aspect == Aspect::Quality {
+                record.streak = if well { record.streak.saturating_add(1) } else { 0 };
+            }
+        })
+    }
+
+    /// Counts a fully signed receipt.
+    pub(crate) fn receipted(&mut self, now: Timestamp, peer: &NodeId) -> Vec<Write> {
+        self.change(now, peer, |record| {
+            record.receipts = record.receipts.saturating_add(1)
+        })
+    }
+
+    /// Marks a peer that signed contradicting blocks. This does not fade.
+    pub(crate) fn convict(&mut self, now: Timestamp, peer: &NodeId) -> Vec<Write> {
+        self.change(now, peer, |record| record.fraud = true)
+    }
+
+    /// Whether a fraud proof against the peer is held.
+    pub(crate) fn is_fraud(&self, peer: &NodeId) -> bool {
+        self.records.get(peer).is_some_and(|record| record.fraud)
+    }
+
+    /// Checked results in a row that were right.
+    pub(crate) fn streak(&self, peer: &NodeId) -> u32 {
+        self.records.get(peer).map_or(0, |record| record.streak)
+    }
+
+    /// The peers that something is known of.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeId> {
+        self.records.keys()
+    }
+
+    /// Everything known of a peer, with intervals.
+    pub(crate) fn view(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
+        let mut record = self.records.get(peer).cloned().unwrap_or_default();
+        record.fade(now, self.half_life_ms);
+        let [reliability, availability, response_time, quality] = record.counts.map(Counts::metric);
+        let (mean, variance) = record.score();
+        // The Beta distribution with this mean and variance.
+        let size = mean * (1.0 - mean) / variance - 1.0;
+        let bound = |p| beta::quantile(p, mean * size, (1.0 - mean) * size) as f32;
+        let (score, lower, upper) = if record.fraud {
+            (0.0, 0.0, 0.0)
+        } else {
+            (mean as f32, bound(0.05), bound(0.95))
+        };
+        ReputationView {
+            reliability,
+            availability,
+            response_time,
+            quality,
+            score,
+            lower,
+            upper,
+            receipts: record.receipts,
+        }
+    }
+
+    fn change(&mut self, now: Timestamp, peer: &NodeId, change: impl FnOnce(&mut Record)) -> Vec<Write> {
+        let mut writes = Vec::new();
+        if !self.records.contains_key(peer) && self.records.len() >= self.records_max {
+            writes.extend(self.forget_one());
+        }
+        let record = self.records.entry(*peer).or_insert_with(|| Record {
+            at_ms: now.0,
+            ..Record::default()
+        });
+        change(record);
+        writes.push(Write::Put {
+            key: key(peer),
+            value: to_cbor(record),
+        });
+        writes
+    }
+
+    /// Makes room: whoever has fewest receipts, then the oldest observations. Convictions stay.
+    fn forget_one(&mut self) -> Option<Write> {
+        let least = self
+            .records
+            .iter()
+            .min_by_key(|(_, record)| (record.fraud, record.receipts, record.at_ms))
+            .map(|(id, _)| *id)?;
+        self.records.remove(&least);
+        Some(Write::Delete { key: key(&least) })
+    }
+}
+
+fn key(peer: &NodeId) -> Vec<u8> {
+    [&[KEY_PREFIX], peer.as_bytes().as_slice()].concat()
+}
+
+impl Record {
+    fn fade(&mut self, now: Timestamp, half_life_ms: u64) {
+        let age_ms = now.ms_since(Timestamp(self.at_ms));
+        let factor = libm::exp2(-(age_ms as f64) / half_life_ms.max(1) as f64);
+        for counts in &mut self.counts {
+            counts.well *= factor;
+            counts.badly *= factor;
+        }
+        self.at_ms = self.at_ms.max(now.0);
+    }
+
+    /// Mean and variance of the weighted mean of the four.
+    fn score(&self) -> (f64, f64) {
+        let parts = WEIGHTS.iter().zip(&self.counts);
+        parts.fold((0.0, 0.0), |(mean, variance), (weight, counts)| {
+            let (a, b) = counts.parameters();
+            let size = a + b;
+            (
+                mean + weight * a / size,
+                variance + weight * weight * a * b / (size * size * (size + 1.0)),
+            )
+        })
+    }
+}
+
+impl Counts {
+    fn parameters(self) -> (f64, f64) {
+        (1.0 + self.well, 1.0 + self.badly)
+    }
+
+    fn metric(self) -> Metric {
+        let (a, b) = self.parameters();
+        Metric {
+            mean: (a / (a + b)) as f32,
+            lower: beta::quantile(0.05, a, b) as f32,
+            upper: beta::quantile(0.95, a, b) as f32,
+            observations: (self.well + self.badly) as f32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: NodeId = NodeId([1; 32]);
+    const DAY_MS: u64 = 86_400_000;
+
+    fn reputation() -> Reputation {
+        Reputation::new(30 * DAY_MS, 3)
+    }
+
+    fn trades(count: u64, well: bool) -> Reputation {
+        let mut reputation = reputation();
+        for _ in 0..count {
+            for aspect in [
+                Aspect::Reliability,
+                Aspect::Availability,
+                Aspect::ResponseTime,
+                Aspect::Quality,
+            ] {
+                reputation.observe(Timestamp(0), &PEER, aspect, well, 1.0);
+            }
+        }
+        reputation
+    }
+
+    #[test]
+    fn the_unknown_is_in_the_middle_and_wide() {
+        let view = reputation().view(Timestamp(0), &PEER);
+        assert_eq!(
+            (view.score, view.quality.observations, view.receipts),
+            (0.5, 0.0, 0)
+        );
+        assert!((view.quality.lower - 0.05).abs() < 1e-6 && (view.quality.upper - 0.95).abs() < 1e-6);
+        assert!(view.lower < 0.35 && view.upper > 0.65);
+    }
+
+    #[test]
+    fn good_conduct_raises_the_lower_bound_and_bad_lowers_it() {
+        let lower = |count, well| trades(count, well).view(Timestamp(0), &PEER).lower;
+        assert!(lower(0, true) < lower(1, true) && lower(1, true) < lower(20, true));
+        assert!(lower(20, true) > 0.9);
+        assert!(lower(1, false) < lower(0, false));
+    }
+
+    #[test]
+    fn the_past_fades() {
+        let reputation = trades(20, true);
+        let young = reputation.view(Timestamp(0), &PEER);
+        let old = reputation.view(Timestamp(30 * DAY_MS), &PEER);
+        assert!((old.quality.observations - young.quality.observations / 2.0).abs() < 1e-4);
+        assert!(old.lower < young.lower);
+    }
+
+    #[test]
+    fn records_survive_and_the_least_known_makes_room() {
+        let mut first = reputation();
+        let writes = first.observe(Timestamp(5), &PEER, Aspect::Quality, true, 1.0);
+        let [Write::Put { key, value }] = writes.as_slice() else {
+            panic!("{writes:?}")
+        };
+        let mut second = reputation();
+        second.restore(key, value).unwrap();
+        assert_eq!(second.view(Timestamp(9), &PEER), first.view(Timestamp(9), &PEER));
+        assert!(second.restore(&key[..9], value).is_err() && second.restore(key, &[0xff]).is_err());
+        second.receipted(Timestamp(6), &PEER);
+        for number in 2..=4 {
+            second.observe(
+                Timestamp(6 + number),
+                &NodeId([number as u8; 32]),
+                Aspect::Quality,
+                true,
+                1.0,
+            );
+        }
+        assert_eq!(second.peers().count(), 3);
+        assert_eq!(second.view(Timestamp(9), &PEER).receipts, 1);
+    }
+
+    #[test]
+    fn fraud_is_not_forgotten() {
+        let mut reputation = trades(50, true);
+        reputation.convict(Timestamp(1), &PEER);
+        assert!(reputation.is_fraud(&PEER));
+        assert_eq!(reputation.view(Timestamp(400 * DAY_MS), &PEER).upper, 0.0);
+    }
+}

@@ -1,0 +1,165 @@
+//! Verification: is the result right?
+//!
+//! Two checks, both hidden from the provider. **Probes**: texts whose embeddings are known go into the batch at random
+//! places, so that a provider that invents vectors is caught by one of them. **Comparison**: a few of the real texts are
+//! bought from a second provider as well, more often from providers with a short record (BOINC's adaptive replication:
+//! always until so many valid results in a row, then with a probability that falls as the record grows).
+//!
+//! Vectors are compared by cosine against the least cosine that the agreement names: floating point differs a little
+//! between machines, a wrong model differs a lot.
+
+use crate::rng::Rng;
+use crate::service::Probe;
+
+/// Where a text of a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The buyer's item of this index.
+    Item(usize),
+    /// The probe of this index.
+    Probe(usize),
+}
+
+/// Items and probes in the order in which they are sent: items keep their order, probes fall between them anywhere.
+pub(crate) fn hide_probes(rng: &mut Rng, items: usize, probes: usize) -> Vec<Slot> {
+    let mut slots: Vec<Slot> = (0..items).map(Slot::Item).collect();
+    for probe in 0..probes {
+        let place = rng.below(slots.len() + 1);
+        slots.insert(place, Slot::Probe(probe));
+    }
+    slots
+}
+
+/// The cosine of two vectors; −1 when they cannot be compared, so that nonsense never passes.
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    if a.len() != b.len() {
+        return -1.0;
+    }
+    let (mut dot, mut norm_a, mut norm_b) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for (x, y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(*x), f64::from(*y));
+        dot += x * y;
+        norm_a += x * x;
+        norm_b += y * y;
+    }
+    let cosine = dot / libm::sqrt(norm_a * norm_b);
+    if cosine.is_finite() {
+        cosine.clamp(-1.0, 1.0) as f32
+    } else {
+        -1.0
+    }
+}
+
+/// The lowest cosine between the batch's probes and their references; `None` without probes.
+pub(crate) fn probes_cosine(slots: &[Slot], rows: &Rows<'_>, probes: &[Probe]) -> Option<f32> {
+    let seen = slots.iter().enumerate().filter_map(|(row, slot)| match slot {
+        Slot::Probe(index) => Some(match (rows.get(row), probes.get(*index)) {
+            (Some(vector), Some(probe)) => cosine(vector, &probe.embedding),
+            _ => -1.0,
+        }),
+        Slot::Item(_) => None,
+    });
+    seen.reduce(f32::min)
+}
+
+/// A matrix as it came, row by row.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    dimension: usize,
+    values: &'a [f32],
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(dimension: u32, values: &'a [f32]) -> Self {
+        Self {
+            dimension: dimension as usize,
+            values,
+        }
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Option<&'a [f32]> {
+        let start = row.checked_mul(self.dimension)?;
+        self.values.get(start..start.checked_add(self.dimension)?)
+    }
+}
+
+/// In how many of a million cases a provider's result is compared with a second one's.
+pub(crate) fn compare_chance_ppm(streak: u32, trust_after: u32) -> u32 {
+    if streak < trust_after {
+        return 1_000_000;
+    }
+    // After `n` valid results in a row the chance is `trust_after / (2 n)`: one half at first, rarer with the record.
+    let chance = u64::from(trust_after) * 1_000_000 / (2 * u64::from(streak.max(1)));
+    u32::try_from(chance).unwrap_or(1_000_000)
+}
+
+/// A cosine as signed objects carry it.
+pub(crate) fn to_ppm(cosine: f32) -> i32 {
+    libm::round(f64::from(cosine) * 1e6) as i32
+}
+
+/// A cosine from a signed object.
+pub(crate) fn from_ppm(ppm: i32) -> f32 {
+    (f64::from(ppm) / 1e6) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::NodeId;
+
+    #[test]
+    fn probes_lie_anywhere_and_items_keep_their_order() {
+        let mut rng = Rng::new(1, &NodeId([0; 32]));
+        let mut places = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let slots = hide_probes(&mut rng, 3, 1);
+            let items: Vec<_> = slots
+                .iter()
+                .filter(|slot| matches!(slot, Slot::Item(_)))
+                .collect();
+            assert_eq!(items, [&Slot::Item(0), &Slot::Item(1), &Slot::Item(2)]);
+            places.insert(slots.iter().position(|slot| matches!(slot, Slot::Probe(_))));
+        }
+        assert_eq!(places.len(), 4);
+    }
+
+    #[test]
+    fn nonsense_is_never_alike() {
+        assert!((cosine(&[1.0, 2.0], &[2.0, 4.0]) - 1.0).abs() < 1e-6);
+        assert_eq!(cosine(&[1.0, 0.0], &[0.0, 1.0]), 0.0);
+        for bad in [
+            vec![],
+            vec![0.0, 0.0],
+            vec![f32::NAN, 1.0],
+            vec![f32::INFINITY, 1.0],
+        ] {
+            assert_eq!(cosine(&bad, &[1.0, 1.0]), -1.0);
+        }
+        let probes = [Probe {
+            text: String::new(),
+            embedding: vec![1.0, 0.0],
+        }];
+        let slots = [Slot::Item(0), Slot::Probe(0)];
+        assert_eq!(
+            probes_cosine(&slots, &Rows::new(2, &[0.0, 1.0, 1.0, 0.0]), &probes),
+            Some(1.0)
+        );
+        assert_eq!(
+            probes_cosine(&slots, &Rows::new(2, &[0.0, 1.0]), &probes),
+            Some(-1.0)
+        );
+        assert_eq!(
+            probes_cosine(&slots[..1], &Rows::new(2, &[0.0, 1.0]), &probes),
+            None
+        );
+    }
+
+    #[test]
+    fn a_record_makes_checks_rarer() {
+        assert_eq!(compare_chance_ppm(9, 10), 1_000_000);
+        assert_eq!(compare_chance_ppm(10, 10), 500_000);
+        assert_eq!(compare_chance_ppm(1_000, 10), 5_000);
+        assert_eq!(to_ppm(from_ppm(990_000)), 990_000);
+    }
+}
