@@ -13,7 +13,7 @@
 //!
 //! The chain that makes a trade, one module each:
 //! capability → offer ([`discovery`]) → demand, proposal, agreement (`market`) → activity → verification →
-//! receipt (`ledger`) → reputation → price.
+//! receipt ([`ledger`]) → reputation → price.
 //!
 //! Invariants:
 //! - the same inputs, seed and stored state give the same outputs, on every machine;
@@ -26,6 +26,7 @@ pub mod discovery;
 pub mod group;
 pub mod ids;
 pub mod io;
+pub mod ledger;
 mod node;
 pub mod price;
 pub mod reputation;

@@ -1,0 +1,451 @@
+//! The ledger: who paid whom, without a blockchain.
+//!
+//! Each node keeps a hash-linked chain of its **own half-blocks**. A payment is two halves (TrustChain: P. Otte, M. de Vos,
+//! J. Pouwelse, *TrustChain: A Sybil-resistant scalable blockchain*, Future Generation Computer Systems 107, 2020): the payer
+//! signs first, the receiver answers with a half of the opposite amount that names the payer's hash.
+//!
+//! ```text
+//! payer     … ← block 7 (−412, link: none)            state at the payer: pending → complete
+//! receiver        … ← block 3 (+412, link: payer's 7)  the receiver's is complete from the start
+//! ```
+//!
+//! A receipt counts once both halves are there; over those the payer's loss is the receiver's gain, so all balances sum to
+//! zero. A half whose answer is still missing is **pending** and is sent again until it is answered; answering twice gives
+//! the same half, so nothing is paid twice. Two different blocks of one author on one (epoch, sequence) are a
+//! [`FraudProof`].
+//!
+//! Stored under `b` ‖ epoch ‖ sequence (big-endian, so that keys sort) is everything that a payment needs after a crash:
+//! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof.
+//!
+//! Limits: between members of a private group the line is the owner's to set and unlimited by default. In the open group
+//! everyone is a stranger: a payer stops at the newcomer allowance, a provider at what one stranger, and all of them
+//! together, may owe it.
+
+mod block;
+mod fraud;
+mod store;
+
+use std::collections::BTreeMap;
+
+use crate::group::Group;
+use crate::ids::{AgreementId, Hash, Millicredits, NodeId, ReceiptId, Timestamp};
+use crate::io::Write;
+use crate::service::Service;
+use crate::sign::Signer;
+use crate::view::{ReceiptView, Verification};
+use crate::wire::{Agreement, Head, OBJECT_VERSION, Signed, WireError};
+
+pub use block::{Block, Check};
+pub use fraud::FraudProof;
+pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX};
+
+/// Why the ledger refused something. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LedgerError {
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the block does not match the agreement")]
+    Mismatch,
+    #[error("the author signed another block for the same place")]
+    Fraud(Box<FraudProof>),
+    #[error("the chain is full")]
+    Full,
+    #[error("the amount is out of range")]
+    Overflow,
+    #[error("a stored block is not linked to the one before it")]
+    Broken,
+    #[error("the stored ledger is another key's")]
+    OtherIdentity,
+    #[error("the stored ledger is of format {0}")]
+    UnknownFormat(u32),
+}
+
+/// An agreement as both sides signed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contract {
+    pub(crate) id: AgreementId,
+    pub(crate) terms: Agreement,
+    /// With the requester's signature.
+    pub(crate) signed: Signed,
+    /// The provider's.
+    pub(crate) countersignature: [u8; 64],
+}
+
+/// One of the own blocks and what belongs to it.
+#[derive(Clone, Debug)]
+struct Record {
+    block: Block,
+    hash: Hash,
+    own: Signed,
+    other: Option<Signed>,
+    agreement: Signed,
+    countersignature: [u8; 64],
+    in_group: bool,
+}
+
+/// A pending payment, ready to be sent again.
+pub(crate) struct Pending {
+    pub(crate) place: Place,
+    pub(crate) counterparty: NodeId,
+    pub(crate) agreement: Signed,
+    pub(crate) countersignature: [u8; 64],
+    pub(crate) block: Signed,
+}
+
+/// Epoch and sequence in the own chain.
+pub(crate) type Place = (u32, u64);
+
+/// What the own chain adds up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    settled: i64,
+    pending: i64,
+}
+
+impl Sums {
+    fn total(self) -> i64 {
+        self.settled.saturating_add(self.pending)
+    }
+}
+
+/// The own chain.
+pub(crate) struct Ledger {
+    me: NodeId,
+    group: Group,
+    epoch: u32,
+    blocks_max: usize,
+    records: BTreeMap<Place, Record>,
+    by_agreement: BTreeMap<AgreementId, Place>,
+    /// Others' blocks held here, by author and place, to notice contradictions.
+    seen: BTreeMap<(NodeId, Place), Place>,
+    all: Sums,
+    in_group: Sums,
+    /// Sums with each counterparty of the present group, from this node's side.
+    pairs: BTreeMap<NodeId, i64>,
+    meta_written: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(me: NodeId, group: Group, blocks_max: usize) -> Self {
+        Self {
+            me,
+            group,
+            epoch: 1,
+            blocks_max,
+            records: BTreeMap::new(),
+            by_agreement: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            all: Sums::default(),
+            in_group: Sums::default(),
+            pairs: BTreeMap::new(),
+            meta_written: false,
+        }
+    }
+
+    /// The newest own block.
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.records
+            .last_key_value()
+            .map(|(_, record)| record.block.head(record.hash))
+    }
+
+    /// Sum over complete receipts, and over pending halves.
+    pub(crate) fn balance(&self) -> (Millicredits, Millicredits) {
+        (Millicredits(self.all.settled), Millicredits(self.all.pending))
+    }
+
+    /// Settled and pending within the present group.
+    pub(crate) fn balance_in_group(&self) -> i64 {
+        self.in_group.total()
+    }
+
+    /// What a counterparty owes this node within the present group; negative when this node owes.
+    pub(crate) fn owed_by(&self, peer: &NodeId) -> i64 {
+        self.pairs.get(peer).copied().unwrap_or(0)
+    }
+
+    /// What all counterparties of the present group together owe this node.
+    pub(crate) fn owed_by_all(&self) -> i64 {
+        self.pairs
+            .values()
+            .filter(|sum| **sum > 0)
+            .fold(0, |total, sum| total.saturating_add(*sum))
+    }
+
+    /// Whether there is room for another trade.
+    pub(crate) fn has_room(&self) -> bool {
+        self.records.len() < self.blocks_max
+    }
+
+    /// Makes, signs and appends the payer's half.
+    pub(crate) fn pay(
+        &mut self,
+        signer: &dyn Signer,
+        now: Timestamp,
+        contract: &Contract,
+        verification: &Verification,
+    ) -> Result<(Place, Vec<Write>), LedgerError> {
+        let delta = contract.terms.price.checked_neg().ok_or(LedgerError::Overflow)?;
+        let block = self.next_block(now, contract, delta, Check::from(verification), None)?;
+        self.append(signer, block, None, contract)
+    }
+
+    /// Answers a payer's half with the own one. The same half again gets the same answer and no writes.
+    pub(crate) fn receive(
+        &mut self,
+        signer: &dyn Signer,
+        now: Timestamp,
+        contract: &Contract,
+        payers: &Signed,
+    ) -> Result<(Place, Vec<Write>), LedgerError> {
+        let payer: Block = payers.open(&contract.terms.requester)?;
+        let hash = payers.hash::<Block>();
+        if !self.matches(&payer, contract) {
+            return Err(LedgerError::Mismatch);
+        }
+        if let Some(place) = self.seen.get(&(payer.author, (payer.epoch, payer.sequence))) {
+            return self.repeated(*place, payers);
+        }
+        if self.by_agreement.contains_key(&contract.id) {
+            return Err(LedgerError::Mismatch);
+        }
+        let delta = contract.terms.price;
+        let block = self.next_block(now, contract, delta, payer.check, Some(hash))?;
+        self.append(signer, block, Some(payers.clone()), contract)
+    }
+
+    /// Takes the receiver's half for a pending payment. The same half again changes nothing.
+    pub(crate) fn complete(&mut self, place: Place, receivers: &Signed) -> Result<Vec<Write>, LedgerError> {
+        let record = self.records.get(&place).ok_or(LedgerError::Mismatch)?;
+        let answer: Block = receivers.open(&record.block.counterparty)?;
+        if !answer.is_sound() || !answer.answers(&record.block, &record.hash) {
+            return Err(LedgerError::Mismatch);
+        }
+        let their_place = (answer.author, (answer.epoch, answer.sequence));
+        match &record.other {
+            Some(other) if other == receivers => return Ok(Vec::new()),
+            Some(_) => return Err(LedgerError::Mismatch),
+            None => {}
+        }
+        if let Some(former) = self
+            .seen
+            .get(&their_place)
+            .and_then(|place| self.records.get(place))
+        {
+            return Err(contradiction(answer.author, former, receivers));
+        }
+        let mut record = record.clone();
+        self.count(&record, -1);
+        record.other = Some(receivers.clone());
+        self.count(&record, 1);
+        let write = store::put(&record);
+        self.seen.insert(their_place, place);
+        self.records.insert(place, record);
+        Ok(vec![write])
+    }
+
+    /// Payments whose answer is missing, oldest first.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Pending> + '_ {
+        let missing = self.records.iter().filter(|(_, record)| record.other.is_none());
+        missing.map(|(place, record)| Pending {
+            place: *place,
+            counterparty: record.block.counterparty,
+            agreement: record.agreement.clone(),
+            countersignature: record.countersignature,
+            block: record.own.clone(),
+        })
+    }
+
+    /// The own block at a place, as signed.
+    pub(crate) fn own(&self, place: Place) -> Option<&Signed> {
+        self.records.get(&place).map(|record| &record.own)
+    }
+
+    /// Own blocks of one epoch in order.
+    pub(crate) fn blocks(&self, epoch: u32, from: u64, count: usize) -> Vec<Signed> {
+        let range = self.records.range((epoch, from)..=(epoch, u64::MAX));
+        range.take(count).map(|(_, record)| record.own.clone()).collect()
+    }
+
+    /// One receipt as this side holds it.
+    pub(crate) fn receipt(&self, place: Place) -> Option<ReceiptView> {
+        self.records.get(&place).map(Record::view)
+    }
+
+    /// The newest receipts, newest first.
+    pub(crate) fn receipts(&self, count: usize) -> Vec<ReceiptView> {
+        self.records
+            .values()
+            .rev()
+            .take(count)
+            .map(Record::view)
+            .collect()
+    }
+
+    fn next_block(
+        &self,
+        now: Timestamp,
+        contract: &Contract,
+        delta: Millicredits,
+        check: Check,
+        link: Option<Hash>,
+    ) -> Result<Block, LedgerError> {
+        if !self.has_room() {
+            return Err(LedgerError::Full);
+        }
+        let head = self.head();
+        let sequence = head
+            .filter(|head| head.epoch == self.epoch)
+            .map_or(0, |head| head.sequence);
+        let terms = &contract.terms;
+        let counterparty = if terms.requester == self.me {
+            terms.provider
+        } else {
+            terms.requester
+        };
+        Ok(Block {
+            version: OBJECT_VERSION,
+            author: self.me,
+            epoch: self.epoch,
+            sequence: sequence.checked_add(1).ok_or(LedgerError::Full)?,
+            previous: head.map_or(Hash([0; 32]), |head| head.hash),
+            counterparty,
+            agreement: contract.id,
+            delta,
+            service: terms.service,
+            model: terms.model,
+            units: terms.tokens,
+            factors: terms.factors,
+            scope: terms.scope,
+            mark: Hash(self.group.receipt_mark(contract.id.as_bytes())),
+            check,
+            link,
+            at_ms: now.0,
+        })
+    }
+
+    fn append(
+        &mut self,
+        signer: &dyn Signer,
+        block: Block,
+        other: Option<Signed>,
+        contract: &Contract,
+    ) -> Result<(Place, Vec<Write>), LedgerError> {
+        let place = (block.epoch, block.sequence);
+        let sum = self
+            .all
+            .settled
+            .checked_add(self.all.pending)
+            .and_then(|sum| sum.checked_add(block.delta.0));
+        sum.ok_or(LedgerError::Overflow)?;
+        let own = Signed::seal(signer, &block);
+        let record = Record {
+            hash: own.hash::<Block>(),
+            block,
+            own,
+            other,
+            agreement: contract.signed.clone(),
+            countersignature: contract.countersignature,
+            in_group: true,
+        };
+        let mut writes = Vec::new();
+        if !self.meta_written {
+            writes.push(store::put_meta(self.me, self.epoch));
+            self.meta_written = true;
+        }
+        writes.push(store::put(&record));
+        self.insert(place, record)?;
+        Ok((place, writes))
+    }
+
+    fn insert(&mut self, place: Place, record: Record) -> Result<(), LedgerError> {
+        if let Some(other) = &record.other {
+            let other: Block = crate::wire::open_body(&other.body)?;
+            self.seen
+                .insert((other.author, (other.epoch, other.sequence)), place);
+        }
+        self.by_agreement.insert(record.block.agreement, place);
+        self.count(&record, 1);
+        self.records.insert(place, record);
+        Ok(())
+    }
+
+    /// Adds the record's amount to the sums, or takes it out again with `sign` −1.
+    fn count(&mut self, record: &Record, sign: i64) {
+        let delta = record.block.delta.0.saturating_mul(sign);
+        let complete = record.other.is_some();
+        let add = |sums: &mut Sums| {
+            let sum = if complete {
+                &mut sums.settled
+            } else {
+                &mut sums.pending
+            };
+            *sum = sum.saturating_add(delta);
+        };
+        add(&mut self.all);
+        if record.in_group {
+            add(&mut self.in_group);
+            let pair = self.pairs.entry(record.block.counterparty).or_insert(0);
+            *pair = pair.saturating_add(delta);
+        }
+    }
+
+    /// The payer's half says what the agreement says.
+    fn matches(&self, payer: &Block, contract: &Contract) -> bool {
+        let terms = &contract.terms;
+        payer.is_sound()
+            && terms.provider == self.me
+            && payer.author == terms.requester
+            && payer.counterparty == self.me
+            && payer.agreement == contract.id
+            && Some(payer.delta) == terms.price.checked_neg()
+            && payer.service == terms.service
+            && payer.model == terms.model
+            && payer.units == terms.tokens
+            && payer.factors == terms.factors
+            && payer.scope == terms.scope
+            && payer.mark == Hash(self.group.receipt_mark(contract.id.as_bytes()))
+            && payer.link.is_none()
+    }
+
+    fn repeated(&self, place: Place, payers: &Signed) -> Result<(Place, Vec<Write>), LedgerError> {
+        let former = self.records.get(&place).ok_or(LedgerError::Broken)?;
+        if former
+            .other
+            .as_ref()
+            .is_some_and(|other| other.body == payers.body)
+        {
+            return Ok((place, Vec::new()));
+        }
+        Err(contradiction(former.block.counterparty, former, payers))
+    }
+}
+
+fn contradiction(author: NodeId, former: &Record, second: &Signed) -> LedgerError {
+    let first = former.other.clone().unwrap_or_else(|| former.own.clone());
+    LedgerError::Fraud(Box::new(FraudProof {
+        author,
+        first,
+        second: second.clone(),
+    }))
+}
+
+impl Record {
+    fn view(&self) -> ReceiptView {
+        let block = &self.block;
+        ReceiptView {
+            id: ReceiptId(block.link.unwrap_or(self.hash).0),
+            counterparty: block.counterparty,
+            service: Service::from_code(block.service).unwrap_or(Service::Inference),
+            delta: block.delta,
+            factors: block.factors,
+            sequence: block.sequence,
+            fully_signed: self.other.is_some(),
+            verification: Verification::from(&block.check),
+            at: block.at(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

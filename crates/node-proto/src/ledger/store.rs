@@ -1,0 +1,150 @@
+//! How the ledger is kept: records as canonical CBOR under sorted keys, and the way back.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::group::Group;
+use crate::ids::{Hash, NodeId};
+use crate::io::Write;
+use crate::ledger::{Block, FraudProof, Ledger, LedgerError, Record};
+use crate::wire::{Signed, WireError, from_cbor, open_body, to_cbor};
+
+/// First byte of the key of a block.
+pub(crate) const BLOCK_PREFIX: u8 = b'b';
+/// First byte of the key of a fraud proof.
+pub(crate) const FRAUD_PREFIX: u8 = b'f';
+/// The key of [`Meta`].
+pub(crate) const META_PREFIX: u8 = b'm';
+/// The format of everything that is stored.
+const FORMAT: u32 = 1;
+
+/// What the store is of.
+#[derive(Encode, Decode)]
+struct Meta {
+    #[n(0)]
+    format: u32,
+    #[n(1)]
+    owner: NodeId,
+    #[n(2)]
+    epoch: u32,
+}
+
+/// An own block and what belongs to it.
+#[derive(Encode, Decode)]
+struct StoredBlock {
+    #[n(0)]
+    own: Signed,
+    /// The counterparty's half, once it is there.
+    #[n(1)]
+    other: Option<Signed>,
+    /// The agreement with the requester's signature.
+    #[n(2)]
+    agreement: Signed,
+    /// The provider's signature on it.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    countersignature: [u8; 64],
+}
+
+pub(super) fn put_meta(owner: NodeId, epoch: u32) -> Write {
+    Write::Put {
+        key: vec![META_PREFIX],
+        value: to_cbor(&Meta {
+            format: FORMAT,
+            owner,
+            epoch,
+        }),
+    }
+}
+
+pub(super) fn put(record: &Record) -> Write {
+    let key = [
+        &[BLOCK_PREFIX][..],
+        &record.block.epoch.to_be_bytes(),
+        &record.block.sequence.to_be_bytes(),
+    ];
+    let stored = StoredBlock {
+        own: record.own.clone(),
+        other: record.other.clone(),
+        agreement: record.agreement.clone(),
+        countersignature: record.countersignature,
+    };
+    Write::Put {
+        key: key.concat(),
+        value: to_cbor(&stored),
+    }
+}
+
+/// Keeps a proof for whoever asks later.
+pub(crate) fn put_fraud(proof: &FraudProof) -> Write {
+    let key = [&[FRAUD_PREFIX], proof.author.as_bytes().as_slice()].concat();
+    Write::Put {
+        key,
+        value: to_cbor(proof),
+    }
+}
+
+impl Ledger {
+    /// Rebuilds the chain from what was stored, in any order of keys. Links are checked throughout and the newest own
+    /// signature as well: the store is this device's own, and one broken byte anywhere breaks a link.
+    pub(crate) fn restore(
+        me: NodeId,
+        group: Group,
+        blocks_max: usize,
+        meta: Option<&[u8]>,
+        blocks: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<Self, LedgerError> {
+        let mut ledger = Self::new(me, group, blocks_max);
+        if let Some(meta) = meta {
+            let meta: Meta = from_cbor(meta)?;
+            if meta.format != FORMAT {
+                return Err(LedgerError::UnknownFormat(meta.format));
+            }
+            if meta.owner != me {
+                return Err(LedgerError::OtherIdentity);
+            }
+            ledger.epoch = meta.epoch;
+            ledger.meta_written = true;
+        }
+        let mut records = BTreeMap::new();
+        for value in blocks {
+            let record = ledger.read(&value)?;
+            records.insert((record.block.epoch, record.block.sequence), record);
+        }
+        let mut previous = Hash([0; 32]);
+        let mut before = (1, 0);
+        for (place, record) in records {
+            let follows = place == (before.0, before.1 + 1) || (place.0 > before.0 && place.1 == 1);
+            if !follows || record.block.previous != previous {
+                return Err(LedgerError::Broken);
+            }
+            (previous, before) = (record.hash, place);
+            ledger.insert(place, record)?;
+        }
+        if let Some((_, newest)) = ledger.records.last_key_value() {
+            newest.own.open::<Block>(&me)?;
+        }
+        Ok(ledger)
+    }
+
+    fn read(&self, value: &[u8]) -> Result<Record, LedgerError> {
+        let stored: StoredBlock = from_cbor(value)?;
+        let block: Block = open_body(&stored.own.body)?;
+        if block.author != self.me {
+            return Err(LedgerError::OtherIdentity);
+        }
+        if !block.is_sound() {
+            return Err(WireError::Malformed("a block".to_owned()).into());
+        }
+        let in_group = block.mark == Hash(self.group.receipt_mark(block.agreement.as_bytes()));
+        Ok(Record {
+            hash: stored.own.hash::<Block>(),
+            block,
+            own: stored.own,
+            other: stored.other,
+            agreement: stored.agreement,
+            countersignature: stored.countersignature,
+            in_group,
+        })
+    }
+}

@@ -1,0 +1,230 @@
+use super::*;
+use crate::group::GroupSecret;
+use crate::price::Factors;
+use crate::service::{Precision, Scope};
+use crate::sign::Ed25519Signer;
+use crate::wire::ComparisonRule;
+
+struct Side {
+    signer: Ed25519Signer,
+    ledger: Ledger,
+    stored: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+fn group() -> Group {
+    Group::private(&GroupSecret::from_bytes([7; 32]))
+}
+
+impl Side {
+    fn new(number: u8) -> Self {
+        let signer = Ed25519Signer::from_secret(&[number; 32]);
+        let ledger = Ledger::new(signer.id(), group(), 100);
+        Self {
+            signer,
+            ledger,
+            stored: BTreeMap::new(),
+        }
+    }
+
+    fn keep(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::Put { key, value } => self.stored.insert(key, value),
+                Write::Delete { key } => self.stored.remove(&key),
+            };
+        }
+    }
+
+    fn pay(&mut self, contract: &Contract) -> Place {
+        let verification = Verification::SpotChecked {
+            probes: 2,
+            cosine_min: 0.999_9,
+        };
+        let (place, writes) = self
+            .ledger
+            .pay(&self.signer, Timestamp(1), contract, &verification)
+            .unwrap();
+        self.keep(writes);
+        place
+    }
+
+    fn receive(&mut self, contract: &Contract, payers: &Signed) -> Signed {
+        let (place, writes) = self
+            .ledger
+            .receive(&self.signer, Timestamp(2), contract, payers)
+            .unwrap();
+        self.keep(writes);
+        self.ledger.own(place).unwrap().clone()
+    }
+
+    fn complete(&mut self, place: Place, answer: &Signed) {
+        let writes = self.ledger.complete(place, answer).unwrap();
+        self.keep(writes);
+    }
+
+    fn restored(&self, me: NodeId) -> Result<Ledger, LedgerError> {
+        let blocks = self.stored.iter().filter(|(key, _)| key[0] == BLOCK_PREFIX);
+        let meta = self.stored.get([META_PREFIX].as_slice()).map(Vec::as_slice);
+        Ledger::restore(me, group(), 100, meta, blocks.map(|(_, value)| value.clone()))
+    }
+}
+
+fn contract(payer: &Side, receiver: &Side, price: i64, number: u8) -> Contract {
+    let factors = Factors {
+        base_cost: price,
+        quality_multiplier: 1_000_000,
+        market_demand: 1_000_000,
+        reputation_factor: 1_000_000,
+    };
+    let terms = Agreement {
+        version: OBJECT_VERSION,
+        requester: payer.signer.id(),
+        provider: receiver.signer.id(),
+        proposal: Hash([number; 32]),
+        scope: Scope::Group,
+        service: 0,
+        model: None,
+        precision: Precision::F32,
+        rule: ComparisonRule::Cosine,
+        cosine_min_ppm: 990_000,
+        items: 1,
+        tokens: 10,
+        input: Hash([number; 32]),
+        price: Millicredits(price),
+        factors,
+        promised_ms: 1_000,
+    };
+    let signed = Signed::seal(&payer.signer, &terms);
+    let id = AgreementId(signed.hash::<Agreement>().0);
+    let countersignature = crate::sign::Domain::Agreement.sign(&receiver.signer, &signed.body);
+    Contract {
+        id,
+        terms,
+        signed,
+        countersignature,
+    }
+}
+
+#[test]
+fn what_one_loses_the_other_gains() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    for number in 1..=3 {
+        let contract = contract(&payer, &receiver, 100 * i64::from(number), number);
+        let place = payer.pay(&contract);
+        assert_eq!(payer.ledger.balance().1, Millicredits(-100 * i64::from(number)));
+        let half = payer.ledger.own(place).unwrap().clone();
+        let answer = receiver.receive(&contract, &half);
+        payer.complete(place, &answer);
+    }
+    assert_eq!(payer.ledger.balance(), (Millicredits(-600), Millicredits::ZERO));
+    assert_eq!(receiver.ledger.balance(), (Millicredits(600), Millicredits::ZERO));
+    assert_eq!(payer.ledger.owed_by(&receiver.signer.id()), -600);
+    assert_eq!(receiver.ledger.owed_by_all(), 600);
+    let (paid, earned) = (payer.ledger.receipts(9), receiver.ledger.receipts(9));
+    assert_eq!(paid[0].id, earned[0].id);
+    assert!(paid.iter().chain(&earned).all(|receipt| receipt.fully_signed));
+}
+
+#[test]
+fn a_repeated_half_changes_nothing() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    let contract = contract(&payer, &receiver, 100, 1);
+    let place = payer.pay(&contract);
+    let half = payer.ledger.own(place).unwrap().clone();
+    let answer = receiver.receive(&contract, &half);
+    assert_eq!(receiver.receive(&contract, &half), answer);
+    payer.complete(place, &answer);
+    payer.complete(place, &answer);
+    assert_eq!(receiver.ledger.balance().0, Millicredits(100));
+    assert_eq!(payer.ledger.balance(), (Millicredits(-100), Millicredits::ZERO));
+}
+
+#[test]
+fn a_chain_survives_and_a_tampered_one_is_refused() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    for number in 1..=3 {
+        let contract = contract(&payer, &receiver, 100, number);
+        let place = payer.pay(&contract);
+        let half = payer.ledger.own(place).unwrap().clone();
+        let answer = receiver.receive(&contract, &half);
+        if number < 3 {
+            payer.complete(place, &answer);
+        }
+    }
+    let me = payer.signer.id();
+    let restored = payer.restored(me).unwrap();
+    assert_eq!(restored.balance(), (Millicredits(-200), Millicredits(-100)));
+    assert_eq!(restored.head(), payer.ledger.head());
+    assert_eq!(restored.pending().count(), 1);
+    assert_eq!(restored.blocks(1, 2, 9).len(), 2);
+    assert!(matches!(
+        payer.restored(NodeId([9; 32])),
+        Err(LedgerError::OtherIdentity)
+    ));
+    let second = payer
+        .stored
+        .keys()
+        .find(|key| key.ends_with(&[2]))
+        .unwrap()
+        .clone();
+    let intact = payer.stored.remove(&second).unwrap();
+    assert!(matches!(payer.restored(me), Err(LedgerError::Broken)));
+    payer.stored.insert(second, intact[..20].to_vec());
+    assert!(matches!(payer.restored(me), Err(LedgerError::Wire(_))));
+}
+
+#[test]
+fn two_blocks_on_one_place_are_a_proof() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    let first = contract(&payer, &receiver, 100, 1);
+    let place = payer.pay(&first);
+    let half = payer.ledger.own(place).unwrap().clone();
+    receiver.receive(&first, &half);
+    let mut forked = Side::new(1);
+    let second = contract(&forked, &receiver, 50, 2);
+    let place = forked.pay(&second);
+    let other = forked.ledger.own(place).unwrap().clone();
+    let refused = receiver
+        .ledger
+        .receive(&receiver.signer, Timestamp(3), &second, &other);
+    let Err(LedgerError::Fraud(proof)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(proof.verify(), Ok(()));
+    let harmless = FraudProof {
+        second: proof.first.clone(),
+        ..*proof.clone()
+    };
+    assert!(harmless.verify().is_err());
+    let framed = FraudProof {
+        author: receiver.signer.id(),
+        ..*proof
+    };
+    assert_eq!(framed.verify(), Err(WireError::BadSignature));
+    assert_eq!(receiver.ledger.balance().0, Millicredits(100));
+}
+
+#[test]
+fn a_half_that_differs_from_the_agreement_is_refused() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    let cheap = contract(&payer, &receiver, 10, 1);
+    let dear = contract(&payer, &receiver, 100, 2);
+    let place = payer.pay(&cheap);
+    let half = payer.ledger.own(place).unwrap().clone();
+    let refused = receiver
+        .ledger
+        .receive(&receiver.signer, Timestamp(3), &dear, &half);
+    assert!(matches!(refused, Err(LedgerError::Mismatch)));
+    let mut forged = half.clone();
+    forged.signature[0] ^= 1;
+    let refused = receiver
+        .ledger
+        .receive(&receiver.signer, Timestamp(3), &cheap, &forged);
+    assert!(matches!(refused, Err(LedgerError::Wire(WireError::BadSignature))));
+    let answer = receiver.receive(&cheap, &half);
+    let place_of_dear = payer.pay(&dear);
+    assert!(matches!(
+        payer.ledger.complete(place_of_dear, &answer),
+        Err(LedgerError::Mismatch)
+    ));
+}
