@@ -111,10 +111,26 @@ impl ListenOn {
         }
         Some(match prefix.iter().last() {
             None => Ok(Self::AnyCircuit),
+            Some(Protocol::P2pCircuit) if relay_of(&prefix).is_none() => Err(Error::Address(
+                "the relay's `/p2p/<peer>` must stand before `/p2p-circuit`",
+            )),
             Some(Protocol::P2pCircuit) => Ok(Self::Circuit(prefix)),
             Some(_) => Err(Error::Address("only `/p2p-circuit` may stand before `/webrtc`")),
         })
     }
+}
+
+/// The relay of a circuit address: the peer named before `/p2p-circuit`.
+pub(crate) fn relay_of(circuit: &Multiaddr) -> Option<PeerId> {
+    let before = circuit
+        .iter()
+        .take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit));
+    before
+        .filter_map(|protocol| match protocol {
+            Protocol::P2p(relay) => Some(relay),
+            _ => None,
+        })
+        .last()
 }
 
 /// Whether this is a relay-client listen address: `<relay>/p2p-circuit`, perhaps with the own peer id.
@@ -211,6 +227,14 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(one, ListenOn::Circuit(address(&format!("{RELAY}/p2p-circuit"))));
+    }
+
+    #[test]
+    fn a_circuit_is_its_relays_whatever_the_relay_is_called() {
+        let relay = relay_of(&address(&format!("{RELAY}/p2p-circuit/p2p/{PEER}")));
+        assert_eq!(relay, relay_of(&address(&format!("{RELAY}/p2p-circuit"))));
+        assert_ne!(relay, Some(PEER.parse().unwrap()));
+        assert_eq!(relay_of(&address(&format!("/p2p-circuit/p2p/{PEER}"))), None);
     }
 
     #[test]

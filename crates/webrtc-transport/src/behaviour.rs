@@ -22,7 +22,7 @@ use libp2p_swarm::{
 };
 
 use crate::{
-    address::{Route, is_circuit_listen_address, is_webrtc_direct_peer},
+    address::{Route, is_circuit_listen_address, is_webrtc_direct_peer, relay_of},
     config::Config,
     error::Error,
     handler::{Accepted, Handler, Open},
@@ -177,10 +177,11 @@ impl Behaviour {
     }
 
     fn listen(&mut self, circuit: Multiaddr) {
+        // A relay tells us addresses of its own choice, which need not begin with the one that we know it by.
         let stands = self
             .circuits
             .iter()
-            .any(|(_, address)| starts_with(address, &circuit));
+            .any(|(_, address)| relay_of(address) == relay_of(&circuit));
         let asked = self.requested.iter().any(|(_, requested)| *requested == circuit);
         if stands || asked {
             return;
@@ -417,9 +418,4 @@ impl NetworkBehaviour for Behaviour {
             return Poll::Pending;
         }
     }
-}
-
-fn starts_with(address: &Multiaddr, prefix: &Multiaddr) -> bool {
-    let mut address = address.iter();
-    prefix.iter().all(|protocol| address.next() == Some(protocol))
 }

@@ -17,7 +17,7 @@ use libp2p_identity::PeerId;
 use send_wrapper::SendWrapper;
 
 use crate::{
-    address::{ListenOn, Target},
+    address::{ListenOn, Target, relay_of},
     config::Config,
     error::{Error, Step},
     link::{Command, Notice, Signalling, ToBehaviour},
@@ -52,10 +52,8 @@ impl Listener {
     fn covers(&self, circuit: &Multiaddr) -> bool {
         match &self.on {
             ListenOn::AnyCircuit => true,
-            ListenOn::Circuit(wanted) => {
-                let mut circuit = circuit.iter();
-                wanted.iter().all(|protocol| circuit.next() == Some(protocol))
-            }
+            // A relay tells us addresses of its own choice; all of them lead to the circuit.
+            ListenOn::Circuit(wanted) => relay_of(circuit) == relay_of(wanted),
         }
     }
 }

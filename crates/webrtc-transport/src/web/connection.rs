@@ -23,7 +23,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(inner: PeerConnection) -> Self {
+    pub(crate) fn new(mut inner: PeerConnection) -> Self {
+        inner.watch_association();
         Self {
             inner: SendWrapper::new(inner),
             disconnected: None,

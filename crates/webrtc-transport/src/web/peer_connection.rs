@@ -12,8 +12,8 @@ use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Event, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit, RtcIceServer,
-    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
+    Event, EventTarget, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit,
+    RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
     RtcSessionDescriptionInit,
 };
 
@@ -28,15 +28,21 @@ use super::{browser_error, channel::Channel};
 /// The label of the channel that exists to make browsers gather candidates; it is no stream.
 const INIT_LABEL: &str = "init";
 
+/// What an `RTCSctpTransport` tells when the remote closes the association, among other things.
+const ASSOCIATION_EVENT: &str = "statechange";
+
 /// A peer connection that closes when dropped.
 pub(crate) struct PeerConnection {
     js: RtcPeerConnection,
     events: Rc<Events>,
     config: Rc<Config>,
+    /// The `RTCSctpTransport`, once there is one: it knows at once when the remote closes the connection, while the
+    /// connection itself only notices after seconds that nobody answers.
+    association: Option<EventTarget>,
     // Cleared in `drop` before they are freed.
     _on_candidate: Closure<dyn FnMut(RtcPeerConnectionIceEvent)>,
     _on_channel: Closure<dyn FnMut(RtcDataChannelEvent)>,
-    _on_state: Closure<dyn FnMut(Event)>,
+    on_state: Closure<dyn FnMut(Event)>,
 }
 
 #[derive(Default)]
@@ -75,9 +81,10 @@ impl PeerConnection {
             js,
             events,
             config,
+            association: None,
             _on_candidate: on_candidate,
             _on_channel: on_channel,
-            _on_state: on_state,
+            on_state,
         })
     }
 
@@ -125,7 +132,10 @@ impl PeerConnection {
         .await
     }
 
-    pub(crate) async fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
+    /// Gives the browser a candidate of the remote without waiting for it: a browser may take as long as it likes to
+    /// look up the name in a candidate, and another candidate may connect meanwhile. One of a kind that this browser
+    /// does not know leaves the others.
+    pub(crate) fn add_candidate(&self, candidate: &Candidate) {
         let init = RtcIceCandidateInit::new(&candidate.candidate);
         init.set_sdp_mid(candidate.sdp_mid.as_deref());
         init.set_sdp_m_line_index(candidate.sdp_m_line_index);
@@ -136,7 +146,11 @@ impl PeerConnection {
         let promise = self
             .js
             .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
-        settled(promise, "add a candidate").await
+        wasm_bindgen_futures::spawn_local(async move {
+            if let Err(error) = settled(promise, "add a candidate").await {
+                tracing::debug!(%error, "skipped a candidate");
+            }
+        });
     }
 
     /// The next candidate to send to the remote.
@@ -163,10 +177,32 @@ impl PeerConnection {
         .await
     }
 
-    /// The state now; the task is woken when it changes.
+    /// The state now; the task is woken when it changes. A connection that the remote has closed is `Closed`.
     pub(crate) fn poll_state(&self, cx: &Context<'_>) -> RtcPeerConnectionState {
         self.events.state.register(cx.waker());
-        self.js.connection_state()
+        let association = self
+            .association
+            .as_ref()
+            .and_then(|target| Reflect::get(target, &"state".into()).ok());
+        match association.and_then(|state| state.as_string()).as_deref() {
+            Some("closed") => RtcPeerConnectionState::Closed,
+            _ => self.js.connection_state(),
+        }
+    }
+
+    /// Watches for the remote to close the connection, where the browser can tell.
+    pub(crate) fn watch_association(&mut self) {
+        let sctp = Reflect::get(&self.js, &"sctp".into()).ok();
+        let Some(sctp) = sctp.and_then(|sctp| sctp.dyn_into::<EventTarget>().ok()) else {
+            return;
+        };
+        let on_state = self.on_state.as_ref().unchecked_ref();
+        if sctp
+            .add_event_listener_with_callback(ASSOCIATION_EVENT, on_state)
+            .is_ok()
+        {
+            self.association = Some(sctp);
+        }
     }
 
     /// The next channel that the remote opened. It was counted among the streams when it came.
@@ -190,6 +226,11 @@ impl Drop for PeerConnection {
         self.js.set_onicecandidate(None);
         self.js.set_ondatachannel(None);
         self.js.set_onconnectionstatechange(None);
+        if let Some(sctp) = &self.association {
+            let on_state = self.on_state.as_ref().unchecked_ref();
+            // Removing a listener that was added cannot fail.
+            let _ = sctp.remove_event_listener_with_callback(ASSOCIATION_EVENT, on_state);
+        }
         self.js.close();
     }
 }

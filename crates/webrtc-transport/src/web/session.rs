@@ -135,11 +135,8 @@ async fn connect(
         if received > peer.config().candidates_max {
             return Err(SignallingError::TooManyCandidates.into());
         }
-        if let Some(candidate) = Candidate::parse(&json)?
-            && let Err(error) = peer.add_candidate(&candidate).await
-        {
-            // One candidate of a kind that this browser does not know leaves the others.
-            tracing::debug!(%error, "skipped a candidate");
+        if let Some(candidate) = Candidate::parse(&json)? {
+            peer.add_candidate(&candidate);
         }
     }
 }
