@@ -1,7 +1,7 @@
 //! Starting and stopping everything in the right order.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, UdpSocket},
     sync::Arc,
     time::Duration,
 };
@@ -230,9 +230,7 @@ fn public_url(options: &Options, address: SocketAddr, book: &AddressBook) -> Str
     let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
     let host = match address.ip() {
         ip if !ip.is_unspecified() && !ip.is_loopback() => host_text(ip),
-        _ if options.lan => {
-            host_text(lan::preferred_ip(&book.interface_ips()).unwrap_or(Ipv4Addr::LOCALHOST.into()))
-        }
+        _ if options.lan => host_text(lan::preferred_ip(&lan::subject_ips(book, address.ip()))),
         _ => "localhost".to_owned(),
     };
     match address.port() {

@@ -34,14 +34,16 @@ const CLOCK_SKEW: Duration = Duration::days(1);
 /// Domains that name machines of a local network and never a site of the internet.
 pub const LOCAL_DOMAINS: [&str; 6] = ["localhost", "local", "lan", "home", "internal", "home.arpa"];
 
-/// Loopback, private, link-local and unique-local addresses.
-const LOCAL_NETWORKS_V4: [([u8; 4], u8); 6] = [
+/// Loopback, private, link-local, carrier-internal and unique-local addresses, and the documentation range that
+/// some virtual networks use: none of them is routed on the internet.
+const LOCAL_NETWORKS_V4: [([u8; 4], u8); 7] = [
     ([127, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
     ([172, 16, 0, 0], 12),
     ([192, 168, 0, 0], 16),
     ([169, 254, 0, 0], 16),
     ([100, 64, 0, 0], 10),
+    ([192, 0, 2, 0], 24),
 ];
 const LOCAL_NETWORKS_V6: [([u16; 8], u8); 3] = [
     ([0, 0, 0, 0, 0, 0, 0, 1], 128),

@@ -12,7 +12,7 @@ pub mod authority;
 pub mod setup;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -64,8 +64,7 @@ pub async fn start(
     let socket = SocketAddr::new(page.ip(), options.beside(options.lan_setup_port, page.port(), 2));
     let listener = run::bind(socket, "lan-setup-port").await?;
     let port = run::local_address(&listener)?.port();
-    let ip = preferred_ip(&ips).unwrap_or(page.ip());
-    let url = format!("http://{}:{port}/", run::host_text(ip));
+    let url = format!("http://{}:{port}/", run::host_text(preferred_ip(&ips)));
     let server = Server {
         listener,
         router: setup::router(&authority, page_url)?,
@@ -128,8 +127,9 @@ async fn renew(
     }
 }
 
-/// The addresses that the leaf is for: loopback, what the page is bound to and every interface.
-fn subject_ips(book: &AddressBook, bound: IpAddr) -> Vec<IpAddr> {
+/// The addresses that the leaf is for: loopback, what the page is bound to and every interface. Public ones are
+/// left out, since the authority may not sign them.
+pub(crate) fn subject_ips(book: &AddressBook, bound: IpAddr) -> Vec<IpAddr> {
     let mut ips = vec![
         IpAddr::from([127, 0, 0, 1]),
         IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
@@ -142,8 +142,9 @@ fn subject_ips(book: &AddressBook, bound: IpAddr) -> Vec<IpAddr> {
     ips
 }
 
-/// The address that a phone nearby is most likely to reach: a home network's before a container's.
-pub fn preferred_ip(ips: &[IpAddr]) -> Option<IpAddr> {
+/// The address that a phone nearby is most likely to reach: a home network's before a container's, and
+/// loopback when there is no network.
+pub(crate) fn preferred_ip(ips: &[IpAddr]) -> IpAddr {
     let rank = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => match ip.octets() {
             [192, 168, ..] => 0,
@@ -153,10 +154,10 @@ pub fn preferred_ip(ips: &[IpAddr]) -> Option<IpAddr> {
         },
         IpAddr::V6(_) => 4,
     };
-    ips.iter()
-        .copied()
-        .filter(|ip| !ip.is_loopback())
+    let reachable = ips.iter().copied().filter(|ip| !ip.is_loopback());
+    reachable
         .min_by_key(|ip| (rank(ip), *ip))
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
 }
 
 /// This machine's name, when it is one that a certificate can carry.

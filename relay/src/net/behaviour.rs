@@ -1,11 +1,14 @@
 //! Which protocols the relay speaks, and within which limits.
 
-#![expect(missing_docs, reason = "the derived event has one variant per field, which has the description")]
+#![expect(
+    missing_docs,
+    reason = "the derived event has one variant per field, which has the description"
+)]
 
 use std::{num::NonZeroU32, time::Duration};
 
-use libp2p::{PeerId, identity::Keypair};
 use futures::future::Either;
+use libp2p::{PeerId, identity::Keypair};
 use libp2p::{
     Swarm, Transport as _, connection_limits,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange::{Frame, ResponseChannel};
+use exchange::ResponseChannel;
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -15,7 +15,11 @@ use libp2p::{
     relay, request_response,
     swarm::SwarmEvent,
 };
-use tokio::{sync::watch, time::timeout};
+use node_proto::{NodeId, Registry, RegistryLimits, Timestamp};
+use tokio::{
+    sync::watch,
+    time::{interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::behaviour::{Behaviour, BehaviourEvent};
@@ -29,6 +33,9 @@ use crate::{
 /// How long the first address of a listener may take to be reported.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often expired registrations are dropped when nobody asks.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The relay's libp2p side while it runs.
 pub struct Node {
     swarm: Swarm<Behaviour>,
@@ -37,6 +44,9 @@ pub struct Node {
     /// One bucket per connected node, so as long as the connection limit.
     buckets: BTreeMap<PeerId, TokenBucket>,
     requests_per_second_max: u32,
+    registry: Registry,
+    /// The zero of the registry's clock.
+    started: Instant,
 }
 
 impl Node {
@@ -53,6 +63,8 @@ impl Node {
             metrics,
             buckets: BTreeMap::new(),
             requests_per_second_max,
+            registry: Registry::new(RegistryLimits::default(), rand::random()),
+            started: Instant::now(),
         }
     }
 
@@ -87,8 +99,10 @@ impl Node {
 
     /// Runs until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(EXPIRE_INTERVAL);
         loop {
             tokio::select! {
+                _ = ticks.tick() => self.expire(),
                 () = stop.cancelled() => return,
                 event = self.swarm.select_next_some() => self.handle(event),
             }
@@ -122,7 +136,7 @@ impl Node {
             } => {
                 self.connections(&endpoint).add(-1);
                 if num_established == 0 {
-                    self.buckets.remove(&peer_id);
+                    self.forget(&peer_id);
                 }
             }
             SwarmEvent::IncomingConnectionError {
@@ -222,7 +236,60 @@ impl Node {
             self.metrics.requests_limited.increment();
             return;
         }
-        let _ = (request, channel);
-        let _: Option<Frame> = None;
+        let Some(from) = node_id(&peer) else {
+            tracing::debug!(%peer, "a discovery request from a key that is not Ed25519");
+            return;
+        };
+        let response = self.registry.handle_frame(self.timestamp(now), from, request);
+        self.metrics.requests_answered.increment();
+        self.metrics.registrations.set(self.registry.len());
+        if self
+            .swarm
+            .behaviour_mut()
+            .exchange
+            .send_response(channel, response)
+            .is_err()
+        {
+            tracing::debug!(%peer, "the caller did not wait for its answer");
+        }
+    }
+
+    /// What a node filed is void once it is gone: others would try to reach it in vain.
+    fn forget(&mut self, peer: &PeerId) {
+        self.buckets.remove(peer);
+        if let Some(node) = node_id(peer) {
+            self.registry.forget(&node);
+            self.metrics.registrations.set(self.registry.len());
+        }
+    }
+
+    fn expire(&mut self) {
+        self.registry.expire(self.timestamp(Instant::now()));
+        self.metrics.registrations.set(self.registry.len());
+    }
+
+    fn timestamp(&self, now: Instant) -> Timestamp {
+        let elapsed = now.saturating_duration_since(self.started);
+        Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The node behind a peer id; peers with another kind of key than Ed25519 are no nodes of this network.
+fn node_id(peer: &PeerId) -> Option<NodeId> {
+    NodeId::from_peer_id_bytes(&peer.to_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::identity::Keypair;
+
+    #[test]
+    fn a_node_is_named_by_the_key_in_its_peer_id() {
+        let keypair = Keypair::generate_ed25519();
+        let peer = keypair.public().to_peer_id();
+        let node = node_id(&peer).unwrap();
+        assert_eq!(node.0, keypair.public().try_into_ed25519().unwrap().to_bytes());
+        assert_eq!(node.to_string(), peer.to_string());
     }
 }
