@@ -37,17 +37,35 @@ pub mod events;
 pub mod invite;
 pub mod options;
 pub mod status;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has a way to lose"))]
+mod relay_link;
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has wires"))]
+mod wires;
 
 #[cfg(target_arch = "wasm32")]
 mod clock;
 #[cfg(target_arch = "wasm32")]
+mod driver;
+#[cfg(target_arch = "wasm32")]
 pub mod handle;
+#[cfg(target_arch = "wasm32")]
+mod identity;
+#[cfg(target_arch = "wasm32")]
+mod lock;
+#[cfg(target_arch = "wasm32")]
+mod measure;
+#[cfg(target_arch = "wasm32")]
+mod models;
+#[cfg(target_arch = "wasm32")]
+mod net;
 #[cfg(target_arch = "wasm32")]
 mod order;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 #[cfg(target_arch = "wasm32")]
 mod start;
+#[cfg(target_arch = "wasm32")]
+mod store;
 
 pub use error::{CommandError, RequestError, StartError};
 pub use events::{Events, NodeEvent, ShellEvent};

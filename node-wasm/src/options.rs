@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::StartError;
+
 /// Most STUN and TURN servers; browsers slow down with more.
 pub const ICE_SERVERS_MAX: usize = 8;
+
+/// Longest name of a storage.
+pub const STORAGE_BYTES_MAX: usize = 64;
 
 /// How to start a node. Every field has a sensible default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,26 @@ impl Default for StartOptions {
     }
 }
 
+impl StartOptions {
+    /// Checks what a page gave.
+    ///
+    /// # Errors
+    /// The first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), StartError> {
+        let wrong = |what: &str| Err(StartError::InvalidOptions(what.to_owned()));
+        if self.storage.is_empty() || self.storage.len() > STORAGE_BYTES_MAX {
+            return wrong("the storage's name must have 1 to 64 bytes");
+        }
+        if self.ice_servers.len() > ICE_SERVERS_MAX {
+            return wrong("there are too many ICE servers");
+        }
+        if !self.transports.ws && !self.transports.webrtc_direct {
+            return wrong("no transport to the relay is left");
+        }
+        Ok(())
+    }
+}
+
 /// A STUN or TURN server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -62,5 +87,29 @@ pub struct Transports {
 impl Default for Transports {
     fn default() -> Self {
         Self { ws: true, webrtc_direct: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_nonsense_is_not() {
+        assert_eq!(StartOptions::default().validate(), Ok(()));
+        let none = Transports { ws: false, webrtc_direct: false };
+        for wrong in [
+            StartOptions { storage: String::new(), ..StartOptions::default() },
+            StartOptions { ice_servers: vec![IceServer::default(); 9], ..StartOptions::default() },
+            StartOptions { transports: none, ..StartOptions::default() },
+        ] {
+            assert!(matches!(wrong.validate(), Err(StartError::InvalidOptions(_))));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_option_is_refused() {
+        assert!(serde_json::from_str::<StartOptions>(r#"{"takeOver":true}"#).is_ok());
+        assert!(serde_json::from_str::<StartOptions>(r#"{"takeover":true}"#).is_err());
     }
 }

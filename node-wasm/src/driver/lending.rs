@@ -1,0 +1,194 @@
+//! The engine in the node's service: models are loaded when lending is switched on, loaded again when the worker died,
+//! and forgotten when nothing wants them.
+
+use std::collections::BTreeSet;
+
+use futures::future::FutureExt as _;
+use gloo::timers::future::TimeoutFuture;
+use inference::{EngineError, ModelIndex};
+use node_proto::capability::{LendPolicy, Measurements};
+use node_proto::ids::{ModelId, WorkId};
+use node_proto::io::{Command, Input};
+use node_proto::service::{Failure, WorkOutput};
+
+use super::Driver;
+use super::tasks::Done;
+use crate::error::CommandError;
+use crate::measure;
+use crate::order::Reply;
+use crate::status::{Backend, LoadReport};
+
+/// Under this name the policy is kept.
+pub(super) const LEND: &str = "lend";
+/// Under this name the chosen backend is kept.
+const PIN: &str = "pin";
+/// The device is measured this long after the start.
+pub(super) const MEASURE_AFTER_MS: u32 = 1_500;
+/// Deaths of the worker in a row after which its models are given up.
+const DEATHS_MAX: u32 = 3;
+/// Wait before a dead worker's models are loaded again.
+const REVIVE_AFTER_MS: u32 = 2_000;
+
+/// What is wanted of the engine.
+#[derive(Default)]
+pub(super) struct Lending {
+    /// The switch.
+    enabled: bool,
+    /// Models that were asked for by name.
+    asked: BTreeSet<ModelId>,
+    /// Loads under way.
+    loading: BTreeSet<ModelId>,
+    /// Work under way.
+    pub(super) running: u32,
+    /// Deaths of the worker since it last finished something.
+    deaths: u32,
+    /// The backend that was chosen on a former visit.
+    pin: Option<Backend>,
+}
+
+impl Driver {
+    /// The lending switch was set; the core hears of it too.
+    pub(super) fn lend(&mut self, policy: LendPolicy) {
+        self.lending.enabled = policy.enabled;
+        if policy.enabled {
+            measure::ask_to_persist();
+        }
+        self.keep(LEND, policy);
+        self.settle_models();
+    }
+
+    /// The choice of a former visit, unless a new one was made meanwhile.
+    pub(super) fn on_kept_policy(&mut self, policy: Option<LendPolicy>) {
+        let Some(policy) = policy.filter(|_| !self.lending.enabled) else { return };
+        self.lending.enabled = policy.enabled;
+        self.command(Command::Lend(policy));
+        self.settle_models();
+    }
+
+    /// Fetches the list of models unless it is there.
+    pub(super) fn need_index(&mut self) {
+        if self.models.has_index() || self.fetching_index {
+            return;
+        }
+        self.fetching_index = true;
+        let fetch = self.models.fetch_index();
+        self.tasks.push(async move { Done::Index(fetch.await) }.boxed_local());
+    }
+
+    pub(super) fn on_index(&mut self, answer: Result<ModelIndex, String>) {
+        self.fetching_index = false;
+        self.models.set_index(answer);
+        for (model, probes) in self.models.probes() {
+            self.command(Command::Probes { model, probes });
+        }
+        self.settle_models();
+    }
+
+    /// Loads what is wanted and missing, forgets what nothing wants.
+    fn settle_models(&mut self) {
+        if self.lending.enabled {
+            match self.models.preferred() {
+                Some(model) => self.load_once(model),
+                None => self.need_index(),
+            }
+        } else if self.lending.asked.is_empty() && self.lending.running == 0 {
+            self.models.end_engine();
+            self.offer();
+        }
+    }
+
+    fn load_once(&mut self, model: ModelId) {
+        if !self.models.is_loaded(&model) && !self.lending.loading.contains(&model) {
+            self.load(model, self.models.pin(&model).or(self.lending.pin), None);
+        }
+    }
+
+    pub(super) fn load(&mut self, model: ModelId, pin: Option<Backend>, reply: Option<Reply<LoadReport>>) {
+        if reply.is_some() {
+            self.lending.asked.insert(model);
+            self.keep(PIN, pin);
+        }
+        match self.models.load(model, pin) {
+            Ok(load) => {
+                self.lending.loading.insert(model);
+                self.offer();
+                self.tasks.push(
+                    async move { Done::Loaded { model, result: load.await, reply } }.boxed_local(),
+                );
+            }
+            Err(error) => {
+                if let Some(reply) = reply {
+                    let _ = reply.send(Err(error));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_loaded(
+        &mut self,
+        model: ModelId,
+        result: Result<LoadReport, EngineError>,
+        reply: Option<Reply<LoadReport>>,
+    ) {
+        self.lending.loading.remove(&model);
+        self.models.loaded(model, &result);
+        if let Some(tokens_per_s) = self.models.tokens_per_s() {
+            let reading = measure::measured(tokens_per_s, self.shared.clock.now());
+            self.command(Command::Measured(Measurements {
+                processing_tokens_per_s: Some(reading),
+                ..Measurements::default()
+            }));
+        }
+        self.offer();
+        self.revive();
+        if let Some(reply) = reply {
+            // Whoever asked may have gone.
+            let _ = reply.send(result.map_err(|error| CommandError::Model(error.to_string())));
+        }
+        self.settle_models();
+    }
+
+    pub(super) fn unload(&mut self, model: ModelId) {
+        self.lending.asked.remove(&model);
+        self.models.unload(model);
+        self.offer();
+    }
+
+    pub(super) fn on_worked(&mut self, work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32) {
+        self.lending.running = self.lending.running.saturating_sub(1);
+        if result.is_ok() {
+            self.lending.deaths = 0;
+        }
+        self.input(Input::WorkDone { work, result, took_ms });
+        self.revive();
+        self.settle_models();
+    }
+
+    /// Loads again what a dead worker had loaded, until that looks hopeless.
+    fn revive(&mut self) {
+        let lost = self.models.revive();
+        if lost.is_empty() {
+            return;
+        }
+        self.offer();
+        self.lending.deaths += 1;
+        if self.lending.deaths > DEATHS_MAX {
+            return;
+        }
+        for model in lost {
+            self.tasks.push(
+                async move {
+                    TimeoutFuture::new(REVIVE_AFTER_MS).await;
+                    Done::LoadAgain(model)
+                }
+                .boxed_local(),
+            );
+        }
+    }
+
+    /// Tells the core what can be offered now.
+    fn offer(&mut self) {
+        let models = self.models.infos();
+        self.command(Command::Models { models });
+    }
+}

@@ -1,0 +1,337 @@
+//! The loop that is the node.
+//!
+//! It waits for one thing at a time (an order, the network, a finished task, the surroundings, a deadline), tells the
+//! core, and drains the core before it waits again. Whatever takes time is a task; a task's result is one [`Done`].
+//! Deadlines are checked on every turn, since a hidden tab's timers may be a minute late.
+
+mod lending;
+mod tasks;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{FusedFuture as _, FutureExt as _, LocalBoxFuture, OptionFuture};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use gloo::timers::future::TimeoutFuture;
+use node_proto::capability::Measurements;
+use node_proto::ids::{NodeId, Timestamp};
+use node_proto::io::{Command, Input, Output};
+
+use self::lending::Lending;
+use self::tasks::{Done, Persist};
+use crate::diagnosis::{Signs, diagnose};
+use crate::handle::Shared;
+use crate::lock::NodeLock;
+use crate::measure::{self, Watch};
+use crate::models::Models;
+use crate::net::{NetEvent, Network};
+use crate::order::Order;
+use crate::platform;
+use crate::status::TabStatus;
+use crate::store::ledger::Ledger;
+use crate::store::settings::Settings;
+
+/// The status is looked at again after this long, even if nothing happens: patience runs out, storage fills.
+const TICK_MS: u64 = 5_000;
+/// How long connections may take to close when the node stops.
+const FAREWELL_MS: u32 = 250;
+
+/// What a node is made of.
+pub(crate) struct Parts {
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) network: Network,
+    pub(crate) ledger: Rc<Ledger>,
+    pub(crate) settings: Option<Rc<Settings>>,
+    pub(crate) origin: String,
+    pub(crate) lock: Option<NodeLock>,
+    /// Fires when another tab wants to be the node.
+    pub(crate) wanted: Option<oneshot::Receiver<()>>,
+}
+
+/// The node at work.
+pub(crate) struct Driver {
+    shared: Rc<Shared>,
+    orders: mpsc::Receiver<Order>,
+    network: Network,
+    models: Models,
+    lending: Lending,
+    ledger: Rc<Ledger>,
+    settings: Option<Rc<Settings>>,
+    origin: String,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+    /// Writes that wait for the one under way.
+    unwritten: VecDeque<Persist>,
+    writing: bool,
+    fetching_index: bool,
+    surroundings: mpsc::Receiver<()>,
+    watching: mpsc::Sender<()>,
+    watch: Option<Watch>,
+    wanted: OptionFuture<oneshot::Receiver<()>>,
+    lock: Option<NodeLock>,
+    next_tick: Timestamp,
+    stopping: Option<(TabStatus, Option<oneshot::Sender<()>>)>,
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Order(Order),
+    Network(NetEvent),
+    Done(Done),
+    Surroundings,
+    Deadline,
+    TakenOver,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (watching, surroundings) = mpsc::channel(1);
+        let models = Models::new(parts.shared.clone(), parts.origin.clone());
+        Self {
+            shared: parts.shared,
+            orders: parts.orders,
+            network: parts.network,
+            models,
+            lending: Lending::default(),
+            ledger: parts.ledger,
+            settings: parts.settings,
+            origin: parts.origin,
+            tasks: FuturesUnordered::new(),
+            unwritten: VecDeque::new(),
+            writing: false,
+            fetching_index: false,
+            surroundings,
+            watching,
+            watch: None,
+            wanted: parts.wanted.into(),
+            lock: parts.lock,
+            next_tick: Timestamp::default(),
+            stopping: None,
+        }
+    }
+
+    /// Runs until the node is stopped.
+    pub(crate) async fn run(mut self) {
+        self.first_tasks();
+        while self.stopping.is_none() {
+            self.drain();
+            let wake = self.wait().await;
+            self.on_wake(wake);
+            self.on_deadlines();
+        }
+        self.end().await;
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let sleep_ms = self.sleep_ms();
+        let mut timer = TimeoutFuture::new(sleep_ms).fuse();
+        let mut no_task = futures::future::pending::<Done>();
+        let tasks = &mut self.tasks;
+        let mut task = async {
+            match tasks.next().await {
+                Some(done) => done,
+                None => (&mut no_task).await,
+            }
+        }
+        .boxed_local()
+        .fuse();
+        let wanted_ended = self.wanted.is_terminated();
+        futures::select_biased! {
+            order = self.orders.select_next_some() => Wake::Order(order),
+            done = task => Wake::Done(done),
+            event = self.network.next().boxed_local().fuse() => Wake::Network(event),
+            () = self.surroundings.select_next_some() => Wake::Surroundings,
+            asked = async { if wanted_ended { futures::future::pending().await } else { (&mut self.wanted).await } }
+                .boxed_local().fuse() =>
+            {
+                if matches!(asked, Some(Ok(()))) { Wake::TakenOver } else { Wake::Deadline }
+            }
+            () = timer => Wake::Deadline,
+        }
+    }
+
+    fn sleep_ms(&self) -> u32 {
+        let deadlines = [self.shared.node.borrow().poll_timeout(), self.network.next_deadline()];
+        let next = deadlines.into_iter().flatten().fold(self.next_tick, Timestamp::min);
+        u32::try_from(next.ms_since(self.shared.clock.now())).unwrap_or(u32::MAX)
+    }
+
+    fn on_wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Order(order) => self.on_order(order),
+            Wake::Network(event) => self.on_network(event),
+            Wake::Done(done) => self.on_done(done),
+            Wake::Surroundings => self.on_surroundings(),
+            Wake::Deadline => {}
+            Wake::TakenOver => self.stopping = Some((TabStatus::TakenOver, None)),
+        }
+    }
+
+    fn on_deadlines(&mut self) {
+        let now = self.shared.clock.now();
+        self.network.expire(now);
+        let due = self.shared.node.borrow().poll_timeout().is_some_and(|at| at <= now);
+        if due {
+            self.shared.node.borrow_mut().handle_timeout(now);
+        }
+        if self.next_tick <= now {
+            self.next_tick = now.plus_ms(TICK_MS);
+            self.show_network();
+            self.measure_storage();
+        }
+    }
+
+    /// Tells the core.
+    fn input(&mut self, input: Input) {
+        self.drain();
+        let now = self.shared.clock.now();
+        self.shared.node.borrow_mut().handle_input(now, input);
+    }
+
+    fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    /// Carries out everything that the core wants done.
+    fn drain(&mut self) {
+        loop {
+            let output = self.shared.node.borrow_mut().poll_output();
+            match output {
+                Some(output) => self.carry_out(output),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Request { exchange, peer, frame, timeout_ms } => {
+                self.network.request(exchange, &peer, frame, timeout_ms);
+            }
+            Output::Respond { exchange, frame } => self.network.respond(exchange, frame),
+            Output::Dial { peer, addresses } => self.network.dial_peer(&peer, &addresses),
+            Output::Persist { seq, writes } => self.persist(seq, writes),
+            Output::Work { work, model, input, limit_ms } => self.work(work, model, input, limit_ms),
+            Output::Event(event) => self.shared.tell(event),
+        }
+    }
+
+    fn on_order(&mut self, order: Order) {
+        match order {
+            Order::Core(command) => {
+                if let Command::Lend(policy) = &command {
+                    self.lend(policy.clone());
+                }
+                self.command(command);
+            }
+            Order::Dial { address, reply } => self.network.dial_address(address, reply),
+            Order::Load { model, pin, reply } => self.load(model, pin, Some(reply)),
+            Order::Unload { model } => self.unload(model),
+            Order::Reconnect => self.network.retry_relay(),
+            Order::Stop { taken_over, reply } => {
+                let tab = if taken_over { TabStatus::TakenOver } else { TabStatus::Stopped };
+                self.stopping = Some((tab, Some(reply)));
+            }
+        }
+    }
+
+    fn on_network(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Input(input) => {
+                if let Input::DiscoveryPoint { available: true, .. } = &input {
+                    self.need_index();
+                }
+                let relay_pinged = matches!(&input, Input::RoundTrip { peer, .. } if self.is_relay(peer));
+                self.input(input);
+                if relay_pinged {
+                    self.measure_network();
+                }
+            }
+            NetEvent::Changed => self.show_network(),
+            NetEvent::FetchBootstrap => self.fetch_bootstrap(),
+            NetEvent::RetryRelay { ms } => self.tasks.push(
+                async move {
+                    TimeoutFuture::new(ms).await;
+                    Done::RetryRelay
+                }
+                .boxed_local(),
+            ),
+        }
+    }
+
+    fn on_surroundings(&mut self) {
+        if platform::online() {
+            self.network.retry_relay();
+        }
+        self.show_network();
+        self.tasks.push(async { Done::Environment(measure::environment().await) }.boxed_local());
+    }
+
+    fn is_relay(&self, peer: &NodeId) -> bool {
+        self.network.relay_status().0.as_ref() == Some(peer)
+    }
+
+    fn measure_network(&mut self) {
+        if let Some(rtt_ms) = self.network.relay_rtt_ms() {
+            let reading = measure::measured(rtt_ms.into(), self.shared.clock.now());
+            self.command(Command::Measured(Measurements {
+                network_rtt_ms: Some(reading),
+                ..Measurements::default()
+            }));
+        }
+    }
+
+    /// Brings the status up to date with the network.
+    fn show_network(&mut self) {
+        let members_seen = self.shared.handle().snapshot().members_seen;
+        let (peer, state) = self.network.relay_status();
+        let (direct, failed, last_failure) = self.network.direct();
+        let diagnosis = diagnose(&Signs {
+            online: platform::online(),
+            relay: &state,
+            direct,
+            members_seen,
+            failed,
+            last_failure,
+            age_ms: self.shared.clock.age_ms(),
+        });
+        let connections = self.network.connections();
+        self.shared.update(|status| {
+            status.relay.peer = peer;
+            status.relay.state = state;
+            status.connections = connections;
+            status.diagnosis = diagnosis;
+        });
+    }
+
+    /// Leaves in order: peers, engine, ledger, lock, and then whoever waits for it.
+    async fn end(mut self) {
+        self.drain();
+        self.network.close();
+        let mut farewell = TimeoutFuture::new(FAREWELL_MS).fuse();
+        loop {
+            let writing = self.writing || !self.unwritten.is_empty();
+            let mut tasks = OptionFuture::from(writing.then(|| self.tasks.select_next_some()));
+            futures::select_biased! {
+                done = tasks => {
+                    if let Some(Done::Persisted { .. }) = done {
+                        self.writing = false;
+                        self.write_next();
+                    }
+                }
+                _ = self.network.next().boxed_local().fuse() => {}
+                () = farewell => break,
+            }
+        }
+        self.models.end_engine();
+        self.ledger.close();
+        drop(self.watch.take());
+        drop(self.lock.take());
+        let (tab, reply) = self.stopping.take().unwrap_or((TabStatus::Stopped, None));
+        self.shared.end(tab);
+        if let Some(reply) = reply {
+            let _ = reply.send(());
+        }
+    }
+}

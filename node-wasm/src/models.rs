@@ -1,0 +1,300 @@
+//! The relay's models and this device's engine.
+//!
+//! One worker runs all models. It is spawned for the first load and terminated when nothing wants a model any more,
+//! since wasm gives memory back only that way. A worker that dies takes its models with it; the driver loads them
+//! again.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use inference::client::Engine;
+use inference::{EngineError, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
+use node_proto::ids::ModelId;
+use node_proto::service::{Failure, ModelInfo, Precision, Probe, WorkInput, WorkOutput};
+
+use crate::error::CommandError;
+use crate::handle::Shared;
+use crate::platform;
+use crate::status::{Backend, LoadReport, ModelState, ModelStatus};
+
+/// Longest `/models/index.json`.
+const INDEX_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The list, the engine and what it has loaded.
+pub(crate) struct Models {
+    shared: Rc<Shared>,
+    origin: String,
+    manifests: Vec<ModelManifest>,
+    engine: Option<Engine>,
+    loaded: BTreeMap<ModelId, LoadReport>,
+    pins: BTreeMap<ModelId, Option<Backend>>,
+}
+
+impl Models {
+    pub(crate) fn new(shared: Rc<Shared>, origin: String) -> Self {
+        Self {
+            shared,
+            origin,
+            manifests: Vec::new(),
+            engine: None,
+            loaded: BTreeMap::new(),
+            pins: BTreeMap::new(),
+        }
+    }
+
+    /// Fetches the list. A small file: those who only buy read the known answers in it.
+    pub(crate) fn fetch_index(&self) -> impl Future<Output = Result<ModelIndex, String>> + use<> {
+        let url = format!("{}/models/index.json", self.origin);
+        async move {
+            let json = platform::fetch_text(&url, INDEX_BYTES_MAX).await?;
+            ModelIndex::from_json(&json).map_err(|error| error.to_string())
+        }
+    }
+
+    /// Takes the list, or the reason why there is none.
+    pub(crate) fn set_index(&mut self, answer: Result<ModelIndex, String>) {
+        match answer {
+            Ok(index) => {
+                self.shared.update(|status| {
+                    status.models = index.models.iter().map(available).collect();
+                    status.models_unavailable = None;
+                });
+                self.manifests = index.models;
+            }
+            Err(reason) => self.shared.update(|status| status.models_unavailable = Some(reason)),
+        }
+    }
+
+    pub(crate) fn has_index(&self) -> bool {
+        !self.manifests.is_empty()
+    }
+
+    /// The relay's first choice.
+    pub(crate) fn preferred(&self) -> Option<ModelId> {
+        self.manifests.first().map(|manifest| core_id(manifest.id()))
+    }
+
+    /// Known answers, model by model.
+    pub(crate) fn probes(&self) -> Vec<(ModelId, Vec<Probe>)> {
+        self.manifests.iter().map(|manifest| (core_id(manifest.id()), probes_of(manifest))).collect()
+    }
+
+    /// What the core may offer.
+    pub(crate) fn infos(&self) -> Vec<ModelInfo> {
+        let info = |manifest: &ModelManifest| {
+            let id = core_id(manifest.id());
+            let report = self.loaded.get(&id)?;
+            Some(model_info(manifest, id, report))
+        };
+        self.manifests.iter().filter_map(info).collect()
+    }
+
+    /// Tokens per second of the fastest model that is loaded.
+    pub(crate) fn tokens_per_s(&self) -> Option<f64> {
+        self.loaded.values().map(|report| report.tokens_per_second).max_by(f64::total_cmp)
+    }
+
+    pub(crate) fn is_loaded(&self, model: &ModelId) -> bool {
+        self.loaded.contains_key(model)
+    }
+
+    /// The backend that a person chose for a model.
+    pub(crate) fn pin(&self, model: &ModelId) -> Option<Backend> {
+        self.pins.get(model).copied().flatten()
+    }
+
+    /// Makes a model ready. Progress goes into the status; the result comes back to [`loaded`](Self::loaded).
+    pub(crate) fn load(
+        &mut self,
+        model: ModelId,
+        pin: Option<Backend>,
+    ) -> Result<impl Future<Output = Result<LoadReport, EngineError>> + use<>, CommandError> {
+        let manifest = self.manifests.iter().find(|manifest| core_id(manifest.id()) == model).cloned();
+        let manifest = manifest.ok_or(CommandError::UnknownModel)?;
+        let engine = self.engine().map_err(|error| CommandError::Model(error.to_string()))?;
+        self.pins.insert(model, pin);
+        self.loaded.remove(&model);
+        set_state(&self.shared, model, ModelState::Verifying { backend: None });
+        let shared = self.shared.clone();
+        let url = format!("{}/models/", self.origin);
+        Ok(async move {
+            let progress = move |progress| {
+                if let Some(state) = state_of(progress) {
+                    set_state(&shared, model, state);
+                }
+            };
+            engine.load(manifest, &url, LoadOptions { pin }, progress).await
+        })
+    }
+
+    /// A load ended.
+    pub(crate) fn loaded(&mut self, model: ModelId, result: &Result<LoadReport, EngineError>) {
+        let state = match result {
+            Ok(report) => {
+                self.loaded.insert(model, report.clone());
+                ModelState::Loaded { report: report.clone() }
+            }
+            Err(error) => ModelState::Refused { reason: error.to_string() },
+        };
+        set_state(&self.shared, model, state);
+    }
+
+    /// Forgets a model; the last one ends the worker.
+    pub(crate) fn unload(&mut self, model: ModelId) {
+        if self.loaded.remove(&model).is_none() {
+            return;
+        }
+        set_state(&self.shared, model, ModelState::Available);
+        if self.loaded.is_empty() {
+            self.end_engine();
+        } else if let Some(engine) = self.engine.clone() {
+            wasm_bindgen_futures::spawn_local(async move {
+                // A worker that cannot forget is dead, which the next request notices.
+                let _ = engine.unload(engine_id(model)).await;
+            });
+        }
+    }
+
+    /// Runs work. The engine itself is replaced when this ends with its death, by [`revive`](Self::revive).
+    pub(crate) fn work(
+        &self,
+        model: Option<ModelId>,
+        input: WorkInput,
+        limit_ms: u32,
+    ) -> Result<impl Future<Output = Result<WorkOutput, Failure>> + use<>, Failure> {
+        let WorkInput::Texts { texts } = input;
+        let model = model.filter(|model| self.is_loaded(model)).ok_or(Failure::UnknownModel)?;
+        let engine = self.engine.clone().ok_or(Failure::UnknownModel)?;
+        let limit = Duration::from_millis(limit_ms.into());
+        Ok(async move {
+            let embedded = engine.embed(engine_id(model), texts, limit).await;
+            embedded.map(output_of).map_err(|error| failure_of(&error))
+        })
+    }
+
+    /// Clears up after a worker that died. What it had loaded is to be loaded again.
+    pub(crate) fn revive(&mut self) -> Vec<ModelId> {
+        if self.engine.as_ref().is_none_or(Engine::is_alive) {
+            return Vec::new();
+        }
+        self.engine = None;
+        let lost: Vec<ModelId> = std::mem::take(&mut self.loaded).into_keys().collect();
+        for model in &lost {
+            set_state(&self.shared, *model, ModelState::Available);
+        }
+        lost
+    }
+
+    /// Ends the worker and gives its memory back.
+    pub(crate) fn end_engine(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.terminate();
+        }
+        for model in std::mem::take(&mut self.loaded).into_keys() {
+            set_state(&self.shared, model, ModelState::Available);
+        }
+    }
+
+    fn engine(&mut self) -> Result<Engine, EngineError> {
+        if let Some(engine) = self.engine.clone().filter(Engine::is_alive) {
+            return Ok(engine);
+        }
+        let engine = Engine::spawn(&format!("{}/worker/inference_worker.js", self.origin))?;
+        self.engine = Some(engine.clone());
+        Ok(engine)
+    }
+}
+
+fn available(manifest: &ModelManifest) -> ModelStatus {
+    ModelStatus {
+        id: core_id(manifest.id()),
+        name: manifest.name.clone(),
+        license: manifest.license.clone(),
+        bytes: manifest.onnx.bytes + manifest.tokenizer.bytes,
+        state: ModelState::Available,
+    }
+}
+
+fn set_state(shared: &Shared, model: ModelId, state: ModelState) {
+    shared.update(|status| {
+        if let Some(entry) = status.models.iter_mut().find(|entry| entry.id == model) {
+            entry.state = state;
+        }
+    });
+}
+
+fn state_of(progress: LoadProgress) -> Option<ModelState> {
+    match progress {
+        LoadProgress::Downloading { bytes, total } => Some(ModelState::Downloading { bytes, total }),
+        LoadProgress::Cached { total } => Some(ModelState::Downloading { bytes: total, total }),
+        LoadProgress::NotCached { .. } => None,
+        LoadProgress::Preparing(backend) | LoadProgress::Checking(backend) => {
+            Some(ModelState::Verifying { backend: Some(backend) })
+        }
+    }
+}
+
+fn probes_of(manifest: &ModelManifest) -> Vec<Probe> {
+    let answer = &manifest.known_answer;
+    let probe = |(text, embedding): (&String, &Vec<f32>)| Probe { text: text.clone(), embedding: embedding.clone() };
+    answer.texts.iter().zip(&answer.embeddings).map(probe).collect()
+}
+
+fn output_of(embeddings: inference::Embeddings) -> WorkOutput {
+    let dimension = embeddings.vectors.first().map_or(0, Vec::len);
+    WorkOutput::Embeddings {
+        // The engine bounds it to 4,096.
+        dimension: u32::try_from(dimension).unwrap_or_default(),
+        values: embeddings.vectors.concat(),
+        backend: name_of(embeddings.backend).to_owned(),
+    }
+}
+
+fn failure_of(error: &EngineError) -> Failure {
+    match error {
+        EngineError::Busy => Failure::Busy,
+        EngineError::NotLoaded(_) => Failure::UnknownModel,
+        EngineError::TooManyTexts { .. } | EngineError::TextTooLong { .. } => {
+            Failure::InvalidRequest { what: error.to_string() }
+        }
+        other => Failure::Engine { what: other.to_string() },
+    }
+}
+
+fn core_id(id: inference::ModelId) -> ModelId {
+    ModelId(id.0)
+}
+
+fn engine_id(id: ModelId) -> inference::ModelId {
+    inference::ContentHash(id.0)
+}
+
+fn model_info(manifest: &ModelManifest, id: ModelId, report: &LoadReport) -> ModelInfo {
+    ModelInfo {
+        id,
+        name: manifest.name.clone(),
+        // The manifest's validation bounds it to 4,096.
+        dimension: u32::try_from(manifest.dimension).unwrap_or_default(),
+        backend: name_of(report.chosen).to_owned(),
+        tokens_per_second: report.tokens_per_second as f32,
+        precision: precision_of(&manifest.precision),
+    }
+}
+
+/// The name under which offers and results carry a backend.
+fn name_of(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Tract => "tract",
+        Backend::Wonnx => "wonnx",
+    }
+}
+
+/// A manifest's own word; both backends compute what they do not know by name in f32.
+fn precision_of(word: &str) -> Precision {
+    match word {
+        "f16" => Precision::F16,
+        "int8" => Precision::Int8,
+        _ => Precision::F32,
+    }
+}
