@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`. Every test is in exactly one of them.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::check::counts::{self, Counts};
 use crate::command::Program;
@@ -22,27 +22,27 @@ pub(super) struct Step {
 }
 
 /// Crates whose tests need no optimisation to be quick.
-const DEV: &[&str] = &["exchange", "node-proto", "web-ui", "webrtc-transport", "xtask"];
-/// Crates whose tests start the real relay or run the real model.
-const RELEASE: &[&str] = &["inference", "relay"];
-/// Crates with tests that run inside a browser.
-const IN_BROWSER: &[&str] = &["node-proto", "webrtc-transport"];
-/// Crates that are compiled for the browser, with the features that they have there.
-const FOR_BROWSER: &[&[&str]] = &[
-    &[
-        "--package",
-        "exchange",
-        "--package",
-        "node-proto",
-        "--package",
-        "node-wasm",
-        "--package",
-        "web-ui",
-        "--package",
-        "webrtc-transport",
-    ],
-    &["--package", "inference", "--features", "client,worker"],
+const DEV: &[&str] = &[
+    "exchange",
+    "node-proto",
+    "node-wasm",
+    "web-ui",
+    "webrtc-transport",
+    "xtask",
 ];
+/// Crates with tests that run inside a browser.
+const IN_BROWSER: &[&str] = &["webrtc-transport"];
+/// Crates that are compiled for the browser.
+const FOR_BROWSER: &[&str] = &[
+    "exchange",
+    "inference",
+    "node-proto",
+    "node-wasm",
+    "web-ui",
+    "webrtc-transport",
+];
+/// The features that they have there.
+const BROWSER_FEATURES: &str = "inference/client,inference/worker,node-wasm/js-api";
 
 /// All steps, the quickest verdicts first.
 pub(super) const ALL: &[Step] = &[
@@ -107,58 +107,43 @@ fn format(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
-    let native = [
-        "--workspace",
-        "--exclude",
-        "inference",
-        "--exclude",
-        "node-wasm",
-        "--all-targets",
-    ];
-    let inference = [
-        "--package",
-        "inference",
-        "--all-targets",
-        "--features",
-        "engine,prepare",
-    ];
-    let mut worked = true;
-    for selection in [native.as_slice(), inference.as_slice()] {
-        worked &= check(clippy_of(workspace, selection))?;
-    }
-    Ok(verdict(worked))
+    let selection = ["--workspace", "--all-targets", "--features", "inference/prepare"];
+    check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
 
 fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
-    let mut worked = true;
-    for selection in FOR_BROWSER {
-        worked &= check(clippy_of(
-            workspace,
-            &[selection, ["--target", "wasm32-unknown-unknown"].as_slice()].concat(),
-        ))?;
-    }
-    let wonnx = clippy_of(workspace, &["--target", "wasm32-unknown-unknown"]).dir(&wonnx_worker(workspace));
-    worked &= check(wonnx)?;
-    Ok(verdict(worked))
+    let target = ["--target", "wasm32-unknown-unknown"];
+    let mut selection = vec!["--features", BROWSER_FEATURES];
+    selection.extend(FOR_BROWSER.iter().flat_map(|package| ["--package", package]));
+    selection.extend(target);
+    let ours = check(clippy_of(workspace, "clippy for the browser", &selection))?;
+    let wonnx = clippy_of(workspace, "clippy wonnx-worker", &target).dir(&wonnx_worker(workspace));
+    Ok(verdict(check(wonnx)? && ours))
 }
 
 fn native(workspace: &Workspace) -> Result<Counts, Error> {
-    nextest(workspace, "native tests", DEV, &[], &[])
+    let selection: Vec<&str> = DEV.iter().flat_map(|package| ["--package", package]).collect();
+    nextest(workspace, "native tests", &selection)
 }
 
 fn build(workspace: &Workspace) -> Result<Counts, Error> {
     site::build_all(workspace).map(|()| Counts::PASSED)
 }
 
+/// One package at a time: together they would unify their features and compile their dependencies once more.
 fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
-    let models = workspace.site().join("models");
-    nextest(
+    let relay = nextest(
         workspace,
-        "native tests in release",
-        RELEASE,
-        &["--release", "--features", "inference/prepare"],
-        &[("KNOWLEDGE_MODELS_DIR", &models)],
-    )
+        "tests of the relay",
+        &["--release", "--package", "relay"],
+    )?;
+    let inference = ["--release", "--package", "inference", "--features", "prepare"];
+    Ok([
+        relay,
+        nextest(workspace, "tests of the inference engine", &inference)?,
+    ]
+    .into_iter()
+    .sum())
 }
 
 fn browser_unit(workspace: &Workspace) -> Result<Counts, Error> {
@@ -208,15 +193,9 @@ fn end_to_end(workspace: &Workspace) -> Result<Counts, Error> {
     counted(program)
 }
 
-fn nextest(
-    workspace: &Workspace,
-    what: &str,
-    packages: &[&str],
-    options: &[&str],
-    env: &[(&str, &Path)],
-) -> Result<Counts, Error> {
+fn nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Counts, Error> {
     Progress::new(1).step("nextest", |ticker| tools::install_nextest(workspace, ticker))?;
-    let mut program = Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
+    let program = Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
         .args([
             "nextest",
             "run",
@@ -224,30 +203,21 @@ fn nextest(
             "--no-fail-fast",
             "--no-tests",
             "pass",
-            "--status-level",
-            "slow",
-            "--color",
-            "never",
         ])
-        .args(options);
-    for package in packages {
-        program = program.args(["--package", package]);
-    }
-    for (name, value) in env {
-        program = program.env(name, value);
-    }
+        .args(["--status-level", "slow", "--color", "never"])
+        .args(selection)
+        .env("KNOWLEDGE_MODELS_DIR", workspace.site().join("models"));
     counted(program)
 }
 
-fn clippy_of(workspace: &Workspace, selection: &[&str]) -> Program {
-    Program::cargo(workspace, &format!("clippy {}", selection.join(" ")))
-        .arg("clippy")
-        .arg("--locked")
+fn clippy_of(workspace: &Workspace, what: &str, selection: &[&str]) -> Program {
+    Program::cargo(workspace, what)
+        .args(["clippy", "--locked"])
         .args(selection)
         .args(["--", "-D", "warnings"])
 }
 
-fn wonnx_worker(workspace: &Workspace) -> std::path::PathBuf {
+fn wonnx_worker(workspace: &Workspace) -> PathBuf {
     workspace.root().join("crates").join("wonnx-worker")
 }
 

@@ -15,7 +15,11 @@ pub(super) const EMBED: &str = "embed";
 
 /// Builds `embed/node_wasm.js`.
 pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    compile(workspace, ticker, &["--package", "node-wasm", "--lib"])?;
+    compile(
+        workspace,
+        ticker,
+        &["--package", "node-wasm", "--lib", "--features", "js-api"],
+    )?;
     let product = bind(
         workspace,
         ticker,
