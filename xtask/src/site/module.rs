@@ -13,6 +13,11 @@ use crate::workspace::Workspace;
 /// The cache's shelf for the module that other sites embed.
 pub(super) const EMBED: &str = "embed";
 
+/// Cargo's name for the browser.
+pub(super) const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// The profile of everything that a browser downloads.
+pub(super) const WASM_PROFILE: &str = "wasm";
+
 /// Builds `embed/node_wasm.js`.
 pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     compile(
@@ -24,7 +29,7 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         workspace,
         ticker,
         EMBED,
-        &workspace.wasm_artifact("node_wasm"),
+        &workspace.wasm_artifact(WASM_PROFILE, "node_wasm"),
         "node_wasm",
     )?;
     publish(workspace, EMBED, &product)?;

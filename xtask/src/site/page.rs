@@ -9,7 +9,7 @@ use crate::cache::{self, Key, hash_file};
 use crate::command::Program;
 use crate::error::{Context, Error};
 use crate::progress::{Outcome, Ticker};
-use crate::site::module;
+use crate::site::module::{self, WASM_PROFILE};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -21,7 +21,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     module::compile(workspace, ticker, &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
-        .file(&workspace.wasm_artifact("web_ui"))?;
+        .file(&workspace.wasm_artifact(WASM_PROFILE, "web_ui"))?;
     for path in inputs(workspace)? {
         let relative = path.strip_prefix(workspace.root()).unwrap_or(&path);
         key = key.text(&relative.to_string_lossy()).file(&path)?;
@@ -50,7 +50,7 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
             "build",
             "--release",
             "--cargo-profile",
-            "wasm",
+            WASM_PROFILE,
             "--offline",
             "true",
             "--locked",

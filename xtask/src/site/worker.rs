@@ -3,7 +3,7 @@
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module;
+use crate::site::module::{self, WASM_PROFILE, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -29,34 +29,22 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         workspace,
         ticker,
         INFERENCE,
-        &workspace.wasm_artifact("inference_worker"),
+        &workspace.wasm_artifact(WASM_PROFILE, "inference_worker"),
         "inference_worker",
     )?;
     module::publish(workspace, INFERENCE, &product)?;
     Ok(module::outcome(&product))
 }
 
-/// Builds `worker/wonnx_worker.js` from its own workspace: wonnx needs an older web-sys than everything else.
+/// Builds `worker/wonnx_worker.js` from its own workspace: wonnx needs an older web-sys than everything else, and a
+/// workspace of one crate needs no other profile than its `release`.
 pub(super) fn build_wonnx(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    let crate_dir = workspace.root().join("crates").join("wonnx-worker");
     Program::cargo(workspace, "compile wonnx-worker for the browser")
-        .args([
-            "build",
-            "--locked",
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            "wasm",
-        ])
-        .dir(&crate_dir)
+        .args(["build", "--locked", "--target", WASM_TARGET, "--release"])
+        .dir(&workspace.root().join("crates").join("wonnx-worker"))
         .run(ticker)?;
-    let product = module::bind(
-        workspace,
-        ticker,
-        WONNX,
-        &workspace.wasm_artifact("wonnx_worker"),
-        "wonnx_worker",
-    )?;
+    let wasm = workspace.wasm_artifact("release", "wonnx_worker");
+    let product = module::bind(workspace, ticker, WONNX, &wasm, "wonnx_worker")?;
     module::publish(workspace, WONNX, &product)?;
     Ok(module::outcome(&product))
 }
