@@ -18,6 +18,20 @@ pub(super) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// The profile of everything that a browser downloads.
 pub(super) const WASM_PROFILE: &str = "wasm";
 
+/// How a compiled module becomes JavaScript and wasm.
+pub(super) struct Binding<'a> {
+    /// The cache's shelf.
+    pub(super) kind: &'static str,
+    /// The name of the JavaScript module.
+    pub(super) name: &'static str,
+    /// What cargo made.
+    pub(super) wasm: &'a Path,
+    /// wasm-opt's level: small for what a first visit waits for, fast for what computes.
+    pub(super) level: &'static str,
+    /// Whether TypeScript types belong to it.
+    pub(super) types: bool,
+}
+
 /// Builds `embed/node_wasm.js`.
 pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     compile(
@@ -25,61 +39,73 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         ticker,
         &["--package", "node-wasm", "--lib", "--features", "js-api"],
     )?;
-    let product = bind(
+    let wasm = workspace.wasm_artifact(WASM_PROFILE, "node_wasm");
+    bind(
         workspace,
         ticker,
-        EMBED,
-        &workspace.wasm_artifact(WASM_PROFILE, "node_wasm"),
-        "node_wasm",
-    )?;
-    publish(workspace, EMBED, &product)?;
-    Ok(outcome(&product))
+        &Binding {
+            kind: EMBED,
+            name: "node_wasm",
+            wasm: &wasm,
+            level: "-Oz",
+            types: true,
+        },
+    )
 }
 
 /// Compiles a package as browsers download it.
 pub(super) fn compile(workspace: &Workspace, ticker: &mut Ticker, selection: &[&str]) -> Result<(), Error> {
     let what = format!(
         "compile {} for the browser",
-        selection.join(" ").replace("--", "")
+        selection.get(1).unwrap_or(&"everything")
     );
     Program::cargo(workspace, &what)
         .args([
             "build",
             "--locked",
             "--target",
-            "wasm32-unknown-unknown",
+            WASM_TARGET,
             "--profile",
-            "wasm",
+            WASM_PROFILE,
         ])
         .args(selection)
         .run(ticker)
         .map(|_| ())
 }
 
-/// Turns a compiled module into JavaScript and optimised wasm named `name`.
+/// Turns a compiled module into an ES module and makes it part of the next site.
 pub(super) fn bind(
     workspace: &Workspace,
     ticker: &mut Ticker,
-    kind: &str,
-    wasm: &Path,
-    name: &str,
-) -> Result<Product, Error> {
+    binding: &Binding<'_>,
+) -> Result<Outcome, Error> {
+    let Binding {
+        kind,
+        name,
+        wasm,
+        level,
+        types,
+    } = *binding;
     let key = Key::new("module")
         .text(name)
+        .text(level)
         .text(&tools::versions())
         .file(wasm)?;
-    cache::produce(workspace, kind, key, |dir| {
+    let product = cache::produce(workspace, kind, key, |dir| {
         Program::new(
             workspace,
             tools::wasm_bindgen(workspace),
             &format!("wasm-bindgen {name}"),
         )
+        .args((!types).then_some("--no-typescript"))
         .args(["--target", "web", "--out-name", name, "--out-dir"])
         .arg(dir)
         .arg(wasm)
         .run(ticker)?;
-        optimise(workspace, ticker, &dir.join(format!("{name}_bg.wasm")), "-Oz")
-    })
+        optimise(workspace, ticker, &dir.join(format!("{name}_bg.wasm")), level)
+    })?;
+    publish(workspace, kind, &product)?;
+    Ok(outcome(&product))
 }
 
 /// Runs wasm-opt on a file in place.

@@ -3,7 +3,7 @@
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, WASM_PROFILE, WASM_TARGET};
+use crate::site::module::{self, Binding, WASM_PROFILE, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -11,29 +11,33 @@ pub(super) const INFERENCE: &str = "inference-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
 
+/// tract's kernels need 128-bit vectors, which the page does without. Cargo adds this to the flags of `.cargo/config.toml`.
+const VECTORS: &str = r#"target.wasm32-unknown-unknown.rustflags = ["-Ctarget-feature=+simd128"]"#;
+/// Both modules compute, so that speed is worth more than size; no visit waits for them.
+const LEVEL: &str = "-O3";
+
 /// Builds `worker/inference_worker.js`.
 pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(
-        workspace,
-        ticker,
-        &[
-            "--package",
-            "inference",
-            "--features",
-            "worker",
-            "--bin",
-            "inference_worker",
-        ],
-    )?;
-    let product = module::bind(
-        workspace,
-        ticker,
-        INFERENCE,
-        &workspace.wasm_artifact(WASM_PROFILE, "inference_worker"),
+    let selection = [
+        "--package",
+        "inference",
+        "--features",
+        "worker",
+        "--bin",
         "inference_worker",
-    )?;
-    module::publish(workspace, INFERENCE, &product)?;
-    Ok(module::outcome(&product))
+        "--config",
+        VECTORS,
+    ];
+    module::compile(workspace, ticker, &selection)?;
+    let wasm = workspace.wasm_artifact(WASM_PROFILE, "inference_worker");
+    let binding = Binding {
+        kind: INFERENCE,
+        name: "inference_worker",
+        wasm: &wasm,
+        level: LEVEL,
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
 }
 
 /// Builds `worker/wonnx_worker.js` from its own workspace: wonnx needs an older web-sys than everything else, and a
@@ -44,7 +48,12 @@ pub(super) fn build_wonnx(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         .dir(&workspace.root().join("crates").join("wonnx-worker"))
         .run(ticker)?;
     let wasm = workspace.wasm_artifact("release", "wonnx_worker");
-    let product = module::bind(workspace, ticker, WONNX, &wasm, "wonnx_worker")?;
-    module::publish(workspace, WONNX, &product)?;
-    Ok(module::outcome(&product))
+    let binding = Binding {
+        kind: WONNX,
+        name: "wonnx_worker",
+        wasm: &wasm,
+        level: LEVEL,
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
 }
