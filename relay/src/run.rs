@@ -224,18 +224,44 @@ fn probe<T>(
         .map_err(|source| Error::listen(source, protocol, address, option))
 }
 
-/// The address to open in a browser: on this machine, or in `--lan` from any device beside it.
+/// The address to open in a browser: the one that the operator gave, or else one on this machine, or in `--lan`
+/// one that any device beside it reaches.
 fn public_url(options: &Options, address: SocketAddr, book: &AddressBook) -> String {
+    if let Some(url) = options.external_address.iter().find_map(named_url) {
+        return url;
+    }
     let secure = options.lan || options.tls_cert.is_some();
-    let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
     let host = match address.ip() {
         ip if !ip.is_unspecified() && !ip.is_loopback() => host_text(ip),
         _ if options.lan => host_text(lan::preferred_ip(&lan::subject_ips(book, address.ip()))),
         _ => "localhost".to_owned(),
     };
-    match address.port() {
-        port if port == default_port => format!("{scheme}://{host}/"),
-        port => format!("{scheme}://{host}:{port}/"),
+    url(secure, &host, address.port())
+}
+
+/// The page behind a WebSocket address with a name, such as `/dns/relay.example.org/tcp/443/tls/ws`.
+fn named_url(address: &Multiaddr) -> Option<String> {
+    let mut parts = address.iter();
+    let (Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) = parts.next()? else {
+        return None;
+    };
+    let Protocol::Tcp(port) = parts.next()? else {
+        return None;
+    };
+    let secure = match parts.next()? {
+        Protocol::Tls | Protocol::Wss(_) => true,
+        Protocol::Ws(_) => false,
+        _ => return None,
+    };
+    Some(url(secure, &name, port))
+}
+
+fn url(secure: bool, host: &str, port: u16) -> String {
+    let (scheme, default_port) = if secure { ("https", 443) } else { ("http", 80) };
+    if port == default_port {
+        format!("{scheme}://{host}/")
+    } else {
+        format!("{scheme}://{host}:{port}/")
     }
 }
 
@@ -244,5 +270,23 @@ pub(crate) fn host_text(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_address_is_where_the_page_is() {
+        for (address, url) in [
+            ("/dns/a.example/tcp/443/tls/ws", Some("https://a.example/")),
+            ("/dns4/a.example/tcp/8443/wss", Some("https://a.example:8443/")),
+            ("/dns/a.example/tcp/80/ws", Some("http://a.example/")),
+            ("/dns/a.example/tcp/4001", None),
+            ("/ip4/192.0.2.1/tcp/443/tls/ws", None),
+        ] {
+            assert_eq!(named_url(&address.parse().unwrap()).as_deref(), url, "{address}");
+        }
     }
 }

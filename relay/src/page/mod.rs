@@ -85,16 +85,16 @@ async fn root(
     if !request.headers().contains_key(header::UPGRADE) {
         return state.site.respond("/", request.headers()).await;
     }
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
-    };
     let Some(handoff) = &state.handoff else {
         return (
             StatusCode::NOT_FOUND,
             "this relay does not accept WebSocket connections\n",
         )
             .into_response();
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
     };
     let Some(place) = handoff.reserve() else {
         return (

@@ -2,7 +2,12 @@
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+    response::{IntoResponse as _, Redirect, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -16,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use crate::{
+    addresses::Caller,
     limits::{ConnectionCount, HANDSHAKE_TIMEOUT, Permit},
     metrics::Metrics,
     tls::Certificates,
@@ -23,6 +29,9 @@ use crate::{
 
 /// A request's head may be this long; browsers send less than 2 KiB.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The first byte of every TLS connection: a record that belongs to the handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// After an error such as too many open files, accepting at once again would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -107,14 +116,38 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let result = match acceptor {
         None => answer(stream, connection, router, stop).await,
-        Some(acceptor) => match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => answer(stream, connection, router, stop).await,
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        },
+        Some(acceptor) => answer_securely(stream, connection, router, &acceptor, stop).await,
     };
     if let Err(error) = result {
         tracing::debug!(%remote, %error, "a connection ended early");
+    }
+}
+
+/// Answers over TLS. Whoever typed `http://` is sent to the secure page instead of an empty answer.
+async fn answer_securely(
+    stream: TcpStream,
+    connection: Connection,
+    router: Router,
+    acceptor: &TlsAcceptor,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let mut first = [0];
+    let length = timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)).await??;
+    if length == 1 && first[0] != TLS_HANDSHAKE {
+        return answer(stream, connection, Router::new().fallback(to_https), stop).await;
+    }
+    let stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    answer(stream, connection, router, stop).await
+}
+
+async fn to_https(request: Request<Body>) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    match host.filter(|host| Caller::parse(host, true).is_some()) {
+        Some(host) => Redirect::permanent(&format!("https://{host}{}", request.uri().path())).into_response(),
+        None => StatusCode::BAD_REQUEST.into_response(),
     }
 }
 
