@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The chain that makes a trade, one module each:
-//! capability → offer ([`discovery`]) → demand, proposal, agreement (`market`) → activity → verification →
+//! capability → offer ([`discovery`]) → demand, proposal, agreement ([`market`]) → activity → verification →
 //! receipt ([`ledger`]) → reputation → price.
 //!
 //! Invariants:
@@ -27,6 +27,7 @@ pub mod group;
 pub mod ids;
 pub mod io;
 pub mod ledger;
+pub mod market;
 mod node;
 pub mod price;
 pub mod reputation;

@@ -222,6 +222,9 @@ pub struct Outcome {
     pub backend: Option<String>,
     /// The price paid.
     pub price: Millicredits,
+    /// What a second provider was paid for a sample to compare with; it has a receipt of its own.
+    #[serde(default)]
+    pub check_price: Millicredits,
     /// The price's four factors.
     pub factors: Factors,
     /// How it was checked.

@@ -37,7 +37,7 @@ use crate::wire::{Agreement, Head, OBJECT_VERSION, Signed, WireError};
 
 pub use block::{Block, Check};
 pub use fraud::FraudProof;
-pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX};
+pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, put_fraud};
 
 /// Why the ledger refused something. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,8 +85,6 @@ struct Record {
 
 /// A pending payment, ready to be sent again.
 pub(crate) struct Pending {
-    pub(crate) place: Place,
-    pub(crate) counterparty: NodeId,
     pub(crate) agreement: Signed,
     pub(crate) countersignature: [u8; 64],
     pub(crate) block: Signed,
@@ -244,12 +242,16 @@ impl Ledger {
         Ok(vec![write])
     }
 
-    /// Payments whose answer is missing, oldest first.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = Pending> + '_ {
+    /// Payments whose answer is missing, oldest first, and to whom.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (Place, NodeId)> + '_ {
         let missing = self.records.iter().filter(|(_, record)| record.other.is_none());
-        missing.map(|(place, record)| Pending {
-            place: *place,
-            counterparty: record.block.counterparty,
+        missing.map(|(place, record)| (*place, record.block.counterparty))
+    }
+
+    /// What is sent to settle a payment whose answer is missing.
+    pub(crate) fn pending_at(&self, place: Place) -> Option<Pending> {
+        let record = self.records.get(&place).filter(|record| record.other.is_none())?;
+        Some(Pending {
             agreement: record.agreement.clone(),
             countersignature: record.countersignature,
             block: record.own.clone(),

@@ -1,15 +1,55 @@
 //! The node: the one mutable thing of this crate, driven by its shell.
+//!
+//! | file | part of the chain |
+//! | --- | --- |
+//! | `discover` | presence, offers, samples, connections |
+//! | `lending` | what is offered, at what price, or why not |
+//! | `sell` | proposal, agreement and activity on the provider's side |
+//! | `buy` | demand, proposals and choice on the buyer's side |
+//! | `trade` | agreement, activity and verification on the buyer's side |
+//! | `settle` | receipts, on both sides |
+//! | `journal` | what must be durable before it is said |
+//! | `snapshot` | what a person sees |
+//!
+//! Every input is handled to its end before the next: state changes, outputs queue up, and what is due by now is done.
+//! Waits are deadlines that [`Node::poll_timeout`] reports; nothing waits without one.
 
-use std::collections::VecDeque;
+mod buy;
+mod discover;
+mod job;
+mod journal;
+mod lending;
+mod network;
+mod sell;
+mod settle;
+mod snapshot;
+mod trade;
 
-use crate::capability::{Capability, LendPolicy};
+use std::collections::{BTreeMap, VecDeque};
+
 use crate::config::{Config, ConfigError};
-use crate::group::Group;
-use crate::ids::{Millicredits, NodeId, Timestamp};
-use crate::io::{Input, Output};
+use crate::group::{Group, Purpose as TagPurpose};
+use crate::ids::{ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
+use crate::io::{Command, ExchangeFailure, Input, Output};
+use crate::ledger::{BLOCK_PREFIX, FRAUD_PREFIX, Ledger, LedgerError, META_PREFIX, Place};
+use crate::reputation::{self, Aspect, Reputation};
 use crate::rng::Rng;
+use crate::service::{Failure, Probe};
 use crate::sign::Signer;
-use crate::view::{Balance, GroupView, LendingView, Metric, ReputationView, Snapshot};
+use crate::view::{Event, ReputationView, ServeStep};
+use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
+
+use job::Job;
+use journal::{Journal, Step};
+use lending::Lending;
+use network::{Connection, Exchanges, Network, Purpose, Sent};
+use sell::Seller;
+use settle::Retry;
+
+/// A request whose answer the shell never reports is given up this long after its timeout.
+const UNREPORTED_MS: u64 = 2_000;
+/// Models whose probes are kept.
+const PROBE_MODELS_MAX: usize = 16;
 
 /// Why a node could not be made from what was stored. The stored pairs are left as they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,14 +71,37 @@ pub enum RestoreError {
     UnknownVersion(u32),
 }
 
+/// What is done once a write is durable.
+enum After {
+    Respond(ExchangeId, Vec<u8>),
+    /// The payer's half may leave.
+    Settle(Place),
+    /// The receipt is complete at the payer's.
+    Receipted(Place),
+    Event(Event),
+}
+
 /// A node of the network, without its body.
 pub struct Node {
     config: Config,
     signer: Box<dyn Signer>,
+    me: NodeId,
     group: Group,
     rng: Rng,
     now: Timestamp,
     outputs: VecDeque<Output>,
+    journal: Journal<After>,
+    ledger: Ledger,
+    reputation: Reputation,
+    network: Network,
+    exchanges: Exchanges,
+    lending: Lending,
+    seller: Seller,
+    jobs: BTreeMap<JobId, Job>,
+    /// Payments that wait for the receiver's half.
+    retries: BTreeMap<Place, Retry>,
+    probes: BTreeMap<ModelId, Vec<Probe>>,
+    changed: bool,
 }
 
 impl Node {
@@ -52,93 +115,361 @@ impl Node {
         stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<Self, RestoreError> {
         config.validate()?;
-        let rng = Rng::new(seed, &signer.id());
-        let _ = stored.into_iter().count();
-        Ok(Self {
+        let me = signer.id();
+        let mut reputation = Reputation::new(config.reputation_half_life_ms, config.peers_max);
+        let (mut meta, mut blocks) = (None, Vec::new());
+        for (key, value) in stored {
+            match key.first() {
+                Some(&META_PREFIX) => meta = Some(value),
+                Some(&BLOCK_PREFIX) => blocks.push(value),
+                Some(&reputation::KEY_PREFIX) => {
+                    reputation
+                        .restore(&key, &value)
+                        .map_err(|error| RestoreError::Corrupt {
+                            what: error.to_string(),
+                        })?
+                }
+                // Proofs are kept for others; the conviction itself is part of the author's reputation.
+                Some(&FRAUD_PREFIX) => {}
+                _ => {
+                    return Err(RestoreError::Corrupt {
+                        what: "an unknown kind of key".to_owned(),
+                    });
+                }
+            }
+        }
+        let blocks = blocks.into_iter();
+        let ledger = Ledger::restore(
+            me,
+            group.clone(),
+            config.ledger_blocks_max,
+            meta.as_deref(),
+            blocks,
+        )?;
+        let mut node = Self {
+            rng: Rng::new(seed, &me),
+            journal: Journal::new(config.persist_retry_ms),
+            lending: Lending::new(&config, now),
+            seller: Seller::default(),
             config,
             signer,
+            me,
             group,
-            rng,
             now,
             outputs: VecDeque::new(),
-        })
+            ledger,
+            reputation,
+            network: Network::default(),
+            exchanges: Exchanges::default(),
+            jobs: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            changed: true,
+        };
+        node.resume_payments();
+        Ok(node)
     }
 
     /// This node's name.
     pub fn id(&self) -> NodeId {
-        self.signer.id()
+        self.me
     }
 
     /// Takes one input. `now` never runs backwards; an earlier one counts as the latest seen.
-    pub fn handle_input(&mut self, now: Timestamp, _input: Input) {
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) {
         self.now = self.now.max(now);
+        match input {
+            Input::Connected { peer, path } => self.connected(peer, path),
+            Input::Disconnected { peer } => self.disconnected(&peer),
+            Input::RoundTrip { peer, rtt_ms } => {
+                if let Some(connection) = self.network.connections.get_mut(&peer) {
+                    connection.rtt_ms = Some(rtt_ms);
+                    self.changed = true;
+                }
+            }
+            Input::Addresses(addresses) => self.set_addresses(addresses),
+            Input::DiscoveryPoint { peer, available } => self.set_discovery_point(peer, available),
+            Input::Request {
+                exchange,
+                peer,
+                frame,
+            } => self.answer(exchange, peer, &frame),
+            Input::Response { exchange, result } => self.answered(exchange, result),
+            Input::Persisted { seq } => {
+                let afters = self.journal.persisted(seq);
+                self.do_afters(afters);
+            }
+            Input::PersistFailed { seq } => {
+                self.journal.failed(self.now, seq);
+                self.fail_all_jobs(&Failure::Storage);
+            }
+            Input::WorkDone {
+                work,
+                result,
+                took_ms,
+            } => self.work_done(work, result, took_ms),
+            Input::Command(command) => self.command(command),
+        }
+        self.do_due();
     }
 
     /// The next thing to do; `None` until the next input or timeout.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        std::mem::take(&mut self.changed).then_some(Output::Event(Event::Changed))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        let exchanges = self.exchanges.sent.values().map(|sent| sent.expires).min();
+        let jobs = self.jobs.values().map(Job::timeout).min();
+        let retries = self.retries.values().filter_map(|retry| retry.due()).min();
+        [
+            exchanges,
+            jobs,
+            retries,
+            self.journal.timeout(),
+            self.discovery_timeout(),
+            self.selling_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
+        self.do_due();
     }
 
     /// What this node knows of a peer's conduct.
-    pub fn reputation(&self, _peer: &NodeId) -> ReputationView {
-        let metric = Metric {
-            mean: 0.5,
-            lower: 0.05,
-            upper: 0.95,
-            observations: 0.0,
-        };
-        ReputationView {
-            reliability: metric,
-            availability: metric,
-            response_time: metric,
-            quality: metric,
-            score: 0.5,
-            lower: 0.25,
-            upper: 0.75,
-            receipts: 0,
+    pub fn reputation(&self, peer: &NodeId) -> ReputationView {
+        self.reputation.view(self.now, peer)
+    }
+
+    fn do_due(&mut self) {
+        for exchange in self.exchanges.expired(self.now) {
+            self.answered(exchange, Err(ExchangeFailure::Timeout));
+        }
+        self.sell_due();
+        self.discover_due();
+        self.jobs_due();
+        self.settle_due();
+        self.flush();
+    }
+
+    /// Hands out the next write, or does what waited for nothing.
+    fn flush(&mut self) {
+        while let Some(step) = self.journal.poll(self.now) {
+            match step {
+                Step::Persist(output) => self.outputs.push_back(output),
+                Step::Do(afters) => self.do_afters(afters),
+            }
         }
     }
 
-    /// The state, whole.
-    pub fn snapshot(&self, _now: Timestamp) -> Snapshot {
-        Snapshot {
-            me: self.id(),
-            group: GroupView {
-                id: self.group.id(),
-                open: self.group.is_open(),
+    fn do_afters(&mut self, afters: Vec<After>) {
+        for after in afters {
+            match after {
+                After::Respond(exchange, frame) => {
+                    self.outputs.push_back(Output::Respond { exchange, frame })
+                }
+                After::Settle(place) => self.send_settlement(place),
+                After::Receipted(place) => self.receipted(place),
+                After::Event(event) => self.event(event),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Measured(measurements) => self.lending.measured(&measurements),
+            Command::Environment(environment) => self.lending.environment = environment,
+            Command::Lend(policy) => self.lending.policy = policy,
+            Command::Models { models } => self.lending.set_models(models),
+            Command::Probes { model, mut probes } => {
+                probes.truncate(self.config.probes_kept_max);
+                if self.probes.len() < PROBE_MODELS_MAX || self.probes.contains_key(&model) {
+                    self.probes.insert(model, probes);
+                }
+            }
+            Command::Request {
+                job,
+                request,
+                requirements,
+            } => self.start_job(job, request, requirements),
+            Command::Cancel { job } => self.cancel_job(job),
+            Command::RefreshMarket => self.sample_soon(),
+        }
+        self.changed = true;
+    }
+
+    fn connected(&mut self, peer: NodeId, path: crate::io::Path) {
+        let rtt_ms = self
+            .network
+            .connections
+            .get(&peer)
+            .and_then(|former| former.rtt_ms);
+        self.network.connections.insert(peer, Connection { path, rtt_ms });
+        self.retry_payments_to(&peer);
+        self.changed = true;
+    }
+
+    fn disconnected(&mut self, peer: &NodeId) {
+        self.network.connections.remove(peer);
+        self.network.proven.remove(peer);
+        for exchange in self.exchanges.to(peer) {
+            self.answered(exchange, Err(ExchangeFailure::Unreachable));
+        }
+        self.changed = true;
+    }
+
+    /// Sends a request that `purpose` will understand the answer of.
+    fn request(&mut self, peer: NodeId, request: &Request, purpose: Purpose, timeout_ms: u32) {
+        self.request_frame(peer, encode_frame(request), purpose, timeout_ms);
+    }
+
+    fn request_frame(&mut self, peer: NodeId, frame: Vec<u8>, purpose: Purpose, timeout_ms: u32) {
+        let expires = self.now.plus_ms(u64::from(timeout_ms) + UNREPORTED_MS);
+        let exchange = self.exchanges.add(Sent {
+            peer,
+            purpose,
+            expires,
+        });
+        self.outputs.push_back(Output::Request {
+            exchange,
+            peer,
+            frame,
+            timeout_ms,
+        });
+    }
+
+    /// Dispatches the answer to an own request. An answer to none, or a second one, is ignored.
+    fn answered(&mut self, exchange: ExchangeId, result: Result<Vec<u8>, ExchangeFailure>) {
+        let Some(Sent { peer, purpose, .. }) = self.exchanges.sent.remove(&exchange) else {
+            return;
+        };
+        let result = match result {
+            Ok(frame) => decode_frame::<Response>(&frame).map_err(|error| Failure::from(&error)),
+            Err(ExchangeFailure::Timeout) => Err(Failure::Deadline),
+            Err(ExchangeFailure::Unreachable) => Err(Failure::Disconnected),
+            Err(ExchangeFailure::Unsupported) => Err(Failure::Protocol {
+                what: "the protocol is not spoken".to_owned(),
+            }),
+        };
+        let result = match result {
+            Ok(Response::Refused(refusal)) => Err(refusal.to_failure()),
+            other => other,
+        };
+        match purpose {
+            Purpose::Register { key } => self.registered(&peer, key, result),
+            Purpose::SampleMembers => self.sampled_members(&peer, result),
+            Purpose::SampleOffers { key } => self.sampled_offers(&peer, key, result),
+            Purpose::Propose { job } => self.proposed(job, &peer, result),
+            Purpose::ProposeSecond { job } => self.proposed_second(job, &peer, result),
+            Purpose::Counter { job } => self.countered(job, &peer, result),
+            Purpose::Agree { job, leg } => self.agreed(job, leg, &peer, result),
+            Purpose::Execute { job, leg } => self.executed(job, leg, &peer, result),
+            Purpose::Settle { place } => self.settled(place, result),
+            Purpose::Unregister | Purpose::Reject => {}
+        }
+    }
+
+    /// Answers a peer's request, now or when the work or the write is done.
+    fn answer(&mut self, exchange: ExchangeId, peer: NodeId, frame: &[u8]) {
+        let request = match decode_frame::<Request>(frame) {
+            Ok(request) => request,
+            Err(error) => return self.refuse(exchange, &Refusal::from(&error)),
+        };
+        let tag = match &request {
+            Request::RequestProposal { tag, .. }
+            | Request::Counter { tag, .. }
+            | Request::Agree { tag, .. } => Some(*tag),
+            Request::FetchBlocks(fetch) => Some(fetch.tag),
+            _ => None,
+        };
+        if let Some(tag) = tag {
+            if !self.group.check_tag(TagPurpose::Trade, &peer, &self.me, &tag.0) {
+                return self.refuse(exchange, &Refusal::new(RefusalCode::NotAMember));
+            }
+            if self.reputation.is_fraud(&peer) {
+                return self.refuse(exchange, &Refusal::new(RefusalCode::Fraud));
+            }
+            if self.network.connections.contains_key(&peer) {
+                self.changed |= self.network.proven.insert(peer);
+            }
+        }
+        let response = match request {
+            Request::RequestProposal { demand, .. } => self.quote(peer, demand),
+            Request::Counter { proposal, price, .. } => self.counter(peer, &proposal, price),
+            Request::Agree { agreement, .. } => self.agree(peer, &agreement),
+            Request::Execute { agreement, texts } => return self.execute(exchange, peer, agreement, texts),
+            Request::Settle {
+                agreement,
+                countersignature,
+                block,
+            } => {
+                return self.take_payment(exchange, peer, &agreement, &countersignature, &block);
+            }
+            Request::Reject(verdict) => self.rejected(peer, &verdict),
+            Request::FetchBlocks(fetch) => Ok(self.show_blocks(&fetch)),
+            Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => Err(Refusal::because(
+                RefusalCode::UnknownMessage,
+                "not a discovery point",
+            )),
+        };
+        match response {
+            Ok(response) => self.respond(exchange, &response),
+            Err(refusal) => self.refuse(exchange, &refusal),
+        }
+    }
+
+    fn respond(&mut self, exchange: ExchangeId, response: &Response) {
+        let frame = encode_frame(response);
+        self.outputs.push_back(Output::Respond { exchange, frame });
+    }
+
+    fn refuse(&mut self, exchange: ExchangeId, refusal: &Refusal) {
+        self.respond(exchange, &Response::Refused(refusal.clone()));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+        self.changed = true;
+    }
+
+    fn served(&mut self, requester: NodeId, step: ServeStep) {
+        self.event(Event::Served {
+            requester,
+            at: self.now,
+            step,
+        });
+    }
+
+    /// Counts something seen of a peer and keeps it.
+    fn observe(&mut self, peer: &NodeId, aspect: Aspect, well: bool, weight: f64) {
+        let writes = self.reputation.observe(self.now, peer, aspect, well, weight);
+        self.journal.commit(writes, []);
+        self.changed = true;
+    }
+
+    /// Proves to `peer` that this node is in the group.
+    fn tag(&self, peer: &NodeId) -> Hash {
+        Hash(self.group.tag(TagPurpose::Trade, &self.me, peer))
+    }
+}
+
+impl From<LedgerError> for RestoreError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::OtherIdentity => Self::OtherIdentity,
+            LedgerError::UnknownFormat(format) => Self::UnknownVersion(format),
+            other => Self::Corrupt {
+                what: other.to_string(),
             },
-            tier: None,
-            capability: Capability::default(),
-            lending: LendingView {
-                policy: LendPolicy::default(),
-                paused: None,
-                offering: false,
-                running: 0,
-                served: 0,
-                earned: Millicredits::ZERO,
-                busy_ms: 0,
-            },
-            balance: Balance {
-                settled: Millicredits::ZERO,
-                pending: Millicredits::ZERO,
-                newcomer_allowance: self.config.newcomer_allowance,
-                unlimited_in_group: !self.group.is_open() && self.config.group_line.is_none(),
-            },
-            peers: Vec::new(),
-            offers: Vec::new(),
-            receipts: Vec::new(),
-            discovery_points: 0,
-            members_seen: None,
         }
     }
 }

@@ -1,0 +1,97 @@
+//! The market: which of the quotes is the best, and the hashes that bind a trade together.
+//!
+//! A buyer does not take the cheapest quote but the one with the highest **expected utility**: what a right result is
+//! worth, times how likely it is to come (the lower bound of the provider's reputation), less the price and the time.
+//! The value of a result is not known, so it is set in proportion to the dearest quote at hand: a provider that is half
+//! as reliable must then be much cheaper to be taken.
+
+use crate::ids::{Hash, Millicredits};
+
+/// A result is worth this many times the dearest quote.
+const VALUE_OVER_DEAREST: f64 = 3.0;
+/// A second of waiting weighs as much as this part of the dearest quote.
+const SECOND_OVER_DEAREST: f64 = 0.1;
+
+/// What is known of a quote when it is judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The quote's price.
+    pub price: Millicredits,
+    /// Its promised time, milliseconds.
+    pub promised_ms: u32,
+    /// The lower bound of the provider's reputation, 0..=1.
+    pub reputation_lower: f32,
+}
+
+/// The candidates' places, the best first; equal ones stay in the order in which they came.
+pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
+    let dearest = candidates
+        .iter()
+        .map(|candidate| candidate.price.0)
+        .max()
+        .unwrap_or(0)
+        .max(1) as f64;
+    let utility = |candidate: &Candidate| {
+        let seconds = f64::from(candidate.promised_ms) / 1_000.0;
+        let value = f64::from(candidate.reputation_lower) * VALUE_OVER_DEAREST * dearest;
+        value - candidate.price.0 as f64 - seconds * SECOND_OVER_DEAREST * dearest
+    };
+    let mut places: Vec<usize> = (0..candidates.len()).collect();
+    places.sort_by(|a, b| utility(&candidates[*b]).total_cmp(&utility(&candidates[*a])));
+    places
+}
+
+/// Names an input: BLAKE3 over each text's length (eight bytes, little-endian) and bytes.
+pub fn input_hash<T: AsRef<str>>(texts: &[T]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        let text = text.as_ref();
+        hasher
+            .update(&(text.len() as u64).to_le_bytes())
+            .update(text.as_bytes());
+    }
+    Hash(*hasher.finalize().as_bytes())
+}
+
+/// Names an output: BLAKE3 over the dimension (four bytes, little-endian) and the values as they travel.
+pub fn output_hash(dimension: u32, values: &[u8]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&dimension.to_le_bytes()).update(values);
+    Hash(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(price: i64, promised_ms: u32, reputation_lower: f32) -> Candidate {
+        Candidate {
+            price: Millicredits(price),
+            promised_ms,
+            reputation_lower,
+        }
+    }
+
+    #[test]
+    fn the_best_is_not_the_cheapest() {
+        let known = candidate(400, 1_000, 0.9);
+        let unknown = candidate(300, 1_000, 0.3);
+        assert_eq!(rank(&[unknown, known]), [1, 0]);
+        assert_eq!(
+            rank(&[candidate(400, 1_000, 0.5), candidate(300, 1_000, 0.5)]),
+            [1, 0]
+        );
+        assert_eq!(
+            rank(&[candidate(300, 9_000, 0.5), candidate(300, 1_000, 0.5)]),
+            [1, 0]
+        );
+        assert_eq!(rank(&[known, known]), [0, 1]);
+        assert!(rank(&[]).is_empty());
+    }
+
+    #[test]
+    fn inputs_are_named_by_their_texts_and_borders() {
+        assert_ne!(input_hash(&["ab", "c"]), input_hash(&["a", "bc"]));
+        assert_ne!(output_hash(1, &[0; 8]), output_hash(2, &[0; 8]));
+    }
+}

@@ -1,0 +1,432 @@
+//! Being found and finding: registrations at discovery points, samples from them, connections to members.
+
+use crate::group::{Purpose as TagPurpose, RendezvousKey};
+use crate::ids::{Hash, NodeId, Timestamp};
+use crate::io::Output;
+use crate::node::Node;
+use crate::node::network::{Filed, KnownOffer, Member, Point, Purpose};
+use crate::service::{Failure, Service};
+use crate::wire::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, OBJECT_VERSION, Offer, Presence, Registration, Request, Response,
+    SampledRecord, Signed, to_cbor,
+};
+
+/// Discovery points asked at the same time.
+const POINTS_MAX: usize = 8;
+/// A change is filed at most this often, milliseconds.
+const REFILE_MS: u64 = 2_000;
+/// A failed registration is tried again after this long, milliseconds.
+const REFILE_FAILED_MS: u64 = 5_000;
+/// Whoever turns up after this node dials this node; after so long it dials itself, milliseconds.
+const DIAL_GRACE_MS: u64 = 6_000;
+
+/// What stands under one key.
+struct Notice {
+    key: Hash,
+    presence: Option<Presence>,
+    offer: Option<Offer>,
+}
+
+impl Node {
+    pub(super) fn set_addresses(&mut self, mut addresses: Vec<String>) {
+        addresses.retain(|address| address.len() <= ADDRESS_BYTES_MAX);
+        addresses.truncate(ADDRESSES_MAX);
+        self.network.addresses = addresses;
+    }
+
+    pub(super) fn set_discovery_point(&mut self, peer: NodeId, available: bool) {
+        if !available {
+            self.network.points.remove(&peer);
+        } else if self.network.points.len() < POINTS_MAX || self.network.points.contains_key(&peer) {
+            self.network.points.insert(
+                peer,
+                Point {
+                    sample_at: self.now,
+                    ..Point::default()
+                },
+            );
+        }
+        self.changed = true;
+    }
+
+    pub(super) fn sample_soon(&mut self) {
+        let now = self.now;
+        self.network
+            .points
+            .values_mut()
+            .for_each(|point| point.sample_at = now);
+    }
+
+    pub(super) fn discovery_timeout(&self) -> Option<Timestamp> {
+        let points = self.network.points.values();
+        let points = points.flat_map(|point| {
+            let renewals = point.filed.values().map(|filed| filed.renew_at);
+            renewals.chain([point.sample_at])
+        });
+        let members = self.network.members.iter();
+        let dials = members
+            .filter(|(peer, member)| self.may_be_dialled(peer, member))
+            .map(|(_, member)| member.dial_after.max(self.now.plus_ms(1)));
+        let expiries = self.network.members.values().map(|member| member.expires);
+        let offers = self.network.offers.values().map(|offer| offer.expires);
+        let demand = self
+            .lending
+            .policy
+            .enabled
+            .then(|| self.lending.demand.step_ends());
+        points
+            .chain(dials)
+            .chain(expiries)
+            .chain(offers)
+            .chain(demand)
+            .min()
+    }
+
+    pub(super) fn discover_due(&mut self) {
+        let share = self.lending.policy.compute_share;
+        self.changed |= self.lending.demand.advance(self.now, share);
+        self.changed |= self.network.expire(self.now);
+        let notices = self.notices();
+        for point in self.network.points.keys().copied().collect::<Vec<_>>() {
+            self.file(&point, &notices);
+            self.sample(&point);
+        }
+        self.dial_members();
+    }
+
+    /// What should be filed now.
+    fn notices(&self) -> Vec<Notice> {
+        let presence = Presence {
+            tier: self.lending.tier,
+        };
+        let mut notices = vec![Notice {
+            key: Hash(self.group.presence_key()),
+            presence: Some(presence),
+            offer: None,
+        }];
+        if self.paused().is_some() || !self.lending.policy.enabled {
+            return notices;
+        }
+        let quality = self.own_quality();
+        let mut offer_under = |key: RendezvousKey, offer: Offer| {
+            notices.push(Notice {
+                key: Hash(key),
+                presence: None,
+                offer: Some(offer),
+            });
+        };
+        for model in self.lending.models.values() {
+            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            offer_under(self.group.service_key(Service::Inference, Some(&model.id)), offer);
+        }
+        if let Some(model) = self.lending.model(None) {
+            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            offer_under(self.group.service_key(Service::Inference, None), offer);
+        }
+        notices
+    }
+
+    /// Files what is new, changed or about to run out, and withdraws what no longer holds.
+    fn file(&mut self, point: &NodeId, notices: &[Notice]) {
+        let now = self.now;
+        for notice in notices {
+            let print = self.print(notice);
+            let filed = self
+                .network
+                .points
+                .get(point)
+                .and_then(|point| point.filed.get(&notice.key));
+            let due = filed.is_none_or(|filed| {
+                filed.renew_at <= now || (filed.print != print && now >= filed.filed_at.plus_ms(REFILE_MS))
+            });
+            if !due {
+                continue;
+            }
+            let registration = self.registration(notice);
+            let timeout_ms = self.config.exchange_timeout_ms;
+            if let Some(point) = self.network.points.get_mut(point) {
+                let renew_at = now.plus_ms(u64::from(timeout_ms) + REFILE_FAILED_MS);
+                point.filed.insert(
+                    notice.key,
+                    Filed {
+                        print,
+                        filed_at: now,
+                        renew_at,
+                    },
+                );
+            }
+            let purpose = Purpose::Register { key: notice.key };
+            self.request(*point, &Request::Register(registration), purpose, timeout_ms);
+        }
+        let Some(filed) = self.network.points.get_mut(point).map(|point| &mut point.filed) else {
+            return;
+        };
+        let stale: Vec<Hash> = filed
+            .keys()
+            .filter(|key| !notices.iter().any(|notice| notice.key == **key))
+            .copied()
+            .collect();
+        for key in stale {
+            if let Some(point) = self.network.points.get_mut(point) {
+                point.filed.remove(&key);
+            }
+            let timeout_ms = self.config.exchange_timeout_ms;
+            self.request(*point, &Request::Unregister(key), Purpose::Unregister, timeout_ms);
+        }
+    }
+
+    fn print(&self, notice: &Notice) -> Hash {
+        let content = (&notice.presence, &notice.offer, &self.network.addresses);
+        Hash(*blake3::hash(&to_cbor(&content)).as_bytes())
+    }
+
+    fn registration(&mut self, notice: &Notice) -> Signed {
+        self.network.sequence = self.now.0.max(self.network.sequence + 1);
+        let registration = Registration {
+            version: OBJECT_VERSION,
+            owner: self.me,
+            sequence: self.network.sequence,
+            key: notice.key,
+            ttl_ms: self.config.registration_ttl_ms,
+            tag: Hash(self.group.tag(TagPurpose::Registration, &self.me, &self.me)),
+            addresses: self.network.addresses.clone(),
+            presence: notice.presence.clone(),
+            offer: notice.offer.clone(),
+        };
+        Signed::seal(self.signer.as_ref(), &registration)
+    }
+
+    pub(super) fn registered(&mut self, point: &NodeId, key: Hash, result: Result<Response, Failure>) {
+        let now = self.now;
+        let filed = self
+            .network
+            .points
+            .get_mut(point)
+            .and_then(|point| point.filed.get_mut(&key));
+        let Some(filed) = filed else { return };
+        filed.renew_at = match result {
+            Ok(Response::Registered { ttl_ms }) => now.plus_ms(u64::from(ttl_ms / 2).max(1_000)),
+            _ => now.plus_ms(REFILE_FAILED_MS),
+        };
+        self.changed = true;
+    }
+
+    fn sample(&mut self, point: &NodeId) {
+        let (now, interval_ms) = (self.now, self.config.sample_interval_ms);
+        let Some(state) = self.network.points.get_mut(point) else {
+            return;
+        };
+        if state.sample_at > now {
+            return;
+        }
+        state.sample_at = now.plus_ms(interval_ms.into());
+        let (count, timeout_ms) = (self.config.sample_size, self.config.exchange_timeout_ms);
+        let key = Hash(self.group.presence_key());
+        self.request(
+            *point,
+            &Request::Sample { key, count },
+            Purpose::SampleMembers,
+            timeout_ms,
+        );
+        self.sample_service(point, Hash(self.group.service_key(Service::Inference, None)));
+    }
+
+    /// Asks one discovery point for offers under a key.
+    pub(super) fn sample_service(&mut self, point: &NodeId, key: Hash) {
+        let (count, timeout_ms) = (self.config.sample_size, self.config.exchange_timeout_ms);
+        self.request(
+            *point,
+            &Request::Sample { key, count },
+            Purpose::SampleOffers { key },
+            timeout_ms,
+        );
+    }
+
+    pub(super) fn sampled_members(&mut self, point: &NodeId, result: Result<Response, Failure>) {
+        let Ok(Response::Sampled { total, records }) = result else {
+            return;
+        };
+        let complete = records.len() >= total as usize;
+        let key = Hash(self.group.presence_key());
+        let listed: Vec<NodeId> = records.iter().map(|record| record.owner).collect();
+        let first = self
+            .network
+            .points
+            .get(point)
+            .is_some_and(|point| !point.answered);
+        for record in records {
+            self.learn_member(point, &key, &record, first);
+        }
+        if complete {
+            self.network
+                .members
+                .retain(|id, member| member.source != *point || listed.contains(id));
+        }
+        if let Some(point) = self.network.points.get_mut(point) {
+            point.answered = true;
+        }
+        let others = total.saturating_sub(u32::from(listed.contains(&self.me) || !complete));
+        self.network.members_total = Some(others);
+        self.changed = true;
+    }
+
+    fn learn_member(&mut self, point: &NodeId, key: &Hash, record: &SampledRecord, first: bool) {
+        let print = print_of(record);
+        let now = self.now;
+        if let Some(known) = self
+            .network
+            .members
+            .get_mut(&record.owner)
+            .filter(|known| known.print == print)
+        {
+            known.source = *point;
+            return;
+        }
+        let Some(registration) = self.check(key, record) else {
+            return;
+        };
+        let former = self
+            .network
+            .members
+            .get(&record.owner)
+            .map(|member| (member.dial_after, member.dialled_at));
+        if former.is_none() && self.network.members.len() >= self.config.peers_max {
+            return;
+        }
+        let grace_ms = if first { 0 } else { DIAL_GRACE_MS };
+        let lasts_ms = registration.ttl_ms.saturating_sub(record.age_ms);
+        let member = Member {
+            addresses: registration.addresses,
+            tier: registration.presence.and_then(|presence| presence.tier),
+            print,
+            source: *point,
+            expires: now.plus_ms(lasts_ms.into()),
+            dial_after: former.map_or_else(|| now.plus_ms(grace_ms), |(after, _)| after),
+            dialled_at: former.and_then(|(_, at)| at),
+        };
+        self.network.members.insert(record.owner, member);
+    }
+
+    pub(super) fn sampled_offers(&mut self, point: &NodeId, key: Hash, result: Result<Response, Failure>) {
+        let Ok(Response::Sampled { total, records }) = result else {
+            return;
+        };
+        let complete = records.len() >= total as usize;
+        let listed: Vec<NodeId> = records.iter().map(|record| record.owner).collect();
+        for record in records {
+            self.learn_offer(point, key, &record);
+        }
+        // Whoever offers anything is listed under the key for every model.
+        let every_model = key == Hash(self.group.service_key(Service::Inference, None));
+        if complete {
+            self.network.offers.retain(|(owner, _, _), offer| {
+                offer.source != *point || (offer.key != key && !every_model) || listed.contains(owner)
+            });
+        }
+        self.changed = true;
+        self.search_again();
+    }
+
+    fn learn_offer(&mut self, point: &NodeId, key: Hash, record: &SampledRecord) {
+        let print = print_of(record);
+        let known = self
+            .network
+            .offers
+            .values_mut()
+            .find(|known| known.print == print);
+        if let Some(known) = known {
+            known.source = *point;
+            return;
+        }
+        let Some(registration) = self.check(&key, record) else {
+            return;
+        };
+        let Some(offer) = registration.offer else { return };
+        let offer_key = (record.owner, offer.service, offer.model);
+        let full = self.network.offers.len() >= self.config.peers_max;
+        if full && !self.network.offers.contains_key(&offer_key) {
+            return;
+        }
+        let lasts_ms = registration.ttl_ms.saturating_sub(record.age_ms);
+        let known = KnownOffer {
+            offer,
+            print,
+            source: *point,
+            key,
+            taken: Timestamp(self.now.0.saturating_sub(record.age_ms.into())),
+            expires: self.now.plus_ms(lasts_ms.into()),
+        };
+        self.network.offers.insert(offer_key, known);
+    }
+
+    /// A registration of another member, as signed; `None` when anything about it is wrong.
+    fn check(&self, key: &Hash, record: &SampledRecord) -> Option<Registration> {
+        if record.owner == self.me {
+            return None;
+        }
+        let registration: Registration = record.registration.open(&record.owner).ok()?;
+        let member = self.group.check_tag(
+            TagPurpose::Registration,
+            &record.owner,
+            &record.owner,
+            &registration.tag.0,
+        );
+        (registration.owner == record.owner && registration.key == *key && member).then_some(registration)
+    }
+
+    fn may_be_dialled(&self, peer: &NodeId, member: &Member) -> bool {
+        !member.addresses.is_empty()
+            && !self.network.connections.contains_key(peer)
+            && self.network.peer_connections() < self.config.connections_max
+    }
+
+    fn dial_members(&mut self) {
+        let now = self.now;
+        let members = self.network.members.iter();
+        let due: Vec<NodeId> = members
+            .filter(|(peer, member)| member.dial_after <= now && self.may_be_dialled(peer, member))
+            .map(|(peer, _)| *peer)
+            .collect();
+        let later = now.plus_ms(self.config.redial_ms.into());
+        for peer in &due {
+            if let Some(member) = self.network.members.get_mut(peer) {
+                member.dial_after = later;
+            }
+        }
+        let room = self
+            .config
+            .connections_max
+            .saturating_sub(self.network.peer_connections());
+        for peer in self.rng.sample(due, room) {
+            self.dial(&peer);
+        }
+    }
+
+    /// Connects to a member, unless that was tried a moment ago.
+    pub(super) fn dial(&mut self, peer: &NodeId) {
+        let (now, redial_ms) = (self.now, u64::from(self.config.redial_ms));
+        let Some(member) = self.network.members.get_mut(peer) else {
+            return;
+        };
+        if member.addresses.is_empty() || member.dialled_at.is_some_and(|at| now < at.plus_ms(redial_ms)) {
+            return;
+        }
+        member.dialled_at = Some(now);
+        member.dial_after = now.plus_ms(redial_ms);
+        let addresses = member.addresses.clone();
+        self.outputs.push_back(Output::Dial {
+            peer: *peer,
+            addresses,
+        });
+    }
+}
+
+/// Tells registrations apart without checking their signatures again.
+fn print_of(record: &SampledRecord) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(record.owner.as_bytes());
+    hasher
+        .update(&record.registration.signature)
+        .update(&record.registration.body);
+    Hash(*hasher.finalize().as_bytes())
+}

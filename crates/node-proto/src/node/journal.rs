@@ -1,0 +1,158 @@
+//! What must be durable before it is said.
+//!
+//! A change of the ledger is written first; whatever acknowledges it waits here until the shell reports the write done.
+//! One write is under way at a time and later ones gather behind it into the next, so order is kept and a burst of trades
+//! costs few writes. When storage refuses, the writes stay, first in line, and are tried again; the node takes on no new
+//! trades meanwhile, so what gathers is bounded by what had begun.
+
+use crate::ids::Timestamp;
+use crate::io::{Output, Write};
+
+/// Writes and what waits for them.
+struct Batch<After> {
+    writes: Vec<Write>,
+    afters: Vec<After>,
+}
+
+impl<After> Batch<After> {
+    fn new() -> Self {
+        Self {
+            writes: Vec::new(),
+            afters: Vec::new(),
+        }
+    }
+}
+
+pub(super) struct Journal<After> {
+    retry_ms: u32,
+    last_seq: u64,
+    under_way: Option<Batch<After>>,
+    gathering: Batch<After>,
+    retry_at: Option<Timestamp>,
+}
+
+impl<After> Journal<After> {
+    pub(super) fn new(retry_ms: u32) -> Self {
+        Self {
+            retry_ms,
+            last_seq: 0,
+            under_way: None,
+            gathering: Batch::new(),
+            retry_at: None,
+        }
+    }
+
+    /// Writes, then does what `afters` say.
+    pub(super) fn commit(&mut self, writes: Vec<Write>, afters: impl IntoIterator<Item = After>) {
+        self.gathering.writes.extend(writes);
+        self.gathering.afters.extend(afters);
+    }
+
+    /// The next thing to do: a write to hand out, or what waited for nothing.
+    pub(super) fn poll(&mut self, now: Timestamp) -> Option<Step<After>> {
+        if self.under_way.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return None;
+        }
+        let batch = std::mem::replace(&mut self.gathering, Batch::new());
+        if batch.writes.is_empty() {
+            return (!batch.afters.is_empty()).then_some(Step::Do(batch.afters));
+        }
+        self.last_seq += 1;
+        let output = Output::Persist {
+            seq: self.last_seq,
+            writes: batch.writes.clone(),
+        };
+        self.under_way = Some(batch);
+        Some(Step::Persist(output))
+    }
+
+    /// The write is durable: returns what waited for it.
+    pub(super) fn persisted(&mut self, seq: u64) -> Vec<After> {
+        if seq < self.last_seq {
+            return Vec::new();
+        }
+        let Some(batch) = self.under_way.take() else {
+            return Vec::new();
+        };
+        self.retry_at = None;
+        batch.afters
+    }
+
+    /// The write was refused: it goes back to the front.
+    pub(super) fn failed(&mut self, now: Timestamp, seq: u64) {
+        if seq != self.last_seq {
+            return;
+        }
+        let Some(mut batch) = self.under_way.take() else {
+            return;
+        };
+        batch.writes.append(&mut self.gathering.writes);
+        batch.afters.append(&mut self.gathering.afters);
+        self.gathering = batch;
+        self.retry_at = Some(now.plus_ms(self.retry_ms.into()));
+    }
+
+    /// Storage refused the last write and none has succeeded since.
+    pub(super) fn is_failing(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    pub(super) fn timeout(&self) -> Option<Timestamp> {
+        self.retry_at.filter(|_| self.under_way.is_none())
+    }
+}
+
+pub(super) enum Step<After> {
+    Persist(Output),
+    Do(Vec<After>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(number: u8) -> Write {
+        Write::Put {
+            key: vec![number],
+            value: vec![number],
+        }
+    }
+
+    fn writes(step: Option<Step<u8>>) -> Option<(u64, usize)> {
+        match step {
+            Some(Step::Persist(Output::Persist { seq, writes })) => Some((seq, writes.len())),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_before_it_is_durable() {
+        let mut journal = Journal::new(1_000);
+        let now = Timestamp(0);
+        journal.commit(vec![put(1)], [1]);
+        assert_eq!(writes(journal.poll(now)), Some((1, 1)));
+        journal.commit(vec![put(2)], [2]);
+        journal.commit(vec![put(3)], [3]);
+        assert!(journal.poll(now).is_none());
+        assert_eq!(journal.persisted(1), [1]);
+        assert_eq!(writes(journal.poll(now)), Some((2, 2)));
+        assert_eq!(journal.persisted(2), [2, 3]);
+        journal.commit(vec![], [4]);
+        assert!(matches!(journal.poll(now), Some(Step::Do(afters)) if afters == [4]));
+    }
+
+    #[test]
+    fn a_refused_write_is_tried_again_in_order() {
+        let mut journal = Journal::new(1_000);
+        journal.commit(vec![put(1)], [1]);
+        journal.poll(Timestamp(0));
+        journal.commit(vec![put(2)], [2]);
+        journal.failed(Timestamp(0), 1);
+        assert!(journal.is_failing() && journal.poll(Timestamp(999)).is_none());
+        assert_eq!(journal.timeout(), Some(Timestamp(1_000)));
+        assert_eq!(writes(journal.poll(Timestamp(1_000))), Some((2, 2)));
+        assert!(journal.persisted(1).is_empty());
+        assert_eq!(journal.persisted(2), [1, 2]);
+        assert!(!journal.is_failing());
+    }
+}

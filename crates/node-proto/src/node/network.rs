@@ -1,0 +1,166 @@
+//! What the node knows of others: connections, members, offers and discovery points.
+
+use std::collections::BTreeMap;
+
+use crate::capability::Tier;
+use crate::ids::{ExchangeId, Hash, ModelId, NodeId, Timestamp};
+use crate::io::Path;
+use crate::wire::Offer;
+
+/// A standing connection.
+pub(super) struct Connection {
+    pub(super) path: Path,
+    pub(super) rtt_ms: Option<u32>,
+}
+
+/// A member of the group, as its registration tells.
+pub(super) struct Member {
+    pub(super) addresses: Vec<String>,
+    pub(super) tier: Option<Tier>,
+    /// BLAKE3 of the registration, so that the same one is not checked twice.
+    pub(super) print: Hash,
+    /// The discovery point that told of it last.
+    pub(super) source: NodeId,
+    pub(super) expires: Timestamp,
+    /// Not dialled before this.
+    pub(super) dial_after: Timestamp,
+    pub(super) dialled_at: Option<Timestamp>,
+}
+
+/// Who offers what.
+pub(super) type OfferKey = (NodeId, u8, Option<ModelId>);
+
+/// An offer, as its registration tells.
+pub(super) struct KnownOffer {
+    pub(super) offer: Offer,
+    pub(super) print: Hash,
+    pub(super) source: NodeId,
+    /// The rendezvous key it was found under.
+    pub(super) key: Hash,
+    pub(super) taken: Timestamp,
+    pub(super) expires: Timestamp,
+}
+
+/// What was filed under one key.
+pub(super) struct Filed {
+    /// BLAKE3 of what was filed.
+    pub(super) print: Hash,
+    pub(super) filed_at: Timestamp,
+    pub(super) renew_at: Timestamp,
+}
+
+/// A discovery point that can be asked now.
+#[derive(Default)]
+pub(super) struct Point {
+    pub(super) filed: BTreeMap<Hash, Filed>,
+    pub(super) sample_at: Timestamp,
+    /// It has told of members at least once: whoever turns up later came after this node.
+    pub(super) answered: bool,
+}
+
+/// Everything known of others.
+#[derive(Default)]
+pub(super) struct Network {
+    pub(super) connections: BTreeMap<NodeId, Connection>,
+    pub(super) members: BTreeMap<NodeId, Member>,
+    pub(super) offers: BTreeMap<OfferKey, KnownOffer>,
+    pub(super) points: BTreeMap<NodeId, Point>,
+    pub(super) addresses: Vec<String>,
+    /// Members that the largest answer spoke of, this node included when it was among them.
+    pub(super) members_total: Option<u32>,
+    /// Of the last registration.
+    pub(super) sequence: u64,
+    /// Peers that proved membership in a message.
+    pub(super) proven: std::collections::BTreeSet<NodeId>,
+}
+
+impl Network {
+    /// Connections to peers, discovery points not counted.
+    pub(super) fn peer_connections(&self) -> usize {
+        self.connections
+            .values()
+            .filter(|connection| connection.path != Path::Server)
+            .count()
+    }
+
+    pub(super) fn path(&self, peer: &NodeId) -> Option<Path> {
+        self.connections.get(peer).map(|connection| connection.path)
+    }
+
+    /// Drops members and offers whose registrations have run out.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
+        let before = (self.members.len(), self.offers.len());
+        self.members.retain(|_, member| member.expires > now);
+        self.offers.retain(|_, offer| offer.expires > now);
+        before != (self.members.len(), self.offers.len())
+    }
+}
+
+/// What an own request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Register {
+        key: Hash,
+    },
+    Unregister,
+    SampleMembers,
+    SampleOffers {
+        key: Hash,
+    },
+    Propose {
+        job: crate::ids::JobId,
+    },
+    ProposeSecond {
+        job: crate::ids::JobId,
+    },
+    Counter {
+        job: crate::ids::JobId,
+    },
+    Agree {
+        job: crate::ids::JobId,
+        leg: super::job::Which,
+    },
+    Execute {
+        job: crate::ids::JobId,
+        leg: super::job::Which,
+    },
+    Settle {
+        place: crate::ledger::Place,
+    },
+    Reject,
+}
+
+/// An own request under way.
+pub(super) struct Sent {
+    pub(super) peer: NodeId,
+    pub(super) purpose: Purpose,
+    /// Given up after this, even when the shell never reports.
+    pub(super) expires: Timestamp,
+}
+
+/// Own requests under way.
+#[derive(Default)]
+pub(super) struct Exchanges {
+    last: u64,
+    pub(super) sent: BTreeMap<ExchangeId, Sent>,
+}
+
+impl Exchanges {
+    pub(super) fn add(&mut self, sent: Sent) -> ExchangeId {
+        self.last += 1;
+        let exchange = ExchangeId(self.last);
+        self.sent.insert(exchange, sent);
+        exchange
+    }
+
+    /// Requests that nobody will answer any more.
+    pub(super) fn expired(&self, now: Timestamp) -> Vec<ExchangeId> {
+        let late = self.sent.iter().filter(|(_, sent)| sent.expires <= now);
+        late.map(|(exchange, _)| *exchange).collect()
+    }
+
+    pub(super) fn to(&self, peer: &NodeId) -> Vec<ExchangeId> {
+        let theirs = self.sent.iter().filter(|(_, sent)| sent.peer == *peer);
+        theirs.map(|(exchange, _)| *exchange).collect()
+    }
+}

@@ -1,0 +1,570 @@
+//! The provider's side: quotes, agreements and activities.
+//!
+//! ```text
+//! quote ─▶ agreement ─▶ queued ─▶ running ─▶ delivered ─▶ paid
+//!                 └──────── expires, refused or rejected: unpaid
+//! ```
+//!
+//! One activity runs at a time; a bounded number waits. Messages that come twice get the same answer twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::capability::PauseReason;
+use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
+use crate::io::{Output, Path};
+use crate::market::{input_hash, output_hash};
+use crate::node::{Node, UNREPORTED_MS};
+use crate::price;
+use crate::reputation::Aspect;
+use crate::service::{Failure, Scope, Service, WorkInput, WorkOutput};
+use crate::sign::Domain;
+use crate::view::{Quote, ServeStep};
+use crate::wire::{
+    Agreement, Blocks, ComparisonRule, Demand, FetchBlocks, Head, OBJECT_VERSION, Proposal, Refusal,
+    RefusalCode, Response, ResultHead, Signed, Verdict, encode_frame,
+};
+
+/// A buyer sends the input within this time after the agreement, milliseconds.
+const INPUT_MS: u64 = 30_000;
+/// A buyer pays, or rejects, within this time after delivery, milliseconds.
+const PAYMENT_MS: u64 = 60_000;
+/// The engine may take this many times the promise before it counts as hung.
+const HUNG_FACTOR: u32 = 4;
+/// No engine run gets less than this, milliseconds.
+const ENGINE_MS_MIN: u32 = 10_000;
+/// What a buyer that does not pay loses in reputation, in ordinary trades.
+const UNPAID_WEIGHT: f64 = 2.0;
+
+/// A quote that was given.
+struct Quoted {
+    requester: NodeId,
+    demand: Demand,
+    proposal: Proposal,
+    until: Timestamp,
+}
+
+/// How far an agreement is.
+enum State {
+    Agreed,
+    Queued {
+        exchange: ExchangeId,
+        texts: Vec<String>,
+    },
+    Running {
+        exchange: ExchangeId,
+        work: WorkId,
+    },
+    Delivered {
+        frame: Vec<u8>,
+    },
+}
+
+/// An agreement that is not settled yet.
+struct Active {
+    terms: Agreement,
+    state: State,
+    until: Timestamp,
+}
+
+/// Everything a provider has open.
+#[derive(Default)]
+pub(super) struct Seller {
+    quotes: BTreeMap<Hash, Quoted>,
+    active: BTreeMap<AgreementId, Active>,
+    queue: VecDeque<AgreementId>,
+    running: Option<AgreementId>,
+    last_work: u64,
+}
+
+impl Seller {
+    pub(super) fn running(&self) -> u32 {
+        u32::from(self.running.is_some())
+    }
+
+    /// Agreed prices that a buyer has not paid yet.
+    fn owed_by(&self, peer: &NodeId) -> i64 {
+        let theirs = self
+            .active
+            .values()
+            .filter(|active| active.terms.requester == *peer);
+        theirs.fold(0, |sum, active| sum.saturating_add(active.terms.price.0))
+    }
+
+    /// Tokens that are to be computed before anything new.
+    fn tokens_waiting(&self) -> u32 {
+        let busy = self
+            .queue
+            .iter()
+            .chain(&self.running)
+            .filter_map(|id| self.active.get(id));
+        busy.fold(0, |sum, active| sum.saturating_add(active.terms.tokens))
+    }
+}
+
+impl Node {
+    pub(super) fn selling_timeout(&self) -> Option<Timestamp> {
+        let active = self.seller.active.values().map(|active| active.until);
+        let waiting = !self.seller.queue.is_empty() && self.seller.running.is_none();
+        let rested = waiting.then(|| self.lending.rested_at(self.now)).flatten();
+        active
+            .chain(rested)
+            .chain(self.seller.quotes.values().map(|quoted| quoted.until))
+            .min()
+    }
+
+    pub(super) fn sell_due(&mut self) {
+        let now = self.now;
+        self.seller.quotes.retain(|_, quoted| quoted.until > now);
+        let active = self.seller.active.iter();
+        let over: Vec<AgreementId> = active
+            .filter(|(_, active)| active.until <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.end_unpaid(&id);
+        }
+        self.start_next();
+    }
+
+    /// Why lending is paused at this moment; `None` when it lends, or is off.
+    pub(super) fn paused(&self) -> Option<PauseReason> {
+        let online = !self.network.points.is_empty() || self.network.peer_connections() > 0;
+        self.lending.pause(self.now, self.journal.is_failing(), online)
+    }
+
+    /// The lower bound of this node's own quality, as buyers' verdicts showed it.
+    pub(super) fn own_quality(&self) -> f32 {
+        self.reputation.view(self.now, &self.me).quality.lower
+    }
+
+    /// Answers a demand with a binding quote, or says why not.
+    pub(super) fn quote(&mut self, peer: NodeId, demand: Demand) -> Result<Response, Refusal> {
+        let (proposal, until) = self.propose(&peer, &demand)?;
+        self.hand_out(peer, demand, proposal, until)
+    }
+
+    /// A buyer asks for less: granted as far as the least demand factor allows.
+    pub(super) fn counter(
+        &mut self,
+        peer: NodeId,
+        hash: &Hash,
+        price: Millicredits,
+    ) -> Result<Response, Refusal> {
+        let quoted = self
+            .seller
+            .quotes
+            .get(hash)
+            .filter(|quoted| quoted.requester == peer);
+        let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
+        let lowered = quoted.proposal.factors.lowered_to(price);
+        let factors = lowered.ok_or_else(|| Refusal::new(RefusalCode::TooCheap))?;
+        let price = factors
+            .price()
+            .ok_or_else(|| Refusal::new(RefusalCode::InvalidRequest))?;
+        let proposal = Proposal {
+            factors,
+            price,
+            ..quoted.proposal.clone()
+        };
+        let (demand, until) = (quoted.demand.clone(), quoted.until);
+        self.hand_out(peer, demand, proposal, until)
+    }
+
+    fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<(Proposal, Timestamp), Refusal> {
+        let refuse = |code| Err(Refusal::new(code));
+        if Service::from_code(demand.service) != Some(Service::Inference) {
+            return refuse(RefusalCode::UnknownService);
+        }
+        if !matches!(demand.scope, Scope::Group | Scope::Anyone) {
+            return refuse(RefusalCode::NotAMember);
+        }
+        if !self.lending.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)) {
+            return refuse(RefusalCode::Paused);
+        }
+        if !self.ledger.has_room() {
+            return refuse(RefusalCode::Storage);
+        }
+        let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
+        if demand.items == 0 || demand.items > items_max || demand.tokens < demand.items {
+            return Err(Refusal::because(
+                RefusalCode::InvalidRequest,
+                "number of texts or tokens",
+            ));
+        }
+        let Some(model) = self.lending.model(demand.model.as_ref()).cloned() else {
+            return refuse(RefusalCode::UnknownModel);
+        };
+        let answer_bytes = demand.items as usize * model.dimension as usize * 4;
+        let answer_bytes_max = match self.network.path(peer) {
+            Some(Path::Relayed) => self.config.relayed_bytes_max,
+            _ => crate::wire::FRAME_BYTES_MAX / 2,
+        };
+        if answer_bytes > answer_bytes_max {
+            return Err(Refusal::because(
+                RefusalCode::InvalidRequest,
+                "the result is too large for this path",
+            ));
+        }
+        let open = self.seller.quotes.len().max(self.seller.active.len());
+        if open >= self.config.agreements_max || self.seller.queue.len() >= self.config.queue_max {
+            self.lending.demand.turned_away();
+            return refuse(RefusalCode::Busy);
+        }
+        let promised_ms = self
+            .lending
+            .promised_ms(&model, demand.tokens, self.seller.tokens_waiting());
+        if promised_ms > demand.deadline_ms {
+            return refuse(RefusalCode::Deadline);
+        }
+        let factors = self.lending.factors(&model, demand.tokens, self.own_quality());
+        let Some(price) = factors.price() else {
+            return refuse(RefusalCode::InvalidRequest);
+        };
+        self.credit_of(peer, price)?;
+        let proposal = Proposal {
+            version: OBJECT_VERSION,
+            provider: self.me,
+            requester: *peer,
+            demand: demand.hash(),
+            model: Some(model.id),
+            precision: model.precision,
+            price,
+            factors,
+            promised_ms,
+            valid_ms: self.config.quote_valid_ms,
+        };
+        Ok((proposal, self.now.plus_ms(self.config.quote_valid_ms.into())))
+    }
+
+    /// Whether a stranger may owe this much more.
+    fn credit_of(&self, peer: &NodeId, price: Millicredits) -> Result<(), Refusal> {
+        if !self.group.is_open() {
+            return Ok(());
+        }
+        let open_price = self.seller.owed_by(peer);
+        let owed = self.ledger.owed_by(peer).saturating_add(open_price);
+        let pair_left = self.config.stranger_pair_max.0.saturating_sub(owed);
+        let pool_left = self
+            .config
+            .stranger_pool_max
+            .0
+            .saturating_sub(self.ledger.owed_by_all());
+        let available = pair_left.min(pool_left);
+        if price.0 <= available {
+            return Ok(());
+        }
+        Err(Refusal {
+            available: Some(available),
+            required: Some(price.0),
+            ..Refusal::new(RefusalCode::CreditLimit)
+        })
+    }
+
+    fn hand_out(
+        &mut self,
+        requester: NodeId,
+        demand: Demand,
+        proposal: Proposal,
+        until: Timestamp,
+    ) -> Result<Response, Refusal> {
+        let signed = Signed::seal(self.signer.as_ref(), &proposal);
+        let quote = Quote {
+            price: proposal.price,
+            factors: proposal.factors,
+            promised_ms: proposal.promised_ms,
+            valid_ms: proposal.valid_ms,
+        };
+        let quoted = Quoted {
+            requester,
+            demand,
+            proposal,
+            until,
+        };
+        self.seller.quotes.insert(signed.hash::<Proposal>(), quoted);
+        self.served(requester, ServeStep::Quoted { quote });
+        Ok(Response::Proposal(signed))
+    }
+
+    /// Signs an agreement that says what the quote said.
+    pub(super) fn agree(&mut self, peer: NodeId, signed: &Signed) -> Result<Response, Refusal> {
+        let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
+        let id = AgreementId(signed.hash::<Agreement>().0);
+        if !self.seller.active.contains_key(&id) {
+            let quoted = self.seller.quotes.get(&terms.proposal);
+            let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
+            if !quoted.covers(&peer, &terms, &self.me) {
+                return Err(Refusal::because(
+                    RefusalCode::InvalidRequest,
+                    "not what was quoted",
+                ));
+            }
+            if self.seller.active.len() >= self.config.agreements_max {
+                return Err(Refusal::new(RefusalCode::Busy));
+            }
+            self.seller.quotes.remove(&terms.proposal);
+            let until = self.now.plus_ms(INPUT_MS);
+            self.seller.active.insert(
+                id,
+                Active {
+                    terms,
+                    state: State::Agreed,
+                    until,
+                },
+            );
+            self.served(peer, ServeStep::Agreed { agreement: id });
+        }
+        let signature = Domain::Agreement.sign(self.signer.as_ref(), &signed.body);
+        Ok(Response::Agreed { signature })
+    }
+
+    /// Takes the input of an agreement and puts it in the queue.
+    pub(super) fn execute(
+        &mut self,
+        exchange: ExchangeId,
+        peer: NodeId,
+        id: AgreementId,
+        texts: Vec<String>,
+    ) {
+        let now = self.now;
+        let active = self
+            .seller
+            .active
+            .get_mut(&id)
+            .filter(|active| active.terms.requester == peer);
+        let Some(active) = active else {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::Expired));
+        };
+        match &mut active.state {
+            State::Agreed => {}
+            State::Queued { exchange: former, .. } | State::Running { exchange: former, .. } => {
+                let superseded = std::mem::replace(former, exchange);
+                return self.refuse(superseded, &Refusal::because(RefusalCode::Expired, "asked again"));
+            }
+            State::Delivered { frame } => {
+                let frame = frame.clone();
+                return self.outputs.push_back(Output::Respond { exchange, frame });
+            }
+        }
+        let terms = &active.terms;
+        let as_agreed = texts.len() == terms.items as usize
+            && price::tokens(&texts) == terms.tokens
+            && input_hash(&texts) == terms.input;
+        if !as_agreed {
+            self.seller.active.remove(&id);
+            let refusal = Refusal::because(RefusalCode::InvalidRequest, "the input is not the agreed one");
+            return self.refuse(exchange, &refusal);
+        }
+        if self.seller.queue.len() >= self.config.queue_max {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
+        }
+        let engine_ms = u64::from(engine_limit_ms(terms.promised_ms));
+        let waiting = self.seller.queue.len() as u64 + 2;
+        active.state = State::Queued { exchange, texts };
+        active.until = now.plus_ms(engine_ms.saturating_mul(waiting).saturating_add(UNREPORTED_MS));
+        self.seller.queue.push_back(id);
+        self.start_next();
+    }
+
+    /// Gives the engine the next activity when it is free and the compute share allows.
+    fn start_next(&mut self) {
+        if self.seller.running.is_some() || self.lending.rested_at(self.now).is_some() {
+            return;
+        }
+        while let Some(id) = self.seller.queue.pop_front() {
+            let Some(active) = self.seller.active.get_mut(&id) else {
+                continue;
+            };
+            let State::Queued { exchange, texts } = &mut active.state else {
+                continue;
+            };
+            let (exchange, texts) = (*exchange, std::mem::take(texts));
+            self.seller.last_work += 1;
+            let work = WorkId(self.seller.last_work);
+            let limit_ms = engine_limit_ms(active.terms.promised_ms);
+            active.state = State::Running { exchange, work };
+            active.until = self.now.plus_ms(u64::from(limit_ms) + UNREPORTED_MS);
+            self.seller.running = Some(id);
+            let (model, input) = (active.terms.model, WorkInput::Texts { texts });
+            self.outputs.push_back(Output::Work {
+                work,
+                model,
+                input,
+                limit_ms,
+            });
+            self.changed = true;
+            return;
+        }
+    }
+
+    /// The engine finished; a report for work that was given up is ignored.
+    pub(super) fn work_done(&mut self, work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32) {
+        let Some(id) = self.seller.running else { return };
+        let Some(active) = self.seller.active.get_mut(&id) else {
+            return;
+        };
+        let State::Running {
+            exchange,
+            work: running,
+        } = active.state
+        else {
+            return;
+        };
+        if running != work {
+            return;
+        }
+        self.seller.running = None;
+        self.lending.worked(self.now, took_ms);
+        let terms = active.terms.clone();
+        let delivered = result.and_then(|output| deliverable(&terms, output));
+        match delivered {
+            Ok((dimension, values, backend)) => {
+                let head = ResultHead {
+                    version: OBJECT_VERSION,
+                    agreement: id,
+                    output: output_hash(dimension, &values),
+                    took_ms,
+                };
+                let head = Signed::seal(self.signer.as_ref(), &head);
+                let frame = encode_frame(&Response::Result {
+                    head,
+                    dimension,
+                    values,
+                    backend,
+                });
+                active.state = State::Delivered { frame: frame.clone() };
+                active.until = self.now.plus_ms(PAYMENT_MS);
+                self.lending.served = self.lending.served.saturating_add(1);
+                self.outputs.push_back(Output::Respond { exchange, frame });
+                self.served(
+                    terms.requester,
+                    ServeStep::Delivered {
+                        agreement: id,
+                        took_ms,
+                    },
+                );
+            }
+            Err(reason) => {
+                self.seller.active.remove(&id);
+                self.refuse(
+                    exchange,
+                    &Refusal::because(RefusalCode::Engine, reason.to_string()),
+                );
+                self.served(terms.requester, ServeStep::Unpaid { reason });
+            }
+        }
+        self.start_next();
+    }
+
+    /// The buyer does not accept the result.
+    pub(super) fn rejected(&mut self, peer: NodeId, signed: &Signed) -> Result<Response, Refusal> {
+        let verdict: Verdict = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
+        let theirs = self.seller.active.get(&verdict.agreement);
+        let theirs = theirs.is_some_and(|active| {
+            active.terms.requester == peer && matches!(active.state, State::Delivered { .. })
+        });
+        if theirs {
+            self.seller.active.remove(&verdict.agreement);
+            let me = self.me;
+            self.observe(&me, Aspect::Quality, false, 1.0);
+            self.served(
+                peer,
+                ServeStep::Unpaid {
+                    reason: Failure::WrongResult,
+                },
+            );
+        }
+        Ok(Response::Noted)
+    }
+
+    /// An agreement was paid: it is not open any more.
+    pub(super) fn close_active(&mut self, id: &AgreementId) {
+        self.seller.active.remove(id);
+        self.seller.queue.retain(|queued| queued != id);
+        if self.seller.running.as_ref() == Some(id) {
+            self.seller.running = None;
+        }
+    }
+
+    fn end_unpaid(&mut self, id: &AgreementId) {
+        let Some(active) = self.seller.active.remove(id) else {
+            return;
+        };
+        let requester = active.terms.requester;
+        let reason = match active.state {
+            State::Agreed => Failure::Expired,
+            State::Queued { exchange, .. } | State::Running { exchange, .. } => {
+                self.refuse(
+                    exchange,
+                    &Refusal::because(RefusalCode::Engine, "no result in time"),
+                );
+                Failure::Engine {
+                    what: "no result in time".to_owned(),
+                }
+            }
+            State::Delivered { .. } => {
+                self.observe(&requester, Aspect::Reliability, false, UNPAID_WEIGHT);
+                Failure::Deadline
+            }
+        };
+        self.close_active(id);
+        self.served(requester, ServeStep::Unpaid { reason });
+    }
+
+    /// Shows members of the group the head of the chain, and a part of it.
+    pub(super) fn show_blocks(&self, fetch: &FetchBlocks) -> Response {
+        let count = usize::try_from(fetch.count)
+            .unwrap_or(usize::MAX)
+            .min(crate::wire::BLOCKS_MAX);
+        let head: Option<Head> = self.ledger.head();
+        Response::Blocks(Blocks {
+            head,
+            blocks: self.ledger.blocks(fetch.epoch, fetch.from, count),
+        })
+    }
+}
+
+impl Quoted {
+    /// The agreement repeats the quote.
+    fn covers(&self, peer: &NodeId, terms: &Agreement, me: &NodeId) -> bool {
+        let (proposal, demand) = (&self.proposal, &self.demand);
+        self.requester == *peer
+            && terms.requester == *peer
+            && terms.provider == *me
+            && terms.scope == demand.scope
+            && terms.service == demand.service
+            && terms.model == proposal.model
+            && terms.precision == proposal.precision
+            && terms.rule == ComparisonRule::Cosine
+            && (0..=1_000_000).contains(&terms.cosine_min_ppm)
+            && terms.items == demand.items
+            && terms.tokens == demand.tokens
+            && terms.price == proposal.price
+            && terms.factors == proposal.factors
+            && terms.promised_ms == proposal.promised_ms
+    }
+}
+
+fn engine_limit_ms(promised_ms: u32) -> u32 {
+    promised_ms.saturating_mul(HUNG_FACTOR).max(ENGINE_MS_MIN)
+}
+
+/// The output as it travels, when it has the agreed shape.
+fn deliverable(terms: &Agreement, output: WorkOutput) -> Result<(u32, Vec<u8>, String), Failure> {
+    let WorkOutput::Embeddings {
+        dimension,
+        values,
+        mut backend,
+    } = output;
+    let expected = (terms.items as usize).checked_mul(dimension as usize);
+    if dimension == 0 || expected != Some(values.len()) {
+        return Err(Failure::Engine {
+            what: "the result has the wrong shape".to_owned(),
+        });
+    }
+    let end = (0..=crate::wire::NAME_BYTES_MAX.min(backend.len()))
+        .rev()
+        .find(|at| backend.is_char_boundary(*at));
+    backend.truncate(end.unwrap_or(0));
+    let values = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Ok((dimension, values, backend))
+}

@@ -1,0 +1,296 @@
+//! Payment, on both sides.
+//!
+//! The payer's half leaves once it is durable; the receiver's answer leaves once that is. Whatever is lost on the way is
+//! sent again, after a while, after a reconnection, after a restart, until the answer is there. The same half gets the
+//! same answer, so nothing is paid twice.
+
+use crate::ids::{AgreementId, ExchangeId, NodeId, Timestamp};
+use crate::ledger::{Contract, FraudProof, LedgerError, Place, put_fraud};
+use crate::node::job::{End, Stage};
+use crate::node::network::Purpose;
+use crate::node::{After, Node};
+use crate::reputation::Aspect;
+use crate::service::Failure;
+use crate::sign::Domain;
+use crate::view::{Event, ServeStep, Verification};
+use crate::wire::{Agreement, Refusal, RefusalCode, Request, Response, Signed, WireError, encode_frame};
+
+/// The pause between attempts doubles up to this, milliseconds.
+const RETRY_MS_MAX: u64 = 300_000;
+
+/// A payment whose answer is missing.
+pub(super) struct Retry {
+    counterparty: NodeId,
+    /// `None` while an attempt is under way, or before the half is durable.
+    at: Option<Timestamp>,
+    pause_ms: u64,
+}
+
+impl Retry {
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        self.at
+    }
+}
+
+impl Node {
+    /// Takes up payments that were not answered before a restart.
+    pub(super) fn resume_payments(&mut self) {
+        let pause_ms = u64::from(self.config.settle_retry_ms);
+        let pending = self.ledger.pending();
+        let retries = pending.map(|(place, counterparty)| {
+            (
+                place,
+                Retry {
+                    counterparty,
+                    at: Some(self.now),
+                    pause_ms,
+                },
+            )
+        });
+        self.retries = retries.collect();
+    }
+
+    /// A connection is a reason to try at once.
+    pub(super) fn retry_payments_to(&mut self, peer: &NodeId) {
+        let theirs = self
+            .retries
+            .values_mut()
+            .filter(|retry| retry.counterparty == *peer);
+        for retry in theirs.filter(|retry| retry.at.is_some()) {
+            retry.at = Some(self.now);
+            retry.pause_ms = u64::from(self.config.settle_retry_ms);
+        }
+    }
+
+    pub(super) fn settle_due(&mut self) {
+        let due = self
+            .retries
+            .iter()
+            .filter(|(_, retry)| retry.at.is_some_and(|at| at <= self.now));
+        for place in due.map(|(place, _)| *place).collect::<Vec<_>>() {
+            self.send_settlement(place);
+        }
+    }
+
+    /// Signs the payer's half; it leaves when it is durable.
+    pub(super) fn pay(&mut self, contract: &Contract, verification: &Verification) -> Result<Place, Failure> {
+        let paid = self
+            .ledger
+            .pay(self.signer.as_ref(), self.now, contract, verification);
+        let (place, writes) = paid.map_err(|error| match error {
+            LedgerError::Full => Failure::Storage,
+            other => Failure::Protocol {
+                what: other.to_string(),
+            },
+        })?;
+        let pause_ms = u64::from(self.config.settle_retry_ms);
+        let counterparty = contract.terms.provider;
+        self.retries.insert(
+            place,
+            Retry {
+                counterparty,
+                at: None,
+                pause_ms,
+            },
+        );
+        self.journal.commit(writes, [After::Settle(place)]);
+        self.changed = true;
+        Ok(place)
+    }
+
+    pub(super) fn send_settlement(&mut self, place: Place) {
+        let Some(retry) = self.retries.get_mut(&place) else {
+            return;
+        };
+        let peer = retry.counterparty;
+        if !self.network.connections.contains_key(&peer) {
+            retry.at = Some(self.now.plus_ms(retry.pause_ms));
+            retry.pause_ms = (retry.pause_ms * 2).min(RETRY_MS_MAX);
+            return;
+        }
+        retry.at = None;
+        let Some(pending) = self.ledger.pending_at(place) else {
+            return;
+        };
+        let request = Request::Settle {
+            agreement: pending.agreement,
+            countersignature: pending.countersignature,
+            block: pending.block,
+        };
+        self.request(
+            peer,
+            &request,
+            Purpose::Settle { place },
+            self.config.exchange_timeout_ms,
+        );
+    }
+
+    /// The receiver answered a payment, or did not.
+    pub(super) fn settled(&mut self, place: Place, result: Result<Response, Failure>) {
+        let answer = match result {
+            Ok(Response::Settled(answer)) => answer,
+            _ => return self.settle_later(place),
+        };
+        match self.ledger.complete(place, &answer) {
+            Ok(writes) => {
+                self.retries.remove(&place);
+                self.journal.commit(writes, [After::Receipted(place)]);
+            }
+            Err(LedgerError::Fraud(proof)) => {
+                self.convict(&proof);
+                self.settle_later(place);
+            }
+            Err(_) => self.settle_later(place),
+        }
+    }
+
+    fn settle_later(&mut self, place: Place) {
+        if let Some(retry) = self.retries.get_mut(&place) {
+            retry.at = Some(self.now.plus_ms(retry.pause_ms));
+            retry.pause_ms = (retry.pause_ms * 2).min(RETRY_MS_MAX);
+        }
+    }
+
+    /// Both halves are durable at the payer's.
+    pub(super) fn receipted(&mut self, place: Place) {
+        let Some(receipt) = self.ledger.receipt(place) else {
+            return;
+        };
+        let writes = self.reputation.receipted(self.now, &receipt.counterparty);
+        self.journal.commit(writes, []);
+        let waiting = self.jobs.iter().find_map(|(id, job)| match &job.stage {
+            Stage::Settling(settling) if settling.place == place => Some(*id),
+            _ => None,
+        });
+        if let Some(id) = waiting {
+            self.with_job(id, |node, job| Some(node.finish(job)));
+        }
+        self.changed = true;
+    }
+
+    /// A payer's half came in: answer it with this node's own, once that is durable.
+    pub(super) fn take_payment(
+        &mut self,
+        exchange: ExchangeId,
+        peer: NodeId,
+        agreement: &Signed,
+        countersignature: &[u8; 64],
+        block: &Signed,
+    ) {
+        match self.receive(peer, agreement, countersignature, block) {
+            Ok((writes, answer, event)) => {
+                let respond = After::Respond(exchange, encode_frame(&Response::Settled(answer)));
+                self.journal
+                    .commit(writes, [Some(respond), event].into_iter().flatten());
+            }
+            Err(refusal) => self.refuse(exchange, &refusal),
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn receive(
+        &mut self,
+        peer: NodeId,
+        agreement: &Signed,
+        countersignature: &[u8; 64],
+        block: &Signed,
+    ) -> Result<(Vec<crate::io::Write>, Signed, Option<After>), Refusal> {
+        let contract = self.contract(peer, agreement, countersignature)?;
+        let received = self
+            .ledger
+            .receive(self.signer.as_ref(), self.now, &contract, block);
+        let (place, mut writes) = received.map_err(|error| self.refuse_payment(error))?;
+        let answer = self
+            .ledger
+            .own(place)
+            .cloned()
+            .ok_or_else(|| Refusal::new(RefusalCode::Storage))?;
+        if writes.is_empty() {
+            return Ok((writes, answer, None));
+        }
+        self.close_active(&contract.id);
+        let receipt = self
+            .ledger
+            .receipt(place)
+            .ok_or_else(|| Refusal::new(RefusalCode::Storage))?;
+        self.lending.earned = self
+            .lending
+            .earned
+            .checked_add(receipt.delta)
+            .unwrap_or(self.lending.earned);
+        writes.extend(
+            self.reputation
+                .observe(self.now, &peer, Aspect::Reliability, true, 1.0),
+        );
+        writes.extend(self.reputation.receipted(self.now, &peer));
+        if receipt.verification != Verification::Unchecked {
+            let me = self.me;
+            writes.extend(self.reputation.observe(self.now, &me, Aspect::Quality, true, 1.0));
+        }
+        let step = ServeStep::Paid {
+            receipt: receipt.id,
+            price: receipt.delta,
+        };
+        let event = Event::Served {
+            requester: peer,
+            at: self.now,
+            step,
+        };
+        Ok((writes, answer, Some(After::Event(event))))
+    }
+
+    /// The agreement that is being paid. This node's own signature on it is enough: it need not remember.
+    fn contract(
+        &self,
+        peer: NodeId,
+        signed: &Signed,
+        countersignature: &[u8; 64],
+    ) -> Result<Contract, Refusal> {
+        let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
+        let mine = terms.requester == peer
+            && terms.provider == self.me
+            && Domain::Agreement.verify(&self.me, &signed.body, countersignature);
+        if !mine {
+            return Err(Refusal::new(RefusalCode::BadSignature));
+        }
+        let id = AgreementId(signed.hash::<Agreement>().0);
+        Ok(Contract {
+            id,
+            terms,
+            signed: signed.clone(),
+            countersignature: *countersignature,
+        })
+    }
+
+    fn refuse_payment(&mut self, error: LedgerError) -> Refusal {
+        match error {
+            LedgerError::Wire(WireError::BadSignature) => Refusal::new(RefusalCode::BadSignature),
+            LedgerError::Fraud(proof) => {
+                self.convict(&proof);
+                Refusal::new(RefusalCode::Fraud)
+            }
+            LedgerError::Full => Refusal::new(RefusalCode::Storage),
+            other => Refusal::because(RefusalCode::InvalidRequest, other.to_string()),
+        }
+    }
+
+    /// Keeps the proof and trades with its author no more.
+    fn convict(&mut self, proof: &FraudProof) {
+        let mut writes = vec![put_fraud(proof)];
+        writes.extend(self.reputation.convict(self.now, &proof.author));
+        self.journal.commit(writes, []);
+        self.changed = true;
+    }
+
+    /// Ends a request whose payment is complete, or has waited long enough for the other half.
+    pub(super) fn finish(&mut self, job: &mut crate::node::job::Job) -> End {
+        let stage = std::mem::replace(&mut job.stage, Stage::Searching);
+        let Stage::Settling(settling) = stage else {
+            return End::Failed(Failure::Cancelled);
+        };
+        match self.outcome(job, *settling) {
+            Some(outcome) => End::Finished(Box::new(outcome)),
+            None => End::Failed(Failure::Storage),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a person sees of the node.
+
+use std::collections::BTreeSet;
+
+use crate::capability::{self, Capability, Tier};
+use crate::ids::{NodeId, Timestamp};
+use crate::io::Path;
+use crate::node::Node;
+use crate::service::Service;
+use crate::view::{Balance, GroupView, LendingView, OfferView, PeerView, Snapshot};
+
+/// Receipts of one snapshot.
+const RECEIPTS_MAX: usize = 100;
+/// Peers of one snapshot that are not connected.
+const STRANGERS_MAX: usize = 100;
+
+impl Node {
+    /// The state, whole.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let now = self.now.max(now);
+        let (settled, pending) = self.ledger.balance();
+        Snapshot {
+            me: self.me,
+            group: GroupView {
+                id: self.group.id(),
+                open: self.group.is_open(),
+            },
+            tier: self.lending.tier,
+            capability: self.capability(),
+            lending: self.lending_view(),
+            balance: Balance {
+                settled,
+                pending,
+                newcomer_allowance: self.config.newcomer_allowance,
+                unlimited_in_group: !self.group.is_open() && self.config.group_line.is_none(),
+            },
+            peers: self.peer_views(now),
+            offers: self.offer_views(now),
+            receipts: self.ledger.receipts(RECEIPTS_MAX),
+            discovery_points: u32::try_from(self.network.points.len()).unwrap_or(u32::MAX),
+            members_seen: self.network.members_total,
+        }
+    }
+
+    fn capability(&self) -> Capability {
+        let runs = !self.lending.models.is_empty();
+        let services = |list: fn(Tier, bool) -> Vec<Service>| {
+            self.lending.tier.map(|tier| list(tier, runs)).unwrap_or_default()
+        };
+        Capability {
+            measurements: self.lending.measurements.clone(),
+            can_provide: services(capability::can_provide),
+            need_provider: services(capability::need_provider),
+            optimal_roles: services(capability::optimal_roles),
+        }
+    }
+
+    fn lending_view(&self) -> LendingView {
+        let enabled = self.lending.policy.enabled;
+        let paused = self.paused().filter(|_| enabled);
+        LendingView {
+            policy: self.lending.policy.clone(),
+            paused,
+            offering: enabled && paused.is_none() && self.network.points.values().any(|p| p.filed.len() > 1),
+            running: self.seller.running(),
+            served: self.lending.served,
+            earned: self.lending.earned,
+            busy_ms: self.lending.busy_ms,
+        }
+    }
+
+    fn peer_views(&self, now: Timestamp) -> Vec<PeerView> {
+        let connected = self.network.connections.iter();
+        let connected = connected
+            .filter(|(_, c)| c.path != Path::Server)
+            .map(|(peer, _)| *peer);
+        let absent = self
+            .reputation
+            .peers()
+            .filter(|peer| !self.network.connections.contains_key(*peer));
+        let absent = absent
+            .filter(|peer| **peer != self.me)
+            .take(STRANGERS_MAX)
+            .copied();
+        let peers: BTreeSet<NodeId> = connected.chain(absent).collect();
+        let view = |id: NodeId| {
+            let connection = self.network.connections.get(&id);
+            let member = self.network.members.get(&id);
+            PeerView {
+                id,
+                path: connection.map(|connection| connection.path),
+                rtt_ms: connection.and_then(|connection| connection.rtt_ms),
+                member: member.is_some() || self.network.proven.contains(&id),
+                tier: member.and_then(|member| member.tier),
+                reputation: self.reputation.view(now, &id),
+            }
+        };
+        peers.into_iter().map(view).collect()
+    }
+
+    fn offer_views(&self, now: Timestamp) -> Vec<OfferView> {
+        let quality = self.own_quality();
+        let lends = self.lending.policy.enabled && self.paused().is_none();
+        let own = self.lending.models.values().filter(|_| lends).map(|model| {
+            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            (self.me, offer, now)
+        });
+        let others = self
+            .network
+            .offers
+            .iter()
+            .map(|((id, _, _), known)| (*id, known.offer.clone(), known.taken));
+        own.chain(others)
+            .filter_map(|(provider, offer, taken)| {
+                Some(OfferView {
+                    provider,
+                    mine: provider == self.me,
+                    service: Service::from_code(offer.service)?,
+                    model: offer.model,
+                    model_name: offer.model_name,
+                    unit_price: offer.unit_price,
+                    factors: offer.factors,
+                    capacity: offer.capacity,
+                    unit_ms: offer.unit_ms,
+                    age_ms: now.ms_since(taken),
+                })
+            })
+            .collect()
+    }
+}

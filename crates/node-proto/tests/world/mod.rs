@@ -1,0 +1,581 @@
+//! Several nodes and one discovery point in virtual time: the shell of each is a few maps, the network a sorted queue.
+//!
+//! Everything that crosses a connection passes [`World::fate`], which a test may replace to lose or repeat messages.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use std::collections::BTreeMap;
+
+use node_proto::{
+    Command, Config, Ed25519Signer, Event, ExchangeFailure, ExchangeId, Failure, Group, GroupSecret, Input,
+    JobId, LendPolicy, ModelId, ModelInfo, Node, NodeId, Outcome, Output, Path, Precision, Probe, Registry,
+    RegistryLimits, Requirements, ServiceRequest, Signer, Timestamp, WorkInput, WorkOutput, Write,
+};
+
+pub const START: u64 = 1_800_000_000_000;
+pub const MODEL: ModelId = ModelId([42; 32]);
+pub const DIMENSION: usize = 16;
+const LATENCY_MS: u64 = 10;
+const DIAL_MS: u64 = 50;
+const WRITE_MS: u64 = 3;
+
+/// What a message meets on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    Lost,
+    Twice,
+}
+
+/// What is on its way, for tests that pick.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    pub from: usize,
+    pub to: usize,
+    pub is_request: bool,
+    pub frame: &'a [u8],
+}
+
+/// How a host's engine works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Honest,
+    /// Vectors of the right shape that have nothing to do with the texts.
+    Lies,
+    Fails,
+    /// Never reports.
+    Hangs,
+}
+
+/// How a host's storage works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    Writes,
+    Refuses,
+    /// Takes writes and loses power before it says so.
+    Silent,
+}
+
+pub struct Host {
+    pub id: NodeId,
+    number: u8,
+    group: Group,
+    config: Config,
+    pub node: Option<Node>,
+    pub stored: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub events: Vec<Event>,
+    pub engine: Engine,
+    pub disk: Disk,
+    pub works: usize,
+    starts: u64,
+}
+
+enum Arrival {
+    Input(usize, Box<Input>),
+    Request {
+        from: usize,
+        to: usize,
+        theirs: ExchangeId,
+        frame: Vec<u8>,
+    },
+    Response {
+        from: usize,
+        to: usize,
+        theirs: ExchangeId,
+        frame: Vec<u8>,
+    },
+    ToRelay {
+        from: usize,
+        theirs: ExchangeId,
+        frame: Vec<u8>,
+    },
+    Connect {
+        a: usize,
+        b: usize,
+    },
+}
+
+pub struct World {
+    pub now: u64,
+    pub hosts: Vec<Host>,
+    pub registry: Registry,
+    pub relay: NodeId,
+    pub fate: Box<dyn FnMut(Passing<'_>) -> Fate>,
+    queue: BTreeMap<(u64, u64), Arrival>,
+    sequence: u64,
+    /// Exchanges under way, by the handle the receiver was given: asker and its handle.
+    incoming: BTreeMap<u64, (usize, ExchangeId)>,
+    next_incoming: u64,
+}
+
+pub fn private(number: u8) -> Group {
+    Group::private(&GroupSecret::from_bytes([number; 32]))
+}
+
+/// The embedding that the model gives: fixed, normalised, different for every text.
+pub fn embedding(text: &str) -> Vec<f32> {
+    let mut state = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mut values: Vec<f32> = (0..DIMENSION)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / 8_388_608.0 - 1.0
+        })
+        .collect();
+    let norm = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    values.iter_mut().for_each(|value| *value /= norm);
+    values
+}
+
+pub fn probes() -> Vec<Probe> {
+    (0..8)
+        .map(|number| format!("known answer {number}"))
+        .map(|text| Probe {
+            embedding: embedding(&text),
+            text,
+        })
+        .collect()
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            now: START,
+            hosts: Vec::new(),
+            registry: Registry::new(RegistryLimits::default(), 7),
+            relay: Ed25519Signer::from_secret(&[255; 32]).id(),
+            fate: Box::new(|_| Fate::Arrives),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            incoming: BTreeMap::new(),
+            next_incoming: 0,
+        }
+    }
+
+    pub fn join(&mut self, group: Group) -> usize {
+        self.join_with(group, Config::default())
+    }
+
+    pub fn join_with(&mut self, group: Group, config: Config) -> usize {
+        let number = u8::try_from(self.hosts.len() + 1).unwrap();
+        let id = Ed25519Signer::from_secret(&[number; 32]).id();
+        self.hosts.push(Host {
+            id,
+            number,
+            group,
+            config,
+            node: None,
+            stored: BTreeMap::new(),
+            events: Vec::new(),
+            engine: Engine::Honest,
+            disk: Disk::Writes,
+            works: 0,
+            starts: 0,
+        });
+        let host = self.hosts.len() - 1;
+        self.start(host);
+        host
+    }
+
+    /// A host that sells embeddings.
+    pub fn join_provider(&mut self, group: Group, engine: Engine) -> usize {
+        let host = self.join(group);
+        self.hosts[host].engine = engine;
+        self.lend(host);
+        host
+    }
+
+    /// A host that knows the model's known answers.
+    pub fn join_buyer(&mut self, group: Group) -> usize {
+        let host = self.join(group);
+        self.command(
+            host,
+            Command::Probes {
+                model: MODEL,
+                probes: probes(),
+            },
+        );
+        host
+    }
+
+    pub fn lend(&mut self, host: usize) {
+        let model = ModelInfo {
+            id: MODEL,
+            name: "test".to_owned(),
+            dimension: DIMENSION as u32,
+            backend: "cpu".to_owned(),
+            tokens_per_second: 500.0,
+            precision: Precision::F32,
+        };
+        self.command(host, Command::Models { models: vec![model] });
+        self.command(
+            host,
+            Command::Lend(LendPolicy {
+                enabled: true,
+                ..LendPolicy::default()
+            }),
+        );
+    }
+
+    /// Starts, or restarts from what is stored.
+    pub fn start(&mut self, host: usize) {
+        let now = Timestamp(self.now);
+        let state = &mut self.hosts[host];
+        state.starts += 1;
+        let signer = Box::new(Ed25519Signer::from_secret(&[state.number; 32]));
+        let seed = u64::from(state.number) * 1_000 + state.starts;
+        let stored: Vec<_> = state
+            .stored
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let node = Node::new(
+            state.config.clone(),
+            signer,
+            state.group.clone(),
+            seed,
+            now,
+            stored,
+        );
+        state.node = Some(node.unwrap());
+        let relay = self.relay;
+        self.input(host, Input::Addresses(vec![format!("/memory/{host}")]));
+        self.input(
+            host,
+            Input::Connected {
+                peer: relay,
+                path: Path::Server,
+            },
+        );
+        self.input(
+            host,
+            Input::DiscoveryPoint {
+                peer: relay,
+                available: true,
+            },
+        );
+    }
+
+    /// The host is gone from one moment to the next.
+    pub fn crash(&mut self, host: usize) {
+        self.hosts[host].node = None;
+        let peer = self.hosts[host].id;
+        self.registry.forget(&peer);
+        for other in 0..self.hosts.len() {
+            self.input(other, Input::Disconnected { peer });
+        }
+    }
+
+    pub fn command(&mut self, host: usize, command: Command) {
+        self.input(host, Input::Command(command));
+    }
+
+    pub fn ask(&mut self, host: usize, job: u64, texts: &[&str]) {
+        self.ask_with(host, job, texts, Requirements::default());
+    }
+
+    pub fn ask_with(&mut self, host: usize, job: u64, texts: &[&str], requirements: Requirements) {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        let request = ServiceRequest::Inference { model: None, texts };
+        self.command(
+            host,
+            Command::Request {
+                job: JobId(job),
+                request,
+                requirements,
+            },
+        );
+    }
+
+    pub fn node(&self, host: usize) -> &Node {
+        self.hosts[host].node.as_ref().unwrap()
+    }
+
+    /// Settled balance, pending balance.
+    pub fn balance(&self, host: usize) -> (i64, i64) {
+        let balance = self.node(host).snapshot(Timestamp(self.now)).balance;
+        (balance.settled.0, balance.pending.0)
+    }
+
+    pub fn outcome(&self, host: usize, job: u64) -> Option<Result<Outcome, Failure>> {
+        self.hosts[host].events.iter().find_map(|event| match event {
+            Event::Finished { job: id, outcome } if id.0 == job => Some(Ok(outcome.as_ref().clone())),
+            Event::Failed { job: id, failure } if id.0 == job => Some(Err(failure.clone())),
+            _ => None,
+        })
+    }
+
+    /// Runs until the request ends; panics when it never does.
+    pub fn finish(&mut self, host: usize, job: u64) -> Result<Outcome, Failure> {
+        let limit = self.now + 300_000;
+        while self.outcome(host, job).is_none() {
+            assert!(
+                self.now < limit,
+                "the request never ends: {:#?}",
+                self.hosts[host].events
+            );
+            self.step(limit);
+        }
+        self.outcome(host, job).unwrap()
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// Does the next thing that is due by `until`.
+    fn step(&mut self, until: u64) -> bool {
+        let arrival = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let timeouts = self.hosts.iter().enumerate().filter_map(|(host, state)| {
+            let at = state.node.as_ref()?.poll_timeout()?;
+            Some((at.0.max(self.now), host))
+        });
+        let timeout = timeouts.min();
+        match (arrival, timeout) {
+            (Some(at), timeout) if at <= until && timeout.is_none_or(|(due, _)| at <= due) => {
+                self.now = self.now.max(at);
+                if let Some((_, arrival)) = self.queue.pop_first() {
+                    self.arrive(arrival);
+                }
+                true
+            }
+            (_, Some((due, host))) if due <= until => {
+                self.now = due;
+                let before = self.node(host).poll_timeout();
+                self.hosts[host]
+                    .node
+                    .as_mut()
+                    .unwrap()
+                    .handle_timeout(Timestamp(due));
+                self.drain(host);
+                let after = self.node(host).poll_timeout();
+                assert!(
+                    after != before || after.is_none_or(|at| at.0 > due),
+                    "a timeout that never passes"
+                );
+                true
+            }
+            _ => {
+                self.now = until;
+                false
+            }
+        }
+    }
+
+    fn later(&mut self, ms: u64, arrival: Arrival) {
+        self.sequence += 1;
+        self.queue.insert((self.now + ms, self.sequence), arrival);
+    }
+
+    pub fn input(&mut self, host: usize, input: Input) {
+        let now = Timestamp(self.now);
+        if let Some(node) = &mut self.hosts[host].node {
+            node.handle_input(now, input);
+            self.drain(host);
+        }
+    }
+
+    fn host_of(&self, id: &NodeId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == *id)
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Input(host, input) => self.input(host, *input),
+            Arrival::Request {
+                from,
+                to,
+                theirs,
+                frame,
+            } => {
+                self.next_incoming += 1;
+                let exchange = ExchangeId(self.next_incoming);
+                self.incoming.insert(exchange.0, (from, theirs));
+                let peer = self.hosts[from].id;
+                self.input(
+                    to,
+                    Input::Request {
+                        exchange,
+                        peer,
+                        frame,
+                    },
+                );
+            }
+            Arrival::Response {
+                from,
+                to,
+                theirs,
+                frame,
+            } => {
+                let passing = Passing {
+                    from,
+                    to,
+                    is_request: false,
+                    frame: &frame,
+                };
+                if (self.fate)(passing) != Fate::Lost {
+                    self.input(
+                        to,
+                        Input::Response {
+                            exchange: theirs,
+                            result: Ok(frame),
+                        },
+                    );
+                }
+            }
+            Arrival::ToRelay { from, theirs, frame } => {
+                let id = self.hosts[from].id;
+                let answer = self.registry.handle_frame(Timestamp(self.now), id, &frame);
+                let input = Input::Response {
+                    exchange: theirs,
+                    result: Ok(answer),
+                };
+                self.later(LATENCY_MS, Arrival::Input(from, Box::new(input)));
+            }
+            Arrival::Connect { a, b } => {
+                let (first, second) = (self.hosts[a].id, self.hosts[b].id);
+                if self.hosts[a].node.is_some() && self.hosts[b].node.is_some() {
+                    self.input(
+                        a,
+                        Input::Connected {
+                            peer: second,
+                            path: Path::Direct,
+                        },
+                    );
+                    self.input(
+                        b,
+                        Input::Connected {
+                            peer: first,
+                            path: Path::Direct,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, host: usize) {
+        while let Some(output) = self.hosts[host].node.as_mut().and_then(Node::poll_output) {
+            self.carry_out(host, output);
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, output: Output) {
+        match output {
+            Output::Request {
+                exchange,
+                peer,
+                frame,
+                timeout_ms,
+            } => {
+                let timeout = Input::Response {
+                    exchange,
+                    result: Err(ExchangeFailure::Timeout),
+                };
+                self.later(timeout_ms.into(), Arrival::Input(host, Box::new(timeout)));
+                if peer == self.relay {
+                    self.later(
+                        LATENCY_MS,
+                        Arrival::ToRelay {
+                            from: host,
+                            theirs: exchange,
+                            frame,
+                        },
+                    );
+                } else if let Some(to) = self.host_of(&peer) {
+                    let passing = Passing {
+                        from: host,
+                        to,
+                        is_request: true,
+                        frame: &frame,
+                    };
+                    let copies = match (self.fate)(passing) {
+                        Fate::Lost => 0,
+                        Fate::Arrives => 1,
+                        Fate::Twice => 2,
+                    };
+                    for _ in 0..copies {
+                        let frame = frame.clone();
+                        self.later(
+                            LATENCY_MS,
+                            Arrival::Request {
+                                from: host,
+                                to,
+                                theirs: exchange,
+                                frame,
+                            },
+                        );
+                    }
+                }
+            }
+            Output::Respond { exchange, frame } => {
+                if let Some((to, theirs)) = self.incoming.remove(&exchange.0) {
+                    self.later(
+                        LATENCY_MS,
+                        Arrival::Response {
+                            from: host,
+                            to,
+                            theirs,
+                            frame,
+                        },
+                    );
+                }
+            }
+            Output::Dial { peer, .. } => {
+                if let Some(other) = self.host_of(&peer) {
+                    self.later(DIAL_MS, Arrival::Connect { a: host, b: other });
+                }
+            }
+            Output::Persist { seq, writes } => self.persist(host, seq, writes),
+            Output::Work { work, input, .. } => {
+                let WorkInput::Texts { texts } = input;
+                self.hosts[host].works += 1;
+                let lie = |text: &String| embedding(&format!("not {text}"));
+                let result = match self.hosts[host].engine {
+                    Engine::Honest => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
+                    Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
+                    Engine::Fails => Err(Failure::Engine {
+                        what: "out of memory".to_owned(),
+                    }),
+                    Engine::Hangs => return,
+                };
+                let result = result.map(|values| WorkOutput::Embeddings {
+                    dimension: DIMENSION as u32,
+                    values,
+                    backend: "cpu".to_owned(),
+                });
+                let took_ms = 20 * u32::try_from(texts.len()).unwrap();
+                let done = Input::WorkDone {
+                    work,
+                    result,
+                    took_ms,
+                };
+                self.later(took_ms.into(), Arrival::Input(host, Box::new(done)));
+            }
+            Output::Event(event) => self.hosts[host].events.push(event),
+        }
+    }
+
+    fn persist(&mut self, host: usize, seq: u64, writes: Vec<Write>) {
+        let input = match self.hosts[host].disk {
+            Disk::Refuses => Input::PersistFailed { seq },
+            Disk::Writes | Disk::Silent => {
+                for write in writes {
+                    match write {
+                        Write::Put { key, value } => self.hosts[host].stored.insert(key, value),
+                        Write::Delete { key } => self.hosts[host].stored.remove(&key),
+                    };
+                }
+                Input::Persisted { seq }
+            }
+        };
+        if self.hosts[host].disk != Disk::Silent {
+            self.later(WRITE_MS, Arrival::Input(host, Box::new(input)));
+        }
+    }
+}
