@@ -68,7 +68,7 @@ impl Default for Config {
             circuit_timeout: Duration::from_secs(15),
             description_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(20),
-            disconnected_timeout: Duration::from_secs(10),
+            disconnected_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(10),
             circuit_grace: Some(Duration::from_secs(2)),
         }

@@ -213,11 +213,7 @@ async fn more_streams_than_the_limit_wait_for_a_place() {
 
 #[wasm_bindgen_test]
 async fn the_other_side_learns_that_a_connection_is_closed() {
-    let config = Config {
-        disconnected_timeout: Duration::from_secs(1),
-        ..Config::default()
-    };
-    let (mut a, mut b) = connected(&config).await;
+    let (mut a, mut b) = connected(&Config::default()).await;
     let (_from_a, mut at_b) = stream_pair(&mut a, &mut b).await;
     drop(a);
     assert!(at_b.read(&mut [0; 8]).await.is_err());
@@ -225,13 +221,11 @@ async fn the_other_side_learns_that_a_connection_is_closed() {
         Poll::Ready(Err(error)) => Poll::Ready(error),
         _ => Poll::Pending,
     });
-    let started = js_sys::Date::now();
-    match select(lost, Delay::new(Duration::from_secs(15))).await {
+    // Far less than the seconds that ICE takes to notice that nobody answers.
+    match select(lost, Delay::new(Duration::from_secs(2))).await {
         Either::Left((error, _)) => assert!(matches!(error, Error::Closed)),
         Either::Right(_) => panic!("the loss went unnoticed"),
     }
-    let took_ms = js_sys::Date::now() - started;
-    assert!(took_ms < 12_000.0, "{took_ms} ms");
 }
 
 #[wasm_bindgen_test]

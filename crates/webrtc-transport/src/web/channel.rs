@@ -100,15 +100,6 @@ impl Channel {
         }
     }
 
-    /// Ready when the channel is closed.
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.js.ready_state() == RtcDataChannelState::Closed {
-            return Poll::Ready(());
-        }
-        self.shared.writer.register(cx.waker());
-        Poll::Pending
-    }
-
     /// Ready when nothing that matters is left to be sent or acknowledged: the channel can be closed.
     pub(crate) fn poll_settled(&self, cx: &Context<'_>) -> Poll<()> {
         let open = self.js.ready_state() == RtcDataChannelState::Open;

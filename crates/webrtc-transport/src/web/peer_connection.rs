@@ -54,6 +54,7 @@ struct Events {
     channel: AtomicWaker,
     /// The remote's `init` channel: a data channel that nobody refers to is cut off by the garbage collector.
     init: RefCell<Option<RtcDataChannel>>,
+    established: Cell<bool>,
     /// Streams that stand or linger.
     streams: Cell<usize>,
     slot: AtomicWaker,
@@ -190,8 +191,19 @@ impl PeerConnection {
         }
     }
 
+    /// The connection stands and signalling is over: the remote's `init` channel has served its purpose.
+    ///
+    /// The dialler closes it too, but some browsers complete the closing only when both sides ask for it.
+    pub(crate) fn establish(&mut self) {
+        self.events.established.set(true);
+        if let Some(init) = &*self.events.init.borrow() {
+            init.close();
+        }
+        self.watch_association();
+    }
+
     /// Watches for the remote to close the connection, where the browser can tell.
-    pub(crate) fn watch_association(&mut self) {
+    fn watch_association(&mut self) {
         let sctp = Reflect::get(&self.js, &"sctp".into()).ok();
         let Some(sctp) = sctp.and_then(|sctp| sctp.dyn_into::<EventTarget>().ok()) else {
             return;
@@ -307,7 +319,9 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
     Closure::new(move |event: RtcDataChannelEvent| {
         let channel = event.channel();
         if channel.label() == INIT_LABEL {
-            // The dialler closes it.
+            if events.established.get() {
+                channel.close();
+            }
             events.init.replace(Some(channel));
             return;
         }
