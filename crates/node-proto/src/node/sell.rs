@@ -210,12 +210,13 @@ impl Node {
             self.lending.demand.turned_away();
             return refuse(RefusalCode::Busy);
         }
-        let promised_ms = self
+        let waiting = self.seller.tokens_waiting();
+        let promised = self
             .lending
-            .promised_ms(&model, demand.tokens, self.seller.tokens_waiting());
-        if promised_ms > demand.deadline_ms {
+            .promised_ms(&model, demand.tokens, waiting, demand.deadline_ms);
+        let Some(promised_ms) = promised else {
             return refuse(RefusalCode::Deadline);
-        }
+        };
         let factors = self.lending.factors(&model, demand.tokens, self.own_quality());
         let Some(price) = factors.price() else {
             return refuse(RefusalCode::InvalidRequest);
