@@ -5,10 +5,11 @@
 //!
 //! - Pure modules, tested natively: [`format`] (numbers as people read them), [`passages`] (knowledge cut into what a
 //!   model reads), [`rank`] (closest passages), [`trade`] (a request as six lines), [`market`] (order and parts of
-//!   prices), [`route`] (addresses), [`mark`] (pictures of ids), [`text`] (every sentence).
+//!   prices), [`graph`] (places of a drawing), [`route`] (addresses), [`mark`] (pictures of ids), [`text`] (every sentence).
 //! - `app`: the components and the state they share, for the browser.
 
 pub mod format;
+pub mod graph;
 pub mod mark;
 pub mod market;
 pub mod passages;
@@ -18,6 +19,7 @@ pub mod text;
 pub mod trade;
 
 #[cfg(target_arch = "wasm32")]
+#[allow(unreachable_pub, reason = "the component macro makes each component's properties `pub`")]
 mod app;
 
 /// Replaces the static frame of `index.html` by the running page.

@@ -168,7 +168,12 @@ pub const fn pause(reason: PauseReason) -> &'static str {
 
 /// A failure, for people.
 pub fn failure(failure: &Failure) -> String {
-    let sentence = failure.to_string();
+    sentence(failure)
+}
+
+/// What an error says, with a capital letter.
+pub fn sentence(error: &impl ToString) -> String {
+    let sentence = error.to_string();
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -300,6 +305,20 @@ pub mod ask {
     pub fn not_added(name: &str, reason: &str) -> String {
         format!("{name} was not added: {reason}. Everything else is as it was.")
     }
+    /// Larger than the whole store.
+    pub fn too_large(limit: &str) -> String {
+        format!("it is larger than the {limit} that this device keeps")
+    }
+    /// The browser could not read it.
+    pub const UNREADABLE: &str = "the browser could not read it";
+    /// No room.
+    pub fn full(room: &str) -> String {
+        format!("there is room for {room} more")
+    }
+    /// Not text.
+    pub const NOT_TEXT: &str = "it is not plain text";
+    /// Nothing in it.
+    pub const EMPTY_FILE: &str = "it is empty";
     /// How much there is.
     pub fn passages(number: usize) -> String {
         count(number, "passage", "passages")
@@ -722,6 +741,10 @@ pub mod node {
     pub fn backend_refused(reason: &str) -> String {
         format!("refused: {reason}")
     }
+    /// Was not tried.
+    pub fn not_tried(reason: &str) -> String {
+        format!("not tried: {reason}")
+    }
     /// The one in use.
     pub const IN_USE: &str = "in use";
     /// Today.
@@ -865,14 +888,10 @@ pub mod network {
 
 /// The invitation.
 pub mod invite {
-    /// Title in the open group.
-    pub const TITLE_OPEN: &str = "Invite to everyone here";
-    /// Title in a group.
-    pub const TITLE_OWN: &str = "Invite to your group";
-    /// The plain address.
-    pub const HINT_OPEN: &str = "This link leads to the relay's open group: whoever opens it sees and answers the others there. For yourself, your household or your class, make a group of your own.";
+    /// Title.
+    pub const TITLE: &str = "Invite to your group";
     /// The secret.
-    pub const HINT_OWN: &str = "Whoever opens this link is in your group. Its secret is the part behind #, which is never sent to a server. Show it only to those you mean.";
+    pub const HINT: &str = "Whoever opens this link is in your group, on this and any other device. Its secret is the part behind #, which is never sent to a server: show it only to those you mean.";
     /// Label of the link.
     pub const LINK: &str = "Link";
     /// Copies it.
@@ -885,16 +904,16 @@ pub mod invite {
     pub const SHARE: &str = "Share…";
     /// The picture's name.
     pub const QR: &str = "QR code of the link";
-    /// A new group.
-    pub const NEW_GROUP: &str = "Make a group of your own";
+    /// The plain address.
+    pub const OPEN_HINT: &str = "The plain address, without the part behind #, leads to the relay's open group: whoever opens it sees and answers the others there.";
     /// Back.
-    pub const LEAVE: &str = "Leave the group, back to everyone here";
-    /// Leaving asks once.
-    pub const LEAVE_ASK: &str = "Without the invitation link this device cannot come back. Leave?";
-    /// Yes.
-    pub const LEAVE_YES: &str = "Leave";
-    /// No.
-    pub const LEAVE_NO: &str = "Stay";
+    pub const LEAVE: &str = "Leave your group, back to everyone here";
+    /// After leaving.
+    pub const LEFT: &str = "You are with everyone here again. Whoever has the invitation is still in the group.";
+    /// The way back.
+    pub const UNDO: &str = "Back to the group";
+    /// No way back.
+    pub const FORGET: &str = "Forget it";
     /// localhost.
     pub const LOCAL_ONLY: &str = "This address works on this machine only. Start the relay with --lan to invite phones and other computers.";
     /// No plain http on phones.

@@ -1,0 +1,179 @@
+//! The lending switch, its limits, and the reason beside it when lending pauses.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use node_proto::capability::{LendPolicy, PauseReason};
+use node_proto::io::Command;
+use node_proto::view::LendingView;
+use node_wasm::status::ModelState;
+
+use super::state::{App, use_app};
+use crate::format;
+use crate::text;
+use crate::text::node as words;
+
+const MEGABYTE: u64 = 1_000_000;
+
+/// Makes the first model of the relay's list ready when lending waits for nothing else. Called with every new state;
+/// asks for each model once.
+pub(crate) fn prepare(app: App) {
+    let waits = app.snapshot.with_untracked(|s| {
+        let lending = s.as_ref().map(|s| &s.lending);
+        lending.is_some_and(|l| l.policy.enabled && matches!(l.paused, None | Some(PauseReason::NoModel)))
+    });
+    let first = app.status.with_untracked(|status| status.as_ref().and_then(|status| status.models.first().cloned()));
+    let Some(model) = first.filter(|model| waits && matches!(model.state, ModelState::Available)) else { return };
+    if app.asked_for(model.id) {
+        return;
+    }
+    let pin = app.prefs.with_untracked(|prefs| prefs.pin);
+    if let Some(node) = app.node() {
+        spawn_local(async move {
+            let result = node.load_model(model.id, pin).await;
+            app.report(result.map(|_| ()));
+        });
+    }
+}
+
+/// The state as one word for tests and styles, and as a sentence with the reason.
+fn state(lending: &LendingView, no_models: bool) -> (&'static str, String) {
+    if !lending.policy.enabled {
+        return ("off", words::OFF.to_owned());
+    }
+    match lending.paused {
+        Some(PauseReason::NoModel) if no_models => ("paused", words::NO_MODELS.to_owned()),
+        Some(PauseReason::NoModel) => ("preparing", words::PREPARING.to_owned()),
+        Some(reason) => ("paused", text::pause(reason).to_owned()),
+        None if !lending.offering => ("preparing", words::LENDING_SOON.to_owned()),
+        None if lending.running > 0 => ("lending", words::lending(lending.running)),
+        None => ("lending", words::LENDING_IDLE.to_owned()),
+    }
+}
+
+#[component]
+pub(crate) fn Lend() -> impl IntoView {
+    let app = use_app();
+    let lending = app.part(|snapshot| snapshot.lending.clone());
+    let no_models = app.shell_part(|status| status.models_unavailable.is_some());
+    let policy = Memo::new(move |_| lending.get().map(|lending| lending.policy).unwrap_or_default());
+    let known = Memo::new(move |_| lending.with(Option::is_some));
+    let change = move |change: &dyn Fn(&mut LendPolicy)| {
+        let mut changed = policy.get_untracked();
+        change(&mut changed);
+        app.command(Command::Lend(changed));
+    };
+    let shown = Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, no_models.get() == Some(true)))));
+    let offline = move || !known.get();
+    view! {
+        <section class="card lend" aria-labelledby="lend-heading">
+            <div class="row spread">
+                <h2 id="lend-heading"><label for="lend">{words::LEND}</label></h2>
+                <input id="lend" type="checkbox" role="switch" class="switch" data-testid="lend" aria-describedby="lend-state"
+                    disabled=offline prop:checked=move || policy.get().enabled
+                    on:change:target=move |event| { let on = event.target().checked(); change(&|p| p.enabled = on); }/>
+            </div>
+            <p class="lend-state" id="lend-state" role="status" data-testid="lend-state"
+                data-state=move || shown.get().map_or("off", |(state, _)| state)>
+                {move || shown.get().map_or_else(|| text::shell::STARTING.to_owned(), |(_, sentence)| sentence)}
+            </p>
+            <Preparing/>
+            <p class="hint">{words::LEND_HINT}</p>
+            <fieldset disabled=offline>
+                <legend>{words::LIMITS}</legend>
+                <Slider id="lend-cpu" name=words::COMPUTE min=5 max=100 step=5
+                    value=Signal::derive(move || (policy.get().compute_share * 100.0).round() as u64)
+                    say=|percent| (format!("{percent} %"), words::compute_hint(percent as u32).to_owned())
+                    set=move |percent| change(&|p| p.compute_share = percent as f32 / 100.0)/>
+                <Slider id="lend-memory" name=words::MEMORY min=100 max=4_000 step=100
+                    value=Signal::derive(move || policy.get().memory_bytes / MEGABYTE)
+                    say=|megabytes| (format::bytes(megabytes * MEGABYTE), words::memory_hint(megabytes).to_owned())
+                    set=move |megabytes| change(&|p| p.memory_bytes = megabytes * MEGABYTE)/>
+                <Slider id="lend-storage" name=words::STORAGE min=50 max=2_000 step=50
+                    value=Signal::derive(move || policy.get().storage_bytes / MEGABYTE)
+                    say=|megabytes| (format::bytes(megabytes * MEGABYTE), words::storage_hint(megabytes))
+                    set=move |megabytes| change(&|p| p.storage_bytes = megabytes * MEGABYTE)/>
+                <Check id="lend-charging" name=words::CHARGING hint=words::CHARGING_HINT
+                    value=Signal::derive(move || policy.get().only_charging)
+                    set=move |on| change(&|p| p.only_charging = on)/>
+                <Check id="lend-unmetered" name=words::UNMETERED hint=words::UNMETERED_HINT
+                    value=Signal::derive(move || policy.get().only_unmetered)
+                    set=move |on| change(&|p| p.only_unmetered = on)/>
+            </fieldset>
+        </section>
+    }
+}
+
+/// How far the model is that lending waits for.
+#[component]
+fn Preparing() -> impl IntoView {
+    let app = use_app();
+    let progress = app.shell_part(|status| {
+        status.models.iter().find_map(|model| match model.state {
+            ModelState::Downloading { bytes, total } => Some((bytes, total)),
+            _ => None,
+        })
+    });
+    move || {
+        progress.get().flatten().map(|(bytes, total)| {
+            let said = words::downloading(&format::bytes(bytes), &format::bytes(total));
+            view! {
+                <p class="download">
+                    <progress max=total.to_string() value=bytes.to_string() aria-label=said.clone()></progress>
+                    <span class="num">{said.clone()}</span>
+                </p>
+            }
+        })
+    }
+}
+
+/// A limit. It says what a position means while it is moved, and takes effect when it is let go.
+#[component]
+fn Slider(
+    id: &'static str,
+    name: &'static str,
+    min: u64,
+    max: u64,
+    step: u64,
+    value: Signal<u64>,
+    say: fn(u64) -> (String, String),
+    set: impl Fn(u64) + 'static,
+) -> impl IntoView {
+    let dragged = RwSignal::new(None::<u64>);
+    let shown = Memo::new(move |_| dragged.get().unwrap_or_else(|| value.get()));
+    let said = move || say(shown.get());
+    Effect::new(move || {
+        value.track();
+        dragged.set(None);
+    });
+    let read = |text: String| text.parse::<u64>().ok();
+    view! {
+        <div class="slider">
+            <label for=id>{name}</label>
+            <output for=id><span class="num strong">{move || said().0}</span>" "<span class="hint">{move || said().1}</span></output>
+            <input id=id type="range" data-testid=id min=min.to_string() max=max.to_string() step=step.to_string()
+                aria-valuetext=move || { let (amount, meaning) = said(); format!("{amount}, {meaning}") }
+                prop:value=move || shown.get().to_string()
+                on:input:target=move |event| dragged.set(read(event.target().value()))
+                on:change:target=move |event| if let Some(value) = read(event.target().value()) { set(value) }/>
+        </div>
+    }
+}
+
+#[component]
+fn Check(
+    id: &'static str,
+    name: &'static str,
+    hint: &'static str,
+    value: Signal<bool>,
+    set: impl Fn(bool) + 'static,
+) -> impl IntoView {
+    let hint_id = format!("{id}-hint");
+    view! {
+        <div class="check">
+            <input id=id type="checkbox" data-testid=id aria-describedby=hint_id.clone() prop:checked=move || value.get()
+                on:change:target=move |event| set(event.target().checked())/>
+            <label for=id>{name}</label>
+            <small id=hint_id>{hint}</small>
+        </div>
+    }
+}

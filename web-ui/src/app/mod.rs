@@ -1,0 +1,34 @@
+//! The running page: state shared by all components, and the components.
+
+mod ask;
+mod connect;
+mod device;
+mod files;
+mod invite;
+mod knowledge;
+mod lend;
+mod market;
+mod models;
+mod network;
+mod parts;
+mod platform;
+mod prefs;
+mod reputation;
+mod shell;
+mod state;
+mod trade_view;
+mod update;
+
+use leptos::prelude::*;
+
+/// Takes the static frame away and puts the page in its place, within one frame of the screen.
+pub(crate) fn mount() {
+    platform::remove("shell");
+    let app = state::App::new();
+    connect::spawn(app);
+    update::watch(app);
+    leptos::mount::mount_to_body(move || {
+        provide_context(app);
+        view! { <shell::Shell/> }
+    });
+}

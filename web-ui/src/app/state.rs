@@ -1,0 +1,195 @@
+//! What all components share: signals that follow the node, and what the person is doing.
+
+use leptos::prelude::*;
+use node_proto::ids::{ModelId, NodeId, Timestamp};
+use node_proto::io::Command;
+use node_proto::view::{PeerView, Snapshot};
+use node_wasm::NodeHandle;
+use node_wasm::error::CommandError;
+use node_wasm::invite::Invite;
+use node_wasm::status::ShellStatus;
+
+use super::ask::Run;
+use super::prefs::Prefs;
+use super::{connect, platform, prefs};
+use crate::passages::Knowledge;
+use crate::route::{Fragment, Page};
+use crate::{format, text};
+
+/// How far the node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// On its way.
+    Starting,
+    /// It runs in this tab.
+    Ready,
+    /// It runs in another tab; `moved`: it ran here before.
+    OtherTab { moved: bool },
+    /// It did not start.
+    Failed(String),
+}
+
+/// The shared state; a bundle of handles, cheap to copy.
+#[derive(Clone, Copy)]
+pub(crate) struct App {
+    /// How far the node is.
+    pub(crate) phase: RwSignal<Phase>,
+    /// Whether the browser has a network.
+    pub(crate) online: RwSignal<bool>,
+    /// The open page.
+    pub(crate) page: RwSignal<Page>,
+    /// The core's state.
+    pub(crate) snapshot: RwSignal<Option<Snapshot>>,
+    /// The shell's state.
+    pub(crate) status: RwSignal<Option<ShellStatus>>,
+    /// The time, for ages; follows the snapshots.
+    pub(crate) now: RwSignal<Timestamp>,
+    /// The last thing that went wrong and was not shown elsewhere.
+    pub(crate) error: RwSignal<Option<String>>,
+    /// What this device knows.
+    pub(crate) knowledge: RwSignal<Knowledge>,
+    /// The question being answered, or answered last.
+    pub(crate) run: RwSignal<Option<Run>>,
+    /// Choices that stick.
+    pub(crate) prefs: RwSignal<Prefs>,
+    node: StoredValue<Option<NodeHandle>, LocalStorage>,
+    /// Models that lending asked for by itself since the node started.
+    asked_for: StoredValue<Vec<ModelId>>,
+}
+
+impl App {
+    pub(crate) fn new() -> Self {
+        let app = Self {
+            phase: RwSignal::new(Phase::Starting),
+            online: RwSignal::new(platform::online()),
+            page: RwSignal::new(Page::default()),
+            snapshot: RwSignal::new(None),
+            status: RwSignal::new(None),
+            now: RwSignal::new(Timestamp::default()),
+            error: RwSignal::new(None),
+            knowledge: RwSignal::new(prefs::knowledge()),
+            run: RwSignal::new(None),
+            prefs: RwSignal::new(Prefs::load()),
+            node: StoredValue::new_local(None),
+            asked_for: StoredValue::new(Vec::new()),
+        };
+        app.follow_address();
+        platform::on_window("hashchange", move || app.follow_address());
+        platform::on_window("online", move || app.online.set(true));
+        platform::on_window("offline", move || app.online.set(false));
+        app
+    }
+
+    /// The running node.
+    pub(crate) fn node(self) -> Option<NodeHandle> {
+        self.node.get_value()
+    }
+
+    pub(crate) fn set_node(self, node: NodeHandle) {
+        self.node.set_value(Some(node));
+        self.asked_for.set_value(Vec::new());
+    }
+
+    /// The page goes on without it.
+    pub(crate) fn take_node(self) -> Option<NodeHandle> {
+        self.node.try_update_value(Option::take).flatten()
+    }
+
+    /// Whether lending asked for this model before; it counts as asked for from now on.
+    pub(crate) fn asked_for(self, model: ModelId) -> bool {
+        self.asked_for.try_update_value(|asked| {
+            let before = asked.contains(&model);
+            asked.extend((!before).then_some(model));
+            before
+        }) == Some(true)
+    }
+
+    /// Hands a command to the node; what it refuses is shown.
+    pub(crate) fn command(self, command: Command) {
+        if let Some(node) = self.node() {
+            self.report(node.command(command));
+        }
+    }
+
+    /// Shows a refusal.
+    pub(crate) fn report(self, result: Result<(), CommandError>) {
+        if let Err(error) = result {
+            self.error.set(Some(text::sentence(&error)));
+        }
+    }
+
+    /// A part of the snapshot that components follow; it tells them only when it really changed.
+    pub(crate) fn part<T>(self, read: impl Fn(&Snapshot) -> T + Send + Sync + 'static) -> Memo<Option<T>>
+    where
+        T: PartialEq + Send + Sync + 'static,
+    {
+        Memo::new(move |_| self.snapshot.with(|snapshot| snapshot.as_ref().map(&read)))
+    }
+
+    /// The same for the shell's state.
+    pub(crate) fn shell_part<T>(self, read: impl Fn(&ShellStatus) -> T + Send + Sync + 'static) -> Memo<Option<T>>
+    where
+        T: PartialEq + Send + Sync + 'static,
+    {
+        Memo::new(move |_| self.status.with(|status| status.as_ref().map(&read)))
+    }
+
+    /// Every peer.
+    pub(crate) fn peers(self) -> Memo<Vec<PeerView>> {
+        Memo::new(move |_| self.snapshot.with(|s| s.as_ref().map(|s| s.peers.clone()).unwrap_or_default()))
+    }
+
+    /// A peer as a person would speak of it: "a strong device …x7Kp9Q".
+    pub(crate) fn name(self, id: NodeId) -> String {
+        self.snapshot.with_untracked(|snapshot| {
+            let Some(snapshot) = snapshot else { return format::short_id(id) };
+            if snapshot.me == id {
+                return text::YOU.to_owned();
+            }
+            let tier = snapshot.peers.iter().find(|peer| peer.id == id).and_then(|peer| peer.tier);
+            format!("{} {}", text::device(tier), format::short_id(id))
+        })
+    }
+
+    /// The group's name, reactive.
+    pub(crate) fn group_name(self) -> &'static str {
+        let own = self.prefs.with(|prefs| prefs.group.is_some());
+        if own { text::shell::OWN_GROUP } else { text::shell::OPEN_GROUP }
+    }
+
+    /// Changes the choices and keeps them.
+    pub(crate) fn choose(self, change: impl FnOnce(&mut Prefs)) {
+        self.prefs.update(change);
+        if !self.prefs.with_untracked(Prefs::save) {
+            self.error.set(Some(text::shell::NOT_KEPT.to_owned()));
+        }
+    }
+
+    /// Changes what this device knows and keeps it.
+    pub(crate) fn learn(self, change: impl FnOnce(&mut Knowledge)) {
+        self.knowledge.update(change);
+        if !self.knowledge.with_untracked(prefs::keep_knowledge) {
+            self.error.set(Some(text::shell::NOT_KEPT.to_owned()));
+        }
+    }
+
+    /// Opens the page, or takes in the invitation, that the address names. A damaged invitation changes nothing.
+    fn follow_address(self) {
+        match Fragment::parse(&platform::fragment()) {
+            Fragment::Page(page) => self.page.set(page),
+            Fragment::Invite(secret) => {
+                platform::clear_fragment();
+                match Invite::parse(&secret) {
+                    Ok(invite) => connect::enter(self, Some(invite.text())),
+                    Err(error) => self.error.set(Some(text::sentence(&error))),
+                }
+            }
+            Fragment::Other => {}
+        }
+    }
+}
+
+/// The shared state, for components.
+pub(crate) fn use_app() -> App {
+    expect_context::<App>()
+}
