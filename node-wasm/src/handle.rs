@@ -17,7 +17,7 @@ use node_proto::{GroupSecret, Node};
 use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, ServiceRequest};
-use node_proto::view::{Event, Outcome, Snapshot};
+use node_proto::view::{Event, Outcome, ReputationView, Snapshot};
 
 use crate::clock::Clock;
 use crate::error::{CommandError, RequestError, StartError};
@@ -69,6 +69,12 @@ impl NodeHandle {
     #[must_use]
     pub fn status(&self) -> ShellStatus {
         self.shared.status.borrow().clone()
+    }
+
+    /// What this node knows of a peer's conduct; of a stranger, what it supposes.
+    #[must_use]
+    pub fn reputation(&self, peer: &NodeId) -> ReputationView {
+        self.shared.node.borrow().reputation(peer)
     }
 
     /// The node's clock, by which every [`Timestamp`] of its events was made.

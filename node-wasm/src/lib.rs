@@ -50,6 +50,8 @@ mod driver;
 pub mod handle;
 #[cfg(target_arch = "wasm32")]
 mod identity;
+#[cfg(all(target_arch = "wasm32", feature = "js-api"))]
+mod js;
 #[cfg(target_arch = "wasm32")]
 mod lock;
 #[cfg(target_arch = "wasm32")]

@@ -1,0 +1,100 @@
+//! What a page hands in, checked before anything happens.
+
+use node_proto::capability::LendPolicy;
+use node_proto::ids::{Millicredits, ModelId, NodeId};
+use node_proto::service::{Requirements, Scope, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+
+use super::convert::error;
+
+/// Reads an options object; leaving it out is an empty one.
+pub(super) fn read<T: DeserializeOwned>(value: JsValue, code: &str) -> Result<T, JsValue> {
+    let value = if value.is_undefined() || value.is_null() { js_sys::Object::new().into() } else { value };
+    serde_wasm_bindgen::from_value(value).map_err(|reason| error(code, &reason))
+}
+
+/// The second argument of `request`.
+pub(super) fn service_request(service: &str, payload: JsValue) -> Result<ServiceRequest, JsValue> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Inference {
+        texts: Vec<String>,
+        model: Option<ModelId>,
+    }
+    if service != "inference" {
+        return Err(error("unknown_service", &format!("no node offers the service {service:?} yet")));
+    }
+    let Inference { texts, model } = read(payload, INVALID)?;
+    if texts.is_empty() || texts.len() > TEXTS_MAX {
+        return Err(error(INVALID, &format!("texts must have 1 to {TEXTS_MAX} entries, not {}", texts.len())));
+    }
+    if let Some(at) = texts.iter().position(|text| text.len() > TEXT_BYTES_MAX) {
+        return Err(error(INVALID, &format!("text {at} is longer than {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok(ServiceRequest::Inference { model, texts })
+}
+
+/// The third argument of `request`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Conditions {
+    deadline_ms: Option<u32>,
+    price_max: Option<i64>,
+    reputation_min: Option<f32>,
+    scope: Option<Scope>,
+    provider: Option<NodeId>,
+}
+
+impl Conditions {
+    pub(super) fn into_core(self) -> Result<Requirements, JsValue> {
+        let default = Requirements::default();
+        let reputation_min = self.reputation_min.unwrap_or(default.reputation_min);
+        if !(0.0..=1.0).contains(&reputation_min) {
+            return Err(error(INVALID, &"reputationMin must be between 0 and 1"));
+        }
+        if self.price_max.is_some_and(|price| price < 0) {
+            return Err(error(INVALID, &"priceMax must not be negative"));
+        }
+        Ok(Requirements {
+            deadline_ms: self.deadline_ms.unwrap_or(default.deadline_ms),
+            price_max: self.price_max.map(Millicredits),
+            reputation_min,
+            scope: self.scope.unwrap_or(default.scope),
+            provider: self.provider,
+        })
+    }
+}
+
+/// The argument of `lend`: what is left out stays as it is, and lending is switched on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Lend {
+    enabled: Option<bool>,
+    compute_share: Option<f32>,
+    memory_bytes: Option<u64>,
+    storage_bytes: Option<u64>,
+    only_charging: Option<bool>,
+    only_unmetered: Option<bool>,
+}
+
+impl Lend {
+    pub(super) fn onto(self, policy: LendPolicy) -> Result<LendPolicy, JsValue> {
+        let compute_share = self.compute_share.unwrap_or(policy.compute_share);
+        if !(0.0..=1.0).contains(&compute_share) {
+            return Err(error(INVALID, &"computeShare must be between 0 and 1"));
+        }
+        Ok(LendPolicy {
+            enabled: self.enabled.unwrap_or(true),
+            compute_share,
+            memory_bytes: self.memory_bytes.unwrap_or(policy.memory_bytes),
+            storage_bytes: self.storage_bytes.unwrap_or(policy.storage_bytes),
+            only_charging: self.only_charging.unwrap_or(policy.only_charging),
+            only_unmetered: self.only_unmetered.unwrap_or(policy.only_unmetered),
+        })
+    }
+}
+
+/// The code of everything that a page can do better.
+const INVALID: &str = "invalid_input";

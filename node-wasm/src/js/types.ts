@@ -1,0 +1,271 @@
+/** A libp2p peer id, "12D3KooW…". */
+export type PeerId = string;
+/** 64 hexadecimal digits. */
+export type Hash = string;
+/** Thousandths of a credit; an integer. */
+export type Millicredits = number;
+/** Milliseconds since the Unix epoch. */
+export type Timestamp = number;
+
+/**
+ * What `start`, `dial`, `lend` and `request` reject with: an `Error` with one of these codes.
+ *
+ * - `already_started`, `not_started`, `stopped`, `busy`: the state of the node
+ * - `invalid_options`, `invalid_invite`, `invalid_address`, `invalid_input`: an argument; the message says which
+ * - `runs_elsewhere`, `take_over_timeout`: another tab of this browser is the node
+ * - `storage`, `unsupported`: this browser keeps nothing, or lacks something that nothing can replace
+ * - `dial_failed`: nobody answered
+ * - `unknown_service`: the service is not known, or not offered
+ * - `no_discovery`, `no_provider`, `no_proposal`: nobody to ask, nobody offers it, no offer fits
+ * - `paused`, `unknown_model`, `not_a_member`: a provider's refusal
+ * - `credit_limit`, `too_expensive`, `deadline`, `expired`, `cancelled`: the conditions of the trade
+ * - `disconnected`, `wrong_result`, `protocol`, `bad_signature`, `invalid_request`, `engine`: the trade went wrong
+ * - `internal`: a fault of this software
+ */
+export interface KnowledgeError extends Error {
+  code: string;
+  /** The numbers that belong to a failed trade's reason. */
+  detail?: Record<string, unknown>;
+}
+
+export interface StartOptions {
+  /** Origin of the relay. Default: where this module came from. */
+  relay?: string;
+  /** Text of an invite. Default: the relay's open group, "everyone here". */
+  group?: string;
+  /** Names the node's storage; two names are two identities. Default: "knowledge-node". */
+  storage?: string;
+  /** STUN and TURN servers for direct connections across networks. Default: none. */
+  iceServers?: { urls: string[]; username?: string; credential?: string }[];
+  /** Ways to the relay. Default: both. */
+  transports?: { ws?: boolean; webrtcDirect?: boolean };
+  /** Stop the node that runs in another tab of this browser, and take over. Default: false. */
+  takeOver?: boolean;
+}
+
+export interface LendOptions {
+  /** Default: true. */
+  enabled?: boolean;
+  /** Share of processor and graphics time, 0 to 1. */
+  computeShare?: number;
+  memoryBytes?: number;
+  storageBytes?: number;
+  /** Pause on battery. */
+  onlyCharging?: boolean;
+  /** Pause on a metered connection. */
+  onlyUnmetered?: boolean;
+}
+
+export type Tier = "basic" | "standard" | "power";
+export type Scope = "device" | "own" | "group" | "anyone";
+export type Transport = "webrtc" | "webrtc-direct" | "websocket" | "relayed" | "tcp" | "other";
+export type Service =
+  | "inference" | "cache_query" | "storage" | "computation" | "model_training" | "complex_inference"
+  | "large_storage" | "specialised_processing" | "coordination" | "reputation" | "market_facilitation"
+  | "resource_discovery";
+export type PauseReason =
+  | "battery" | "metered" | "hidden" | "no_model" | "offline" | "limit_reached" | "storage" | "tier_too_low";
+
+/** The price is their product. The last three are in parts per million. */
+export interface Factors {
+  baseCost: Millicredits;
+  qualityMultiplier: number;
+  marketDemand: number;
+  reputationFactor: number;
+}
+
+/** A Beta posterior: mean, 5 % and 95 % quantiles. No observations means "unknown". */
+export interface Metric {
+  mean: number;
+  lower: number;
+  upper: number;
+  observations: number;
+}
+
+export interface Reputation {
+  reliability: Metric;
+  availability: Metric;
+  responseTime: Metric;
+  quality: Metric;
+  score: number;
+  /** Ranking uses it. */
+  lower: number;
+  upper: number;
+  receipts: number;
+}
+
+export interface Peer {
+  id: PeerId;
+  role: "relay" | "node";
+  /** `null`: not connected. */
+  transport: Transport | null;
+  address: string | null;
+  rttMs: number | null;
+  member: boolean;
+  tier: Tier | null;
+  reputation: Reputation | null;
+}
+
+export interface Reading {
+  value: number;
+  at: Timestamp;
+  /** Measured here, or only a hint from the browser. */
+  measured: boolean;
+}
+
+export interface Capabilities {
+  /** `null` until measured. */
+  tier: Tier | null;
+  measurements: {
+    processingTokensPerS: Reading | null;
+    memoryBytes: Reading | null;
+    batteryLevel: Reading | null;
+    networkRttMs: Reading | null;
+    storageBytes: Reading | null;
+  };
+  canProvide: Service[];
+  needProvider: Service[];
+  optimalRoles: Service[];
+}
+
+export interface Offer {
+  provider: PeerId;
+  mine: boolean;
+  service: Service;
+  model: Hash | null;
+  modelName: string | null;
+  /** For one unit: 1,000 tokens of inference. */
+  unitPrice: Millicredits;
+  factors: Factors;
+  capacity: number;
+  unitMs: number | null;
+  ageMs: number;
+}
+
+export interface Lending {
+  policy: Required<LendOptions>;
+  /** Why it is paused although it is on. */
+  paused: PauseReason | null;
+  offering: boolean;
+  running: number;
+  served: number;
+  earned: Millicredits;
+  busyMs: number;
+}
+
+export interface Balance {
+  settled: Millicredits;
+  pending: Millicredits;
+  /** How far below zero a newcomer may go with strangers. */
+  newcomerAllowance: Millicredits;
+  unlimitedInGroup: boolean;
+}
+
+export type Verification =
+  | { method: "unchecked" }
+  | { method: "spot_checked"; probes: number; cosineMin: number }
+  | { method: "two_agree"; second: PeerId; compared: number; probes: number; cosineMin: number }
+  | { method: "wrong"; cosineMin: number; required: number };
+
+export interface Receipt {
+  id: Hash;
+  counterparty: PeerId;
+  service: Service;
+  /** Signed change of this node's balance. */
+  delta: Millicredits;
+  factors: Factors;
+  sequence: number;
+  fullySigned: boolean;
+  verification: Verification;
+  at: Timestamp;
+}
+
+export interface Requirements {
+  /** Default: 30,000. */
+  deadlineMs?: number;
+  priceMax?: Millicredits;
+  /** Least lower bound of the provider's reputation, 0 to 1. */
+  reputationMin?: number;
+  /** Who may read it. Default: "group". */
+  scope?: Scope;
+  provider?: PeerId;
+}
+
+export interface InferenceResult {
+  /** One unit vector for each text, in order. */
+  embeddings: Float32Array[];
+  provider: PeerId;
+  model: Hash | null;
+  /** The provider's word; not verified. */
+  backend: string | null;
+  price: Millicredits;
+  factors: Factors;
+  verification: Verification;
+  receipt: Receipt;
+  tookMs: number;
+}
+
+/** The fields of `Status` that a program may rely on; there are more for people. */
+export interface Status {
+  me: PeerId;
+  relay: { origin: string; peer: PeerId | null; state: { state: "connecting" | "connected" | "reserved" | "waiting" } };
+  /** "No peers because …". */
+  diagnosis: { reason: "ok" | "starting" | "offline" | "relay-unreachable" | "alone" | "no-direct" };
+  identity: { kind: "kept" | "temporary" };
+  tab: "active" | "stopped" | "taken_over";
+  versions: { node: string; protocol: string };
+}
+
+/** Event names and their details. Every detail carries its name as `event`. */
+export interface KnowledgeEvents {
+  /** A step of a trade in which this node buys. */
+  trade: { event: "trade"; job: number; at: Timestamp; step: { step: string } };
+  /** A step of a trade in which this node sells. */
+  served: { event: "served"; requester: PeerId; at: Timestamp; step: { step: string } };
+  finished: { event: "finished"; job: number };
+  failed: { event: "failed"; job: number; failure: { code: string } };
+  /** Peers, offers, receipts, balance or lending changed. */
+  changed: { event: "changed" };
+  /** `status()` changed. */
+  status: { event: "status" };
+  /** This page was too slow: so many events are lost. */
+  missed: { event: "missed"; count: number };
+  /** The node ended. */
+  stopped: { event: "stopped"; tab: "stopped" | "taken_over" };
+}
+
+/** A node of the knowledge network in this page. Call and await the module's default export first. */
+export class KnowledgeNode {
+  constructor();
+  /** The text of an invite to a new group, to be passed as `group` to `start`. */
+  static newGroup(): string;
+  /** Starts the node. Resolves as soon as it runs; the relay is connected afterwards. */
+  start(options?: StartOptions): Promise<void>;
+  /** `undefined` before `start`. */
+  readonly peerId: PeerId | undefined;
+  /** The text that invites to this node's group; `undefined` in the open group. */
+  readonly invite: string | undefined;
+  peers(): Peer[];
+  status(): Status;
+  /** Connects to a multiaddr; resolves to who is there. */
+  dial(multiaddr: string): Promise<PeerId>;
+  capabilities(): Capabilities;
+  offers(): Offer[];
+  /** Switches lending on, off or to other limits. What is left out stays as it is. */
+  lend(options?: LendOptions): Lending;
+  /** Buys a service. */
+  request(
+    service: "inference",
+    payload: { texts: string[]; model?: Hash },
+    requirements?: Requirements,
+  ): Promise<InferenceResult>;
+  balance(): Balance;
+  /** The newest 100, newest first. */
+  receipts(): Receipt[];
+  reputation(peer: PeerId): Reputation;
+  /** Calls back on events of a name; returns a function that ends that. */
+  on<Name extends keyof KnowledgeEvents>(event: Name, callback: (detail: KnowledgeEvents[Name]) => void): () => void;
+  /** Closes everything and lets other tabs run the node. */
+  stop(): Promise<void>;
+  free(): void;
+}
