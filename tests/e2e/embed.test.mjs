@@ -58,12 +58,16 @@ test("embed: a group keeps embedding pages apart", { timeout: 180_000 }, async (
   const relay = await t.relay();
   const url = await elsewhere(t, relay);
   const ada = await embed(await t.chromium(), url);
-  const bob = await embed(await t.chromium(), url, { group: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" });
+  const group = await ada.page.evaluate(() => window.KnowledgeNode.newGroup());
+  const bob = await embed(await t.chromium(), url, { group });
+  const carol = await embed(await t.chromium(), url, { group });
+  const carolId = await carol.peerId;
+  await eventually("members meeting", async () => (await bob.call("peers")).find(({ id, transport }) => id === carolId && transport === "webrtc"));
   await ada.call("lend", {});
   await eventually("the offer of one's own", async () => (await ada.call("offers")).length === 1, PREPARE_MS_MAX);
   assert.deepEqual(await bob.call("offers"), []);
-  assert.deepEqual((await bob.call("peers")).filter(({ role }) => role === "node"), []);
-  await assert.rejects(bob.call("request", "inference", { texts: ["hello"] }, {}), { isError: true, code: "no_providers" });
+  assert.deepEqual((await bob.call("peers")).filter(({ role, id }) => role === "node" && id !== carolId), []);
+  await assert.rejects(bob.call("request", "inference", { texts: ["hello"] }, {}), { isError: true, code: "no_provider" });
 });
 
 test("embed: wrong input is an Error with a stable code and words, and the node goes on", async (t) => {
@@ -77,7 +81,10 @@ test("embed: wrong input is an Error with a stable code and words, and the node 
     ["invalid_input", "request", "inference", { texts: Array(10_000).fill("x") }, {}],
     ["invalid_input", "request", "inference", { texts: ["x".repeat(5_000_000)] }, {}],
     ["invalid_input", "request", "inference", { words: 1 }, {}],
-    ["no_providers", "request", "inference", { texts: ["hello"] }, {}],
+    ["invalid_input", "request", "inference", { texts: ["hello"] }, { priceMax: -1 }],
+    ["invalid_input", "reputation", "nobody"],
+    ["invalid_input", "lend", { computeShare: 7 }],
+    ["no_provider", "request", "inference", { texts: ["hello"] }, {}],
   ];
   for (const [code, ...call] of refusals) {
     const error = await node.call(...call).then(() => assert.fail(`${call[0]} took ${JSON.stringify(call).slice(0, 60)}`), (refusal) => refusal);

@@ -97,7 +97,7 @@ test("trade: nobody to ask is said plainly and costs nothing", async (t) => {
   const bob = await join(await t.chromium(), relay.url);
   await addNotes(bob);
   await assert.rejects(ask(bob), (error) => {
-    assert.equal(error.code, "no_providers");
+    assert.equal(error.code, "no_provider");
     assert.ok(error.text.length > 20, `too short to help: ${error.text}`);
     return true;
   });

@@ -168,7 +168,7 @@ impl Program {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if !self.echo {
-                ticker.report(&last);
+                ticker.report(if last.is_empty() { &self.what } else { &last });
             }
         }
         let status = child.wait().map_err(|source| Error::Start { program, source })?;
