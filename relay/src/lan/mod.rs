@@ -167,3 +167,56 @@ fn host_name() -> Option<String> {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (!name.is_empty() && name.len() <= 63 && name != "localhost" && name.bytes().all(fine)).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use libp2p::PeerId;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    #[test]
+    fn a_home_network_comes_before_a_container_and_loopback_last() {
+        let preferred = |ips: &[&str]| {
+            preferred_ip(&ips.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<_>>()).to_string()
+        };
+        assert_eq!(
+            preferred(&["127.0.0.1", "172.17.0.1", "192.168.1.5", "fd00::1"]),
+            "192.168.1.5"
+        );
+        assert_eq!(preferred(&["::1", "172.17.0.1", "10.0.0.2"]), "10.0.0.2");
+        assert_eq!(preferred(&["127.0.0.1", "::1"]), "127.0.0.1");
+    }
+
+    #[tokio::test]
+    async fn a_new_address_gets_a_new_leaf_and_other_news_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open(&DataDir::open(folder.path()).unwrap()).unwrap();
+        let names = ["localhost".to_owned()];
+        let bound = IpAddr::from([0, 0, 0, 0]);
+        let (book, addresses) = watch::channel(AddressBook::new(PeerId::random(), true, Vec::new()));
+        let ips = subject_ips(&addresses.borrow(), bound);
+        let certificates = Certificates::new(authority.issue(&names, &ips).unwrap());
+        let renewed = certificates.clone();
+        tokio::spawn(async move { renew(&authority, &names, bound, ips, addresses, &renewed).await });
+
+        let first = certificates.current();
+        book.send_modify(|book| book.add("/ip4/127.0.0.1/tcp/1/ws".parse().unwrap()));
+        sleep(Duration::from_millis(100)).await;
+        assert!(Arc::ptr_eq(&first, &certificates.current()));
+        book.send_modify(|book| book.add("/ip4/192.168.1.5/tcp/1/ws".parse().unwrap()));
+        let other = async {
+            while Arc::ptr_eq(&first, &certificates.current()) {
+                sleep(Duration::from_millis(10)).await
+            }
+        };
+        timeout(Duration::from_secs(10), other).await.unwrap();
+        let leaf = certificates.current().end_entity_cert().unwrap().to_vec();
+        assert!(
+            leaf.windows(4).any(|octets| octets == [192, 168, 1, 5]),
+            "the leaf names the new address"
+        );
+    }
+}

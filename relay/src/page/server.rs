@@ -145,8 +145,10 @@ async fn to_https(request: Request<Body>) -> Response {
         .headers()
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     match host.filter(|host| Caller::parse(host, true).is_some()) {
-        Some(host) => Redirect::permanent(&format!("https://{host}{}", request.uri().path())).into_response(),
+        // Not a permanent one: browsers keep those, and the same port may serve plain http tomorrow.
+        Some(host) => Redirect::temporary(&format!("https://{host}{path}")).into_response(),
         None => StatusCode::BAD_REQUEST.into_response(),
     }
 }

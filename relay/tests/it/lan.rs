@@ -59,6 +59,13 @@ async fn a_device_installs_the_authority_and_opens_the_page() {
         address.starts_with(&format!("/ip4/127.0.0.1/tcp/{port}/tls/ws/p2p/")),
         "{address}"
     );
+
+    let host = format!("127.0.0.1:{port}");
+    let typed = relay.get("/market?q=1", &[("host", &host)]).await;
+    assert_eq!(
+        (typed.status, typed.header("location").unwrap()),
+        (307, &*format!("https://{host}/market?q=1"))
+    );
 }
 
 #[tokio::test]

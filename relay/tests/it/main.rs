@@ -1,6 +1,10 @@
 //! The relay as others see it: over HTTP, over libp2p and as a program.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step of a test is the test's failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step of a test is the test's failure"
+)]
 
 mod http;
 mod lan;
