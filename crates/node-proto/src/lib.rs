@@ -43,7 +43,7 @@ pub use config::{Config, ConfigError};
 pub use discovery::{Registry, RegistryLimits};
 pub use group::{Group, GroupSecret, InviteError};
 pub use ids::{
-    AgreementId, ExchangeId, GroupId, JobId, Millicredits, ModelId, NodeId, ParseIdError, ReceiptId,
+    AgreementId, ExchangeId, GroupId, Hash, JobId, Millicredits, ModelId, NodeId, ParseIdError, ReceiptId,
     Timestamp, WorkId,
 };
 pub use io::{Command, ExchangeFailure, Input, Output, Path, Write};

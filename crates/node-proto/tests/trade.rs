@@ -151,7 +151,10 @@ fn with_two_providers_a_sample_is_compared_and_both_are_paid() {
     let second = world.join_provider(private(1), Engine::Honest);
     let buyer = world.join_buyer(private(1));
     world.run(3_000);
-    world.ask(buyer, 1, &TEXTS);
+    let texts: Vec<String> = (0..9)
+        .map(|number| format!("passage {number} of nine, some words long"))
+        .collect();
+    world.ask(buyer, 1, &texts.iter().map(String::as_str).collect::<Vec<_>>());
     let outcome = world.finish(buyer, 1).unwrap();
     assert!(
         matches!(

@@ -84,7 +84,11 @@ impl Node {
 
     pub(super) fn discover_due(&mut self) {
         let share = self.lending.policy.compute_share;
+        let step_over = self.now >= self.lending.demand.step_ends();
         self.changed |= self.lending.demand.advance(self.now, share);
+        if step_over {
+            self.rate_own_standing();
+        }
         self.changed |= self.network.expire(self.now);
         let notices = self.notices();
         for point in self.network.points.keys().copied().collect::<Vec<_>>() {
@@ -107,7 +111,6 @@ impl Node {
         if self.paused().is_some() || !self.lending.policy.enabled {
             return notices;
         }
-        let quality = self.own_quality();
         let mut offer_under = |key: RendezvousKey, offer: Offer| {
             notices.push(Notice {
                 key: Hash(key),
@@ -116,11 +119,11 @@ impl Node {
             });
         };
         for model in self.lending.models.values() {
-            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            let offer = self.lending.offer(model, self.config.queue_max);
             offer_under(self.group.service_key(Service::Inference, Some(&model.id)), offer);
         }
         if let Some(model) = self.lending.model(None) {
-            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            let offer = self.lending.offer(model, self.config.queue_max);
             offer_under(self.group.service_key(Service::Inference, None), offer);
         }
         notices

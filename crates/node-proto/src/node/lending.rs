@@ -31,6 +31,8 @@ pub(super) struct Lending {
     allowance_at: Timestamp,
     burst: i64,
     engine_second_price: Millicredits,
+    /// Follows the verdicts of buyers, see [`price::reputation_factor`].
+    pub(super) reputation_factor: u32,
 }
 
 impl Lending {
@@ -50,6 +52,7 @@ impl Lending {
             allowance_at: now,
             burst,
             engine_second_price: config.engine_second_price,
+            reputation_factor: price::reputation_factor(0.0),
         }
     }
 
@@ -111,13 +114,13 @@ impl Lending {
     }
 
     /// The factors for so many tokens with a model.
-    pub(super) fn factors(&self, model: &ModelInfo, tokens: u32, own_quality_lower: f32) -> Factors {
+    pub(super) fn factors(&self, model: &ModelInfo, tokens: u32) -> Factors {
         let rate = price::unit_rate(self.engine_second_price, model.tokens_per_second);
         Factors {
             base_cost: price::base_cost(rate, tokens),
             quality_multiplier: price::quality_multiplier(model.precision, model.tokens_per_second),
             market_demand: self.demand.multiplier(),
-            reputation_factor: price::reputation_factor(own_quality_lower),
+            reputation_factor: self.reputation_factor,
         }
     }
 
@@ -140,8 +143,8 @@ impl Lending {
     }
 
     /// What is filed for others to find.
-    pub(super) fn offer(&self, model: &ModelInfo, queue_max: usize, own_quality_lower: f32) -> Offer {
-        let factors = self.factors(model, 1_000, own_quality_lower);
+    pub(super) fn offer(&self, model: &ModelInfo, queue_max: usize) -> Offer {
+        let factors = self.factors(model, 1_000);
         let unit_ms = libm::ceil(1e6 / f64::from(model.tokens_per_second.max(0.001)));
         let mut name = model.name.clone();
         let end = (0..=crate::wire::NAME_BYTES_MAX.min(name.len()))

@@ -166,6 +166,7 @@ impl Node {
             probes: BTreeMap::new(),
             changed: true,
         };
+        node.rate_own_standing();
         node.resume_payments();
         Ok(node)
     }
@@ -454,6 +455,12 @@ impl Node {
         let writes = self.reputation.observe(self.now, peer, aspect, well, weight);
         self.journal.commit(writes, []);
         self.changed = true;
+    }
+
+    /// Lets the price follow what buyers' verdicts showed of this node.
+    fn rate_own_standing(&mut self) {
+        let quality = self.reputation.view(self.now, &self.me).quality;
+        self.lending.reputation_factor = crate::price::reputation_factor(quality.lower);
     }
 
     /// Proves to `peer` that this node is in the group.

@@ -32,6 +32,8 @@ const PAYMENT_MS: u64 = 60_000;
 const HUNG_FACTOR: u32 = 4;
 /// No engine run gets less than this, milliseconds.
 const ENGINE_MS_MIN: u32 = 10_000;
+/// Exchanges of one agreement that wait for the same result.
+const ASKERS_MAX: usize = 4;
 /// What a buyer that does not pay loses in reputation, in ordinary trades.
 const UNPAID_WEIGHT: f64 = 2.0;
 
@@ -47,11 +49,11 @@ struct Quoted {
 enum State {
     Agreed,
     Queued {
-        exchange: ExchangeId,
+        exchanges: Vec<ExchangeId>,
         texts: Vec<String>,
     },
     Running {
-        exchange: ExchangeId,
+        exchanges: Vec<ExchangeId>,
         work: WorkId,
     },
     Delivered {
@@ -130,11 +132,6 @@ impl Node {
     pub(super) fn paused(&self) -> Option<PauseReason> {
         let online = !self.network.points.is_empty() || self.network.peer_connections() > 0;
         self.lending.pause(self.now, self.journal.is_failing(), online)
-    }
-
-    /// The lower bound of this node's own quality, as buyers' verdicts showed it.
-    pub(super) fn own_quality(&self) -> f32 {
-        self.reputation.view(self.now, &self.me).quality.lower
     }
 
     /// Answers a demand with a binding quote, or says why not.
@@ -217,7 +214,7 @@ impl Node {
         let Some(promised_ms) = promised else {
             return refuse(RefusalCode::Deadline);
         };
-        let factors = self.lending.factors(&model, demand.tokens, self.own_quality());
+        let factors = self.lending.factors(&model, demand.tokens);
         let Some(price) = factors.price() else {
             return refuse(RefusalCode::InvalidRequest);
         };
@@ -337,9 +334,12 @@ impl Node {
         };
         match &mut active.state {
             State::Agreed => {}
-            State::Queued { exchange: former, .. } | State::Running { exchange: former, .. } => {
-                let superseded = std::mem::replace(former, exchange);
-                return self.refuse(superseded, &Refusal::because(RefusalCode::Expired, "asked again"));
+            // Asked again, perhaps over a new connection: the result goes to both.
+            State::Queued { exchanges, .. } | State::Running { exchanges, .. } => {
+                if exchanges.len() < ASKERS_MAX {
+                    return exchanges.push(exchange);
+                }
+                return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
             }
             State::Delivered { frame } => {
                 let frame = frame.clone();
@@ -360,7 +360,10 @@ impl Node {
         }
         let engine_ms = u64::from(engine_limit_ms(terms.promised_ms));
         let waiting = self.seller.queue.len() as u64 + 2;
-        active.state = State::Queued { exchange, texts };
+        active.state = State::Queued {
+            exchanges: vec![exchange],
+            texts,
+        };
         active.until = now.plus_ms(engine_ms.saturating_mul(waiting).saturating_add(UNREPORTED_MS));
         self.seller.queue.push_back(id);
         self.start_next();
@@ -375,14 +378,14 @@ impl Node {
             let Some(active) = self.seller.active.get_mut(&id) else {
                 continue;
             };
-            let State::Queued { exchange, texts } = &mut active.state else {
+            let State::Queued { exchanges, texts } = &mut active.state else {
                 continue;
             };
-            let (exchange, texts) = (*exchange, std::mem::take(texts));
+            let (exchanges, texts) = (std::mem::take(exchanges), std::mem::take(texts));
             self.seller.last_work += 1;
             let work = WorkId(self.seller.last_work);
             let limit_ms = engine_limit_ms(active.terms.promised_ms);
-            active.state = State::Running { exchange, work };
+            active.state = State::Running { exchanges, work };
             active.until = self.now.plus_ms(u64::from(limit_ms) + UNREPORTED_MS);
             self.seller.running = Some(id);
             let (model, input) = (active.terms.model, WorkInput::Texts { texts });
@@ -404,15 +407,16 @@ impl Node {
             return;
         };
         let State::Running {
-            exchange,
+            exchanges,
             work: running,
-        } = active.state
+        } = &active.state
         else {
             return;
         };
-        if running != work {
+        if *running != work {
             return;
         }
+        let exchanges = exchanges.clone();
         self.seller.running = None;
         self.lending.worked(self.now, took_ms);
         let terms = active.terms.clone();
@@ -435,7 +439,10 @@ impl Node {
                 active.state = State::Delivered { frame: frame.clone() };
                 active.until = self.now.plus_ms(PAYMENT_MS);
                 self.lending.served = self.lending.served.saturating_add(1);
-                self.outputs.push_back(Output::Respond { exchange, frame });
+                for exchange in exchanges {
+                    let frame = frame.clone();
+                    self.outputs.push_back(Output::Respond { exchange, frame });
+                }
                 self.served(
                     terms.requester,
                     ServeStep::Delivered {
@@ -446,10 +453,10 @@ impl Node {
             }
             Err(reason) => {
                 self.seller.active.remove(&id);
-                self.refuse(
-                    exchange,
-                    &Refusal::because(RefusalCode::Engine, reason.to_string()),
-                );
+                let refusal = Refusal::because(RefusalCode::Engine, reason.to_string());
+                exchanges
+                    .iter()
+                    .for_each(|exchange| self.refuse(*exchange, &refusal));
                 self.served(terms.requester, ServeStep::Unpaid { reason });
             }
         }
@@ -493,11 +500,11 @@ impl Node {
         let requester = active.terms.requester;
         let reason = match active.state {
             State::Agreed => Failure::Expired,
-            State::Queued { exchange, .. } | State::Running { exchange, .. } => {
-                self.refuse(
-                    exchange,
-                    &Refusal::because(RefusalCode::Engine, "no result in time"),
-                );
+            State::Queued { exchanges, .. } | State::Running { exchanges, .. } => {
+                let refusal = Refusal::because(RefusalCode::Engine, "no result in time");
+                exchanges
+                    .iter()
+                    .for_each(|exchange| self.refuse(*exchange, &refusal));
                 Failure::Engine {
                     what: "no result in time".to_owned(),
                 }

@@ -99,10 +99,9 @@ impl Node {
     }
 
     fn offer_views(&self, now: Timestamp) -> Vec<OfferView> {
-        let quality = self.own_quality();
         let lends = self.lending.policy.enabled && self.paused().is_none();
         let own = self.lending.models.values().filter(|_| lends).map(|model| {
-            let offer = self.lending.offer(model, self.config.queue_max, quality);
+            let offer = self.lending.offer(model, self.config.queue_max);
             (self.me, offer, now)
         });
         let others = self
