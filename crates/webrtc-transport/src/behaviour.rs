@@ -40,6 +40,12 @@ pub enum Event {
         /// The direct connection.
         connection: ConnectionId,
     },
+    /// Direct connections to the peer stand and circuits to it do not (any more): whatever is sent now goes directly.
+    /// Protocols that pick one of several connections by themselves, like request-response, are best used from here on.
+    DirectOnly {
+        /// The peer.
+        peer: PeerId,
+    },
     /// A circuit to a directly connected peer is being closed.
     CircuitReleased {
         /// The peer.
@@ -217,6 +223,7 @@ impl Behaviour {
                 }));
         }
         if self.route(&peer) == Some(Route::Direct) {
+            self.tell_direct_only(peer);
             self.schedule_release(peer);
         }
     }
@@ -228,6 +235,23 @@ impl Behaviour {
         connections.remove(&event.connection_id);
         if connections.is_empty() {
             self.connections.remove(&event.peer_id);
+        }
+        if Route::of(event.endpoint) == Route::Relayed {
+            self.tell_direct_only(event.peer_id);
+        }
+    }
+
+    fn tell_direct_only(&mut self, peer: PeerId) {
+        let routes = || {
+            self.connections
+                .get(&peer)
+                .into_iter()
+                .flatten()
+                .map(|(_, known)| known.route)
+        };
+        if routes().any(|route| route == Route::Direct) && !routes().any(|route| route == Route::Relayed) {
+            self.actions
+                .push_back(ToSwarm::GenerateEvent(Event::DirectOnly { peer }));
         }
     }
 

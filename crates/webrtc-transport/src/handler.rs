@@ -95,10 +95,11 @@ impl ConnectionHandler for Handler {
         event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, (), Open>,
     ) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
-                if self.accepted.len() < ACCEPTED_MAX {
-                    self.accepted.push_back(protocol);
-                }
+            // Beyond the limit the stream is dropped, which resets it.
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. })
+                if self.accepted.len() < ACCEPTED_MAX =>
+            {
+                self.accepted.push_back(protocol);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol,

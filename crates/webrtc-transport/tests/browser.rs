@@ -1,5 +1,7 @@
 //! The browser's half of the transport, in a real browser: two peer connections in one page, signalling over a pipe.
 #![cfg(target_family = "wasm")]
+// The lints know `#[test]`, but not the helpers of these tests.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     future::poll_fn,
