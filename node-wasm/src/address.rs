@@ -40,9 +40,10 @@ pub fn path_of(transport: TransportKind) -> Path {
     match transport {
         TransportKind::Webrtc => Path::Direct,
         TransportKind::Relayed => Path::Relayed,
-        TransportKind::WebrtcDirect | TransportKind::Websocket | TransportKind::Tcp | TransportKind::Other => {
-            Path::Server
-        }
+        TransportKind::WebrtcDirect
+        | TransportKind::Websocket
+        | TransportKind::Tcp
+        | TransportKind::Other => Path::Server,
     }
 }
 
@@ -90,7 +91,11 @@ pub fn announced(peer: PeerId, texts: &[String]) -> Vec<Multiaddr> {
 /// Under which address others reach this node through a relay.
 #[must_use]
 pub fn through_relay(relay: &Multiaddr, me: PeerId) -> Multiaddr {
-    relay.clone().with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(me))
+    relay
+        .clone()
+        .with(Protocol::P2pCircuit)
+        .with(Protocol::WebRTC)
+        .with(Protocol::P2p(me))
 }
 
 /// The peer at the end of an address: the one named last, if nothing follows it.
@@ -128,9 +133,15 @@ mod tests {
     #[test]
     fn addresses_name_their_transport() {
         assert_eq!(transport(RELAY), TransportKind::Websocket);
-        assert_eq!(transport("/dns4/a.example/tcp/443/tls/ws"), TransportKind::Websocket);
+        assert_eq!(
+            transport("/dns4/a.example/tcp/443/tls/ws"),
+            TransportKind::Websocket
+        );
         assert_eq!(transport(&format!("{RELAY}/p2p-circuit")), TransportKind::Relayed);
-        assert_eq!(transport(&format!("{RELAY}/p2p-circuit/webrtc")), TransportKind::Webrtc);
+        assert_eq!(
+            transport(&format!("{RELAY}/p2p-circuit/webrtc")),
+            TransportKind::Webrtc
+        );
         assert_eq!(
             transport(&format!("/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/{HASH}")),
             TransportKind::WebrtcDirect
@@ -142,8 +153,18 @@ mod tests {
     fn what_a_browser_cannot_dial_is_refused_with_a_reason() {
         let too_long = "/ws".repeat(ADDRESS_BYTES_MAX);
         let circuit = format!("{RELAY}/p2p-circuit/webrtc");
-        for wrong in ["", "hello", "/ip4/10.0.0.1/tcp/9", "/ip4/300.0.0.1/tcp/9/ws", &too_long, &circuit] {
-            assert!(matches!(parse_dialable(wrong), Err(CommandError::InvalidAddress(_))), "{wrong}");
+        for wrong in [
+            "",
+            "hello",
+            "/ip4/10.0.0.1/tcp/9",
+            "/ip4/300.0.0.1/tcp/9/ws",
+            &too_long,
+            &circuit,
+        ] {
+            assert!(
+                matches!(parse_dialable(wrong), Err(CommandError::InvalidAddress(_))),
+                "{wrong}"
+            );
         }
         assert!(parse_dialable(RELAY).is_ok());
     }

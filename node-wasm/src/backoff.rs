@@ -24,7 +24,9 @@ impl Backoff {
 
     /// How long to wait, in milliseconds: between half and all of the doubled wait, by `dice`.
     pub(crate) fn failed(&mut self, dice: u32) -> u32 {
-        let doubled = WAIT_MS_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MS_MAX);
+        let doubled = WAIT_MS_MIN
+            .saturating_mul(1 << self.failures.min(16))
+            .min(WAIT_MS_MAX);
         self.failures = self.failures.saturating_add(1);
         doubled / 2 + dice % (doubled / 2 + 1)
     }

@@ -48,7 +48,8 @@ impl Bootstrap {
             peer_id: String,
             addresses: Vec<String>,
         }
-        let file: File = serde_json::from_str(json).map_err(|error| BootstrapError::Json(error.to_string()))?;
+        let file: File =
+            serde_json::from_str(json).map_err(|error| BootstrapError::Json(error.to_string()))?;
         let peer: PeerId = file.peer_id.parse().map_err(|_| BootstrapError::Peer)?;
         // The core knows nodes by their Ed25519 key.
         address::node_id(&peer).ok_or(BootstrapError::Peer)?;
@@ -75,11 +76,20 @@ impl Bootstrap {
                     _ => return None,
                 };
                 let allowed = websocket || address::transport_of(address) == TransportKind::WebrtcDirect;
-                allowed.then(|| (!websocket, host_of(address).as_deref() != Some(place.host), address))
+                allowed.then(|| {
+                    (
+                        !websocket,
+                        host_of(address).as_deref() != Some(place.host),
+                        address,
+                    )
+                })
             })
             .collect();
         candidates.sort_by_key(|&(webrtc, foreign, _)| (webrtc, foreign));
-        candidates.into_iter().map(|(_, _, address)| address.clone()).collect()
+        candidates
+            .into_iter()
+            .map(|(_, _, address)| address.clone())
+            .collect()
     }
 }
 
@@ -90,7 +100,9 @@ impl Place<'_> {
 }
 
 fn is_secure(websocket: &Multiaddr) -> bool {
-    websocket.iter().any(|part| matches!(part, Protocol::Tls | Protocol::Wss(_)))
+    websocket
+        .iter()
+        .any(|part| matches!(part, Protocol::Tls | Protocol::Wss(_)))
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -116,11 +128,16 @@ mod tests {
         "/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/uEiDikp5KVUgkLta1EjUN-IKbHk-dUBg8VzKgf5nXxLK46w";
 
     fn bootstrap(addresses: &[&str]) -> Bootstrap {
-        Bootstrap::from_json(&serde_json::json!({ "peer_id": PEER, "addresses": addresses }).to_string()).unwrap()
+        Bootstrap::from_json(&serde_json::json!({ "peer_id": PEER, "addresses": addresses }).to_string())
+            .unwrap()
     }
 
     fn candidates(bootstrap: &Bootstrap, https: bool, host: &str, transports: Transports) -> Vec<String> {
-        let place = Place { https, host, transports };
+        let place = Place {
+            https,
+            host,
+            transports,
+        };
         let suffix = format!("/p2p/{PEER}");
         let strip = |address: Multiaddr| address.to_string().replace(&suffix, "");
         bootstrap.candidates(&place).into_iter().map(strip).collect()
@@ -128,10 +145,17 @@ mod tests {
 
     #[test]
     fn the_pages_own_host_comes_first_and_webrtc_last() {
-        let bootstrap =
-            bootstrap(&[DIRECT, "/ip4/10.0.0.1/tcp/80/ws", "/ip4/127.0.0.1/tcp/80/ws", "/ip4/10.0.0.1/tcp/4001"]);
+        let bootstrap = bootstrap(&[
+            DIRECT,
+            "/ip4/10.0.0.1/tcp/80/ws",
+            "/ip4/127.0.0.1/tcp/80/ws",
+            "/ip4/10.0.0.1/tcp/4001",
+        ]);
         let found = candidates(&bootstrap, false, "127.0.0.1", Transports::default());
-        assert_eq!(found, ["/ip4/127.0.0.1/tcp/80/ws", "/ip4/10.0.0.1/tcp/80/ws", DIRECT]);
+        assert_eq!(
+            found,
+            ["/ip4/127.0.0.1/tcp/80/ws", "/ip4/10.0.0.1/tcp/80/ws", DIRECT]
+        );
     }
 
     #[test]
@@ -144,9 +168,8 @@ mod tests {
     #[test]
     fn a_transport_that_is_switched_off_is_not_used() {
         let bootstrap = bootstrap(&[DIRECT, "/ip4/127.0.0.1/tcp/80/ws"]);
-        let without = |ws, webrtc_direct| {
-            candidates(&bootstrap, false, "127.0.0.1", Transports { ws, webrtc_direct })
-        };
+        let without =
+            |ws, webrtc_direct| candidates(&bootstrap, false, "127.0.0.1", Transports { ws, webrtc_direct });
         assert_eq!(without(false, true), [DIRECT]);
         assert_eq!(without(true, false), ["/ip4/127.0.0.1/tcp/80/ws"]);
         assert!(without(false, false).is_empty());
@@ -154,9 +177,15 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_one_is_refused() {
-        assert!(matches!(Bootstrap::from_json("<html>"), Err(BootstrapError::Json(_))));
+        assert!(matches!(
+            Bootstrap::from_json("<html>"),
+            Err(BootstrapError::Json(_))
+        ));
         let wrong = r#"{"peer_id":"nobody","addresses":[]}"#;
         assert_eq!(Bootstrap::from_json(wrong), Err(BootstrapError::Peer));
-        assert_eq!(bootstrap(&["nonsense", "/ip4/1.2.3.4/tcp/80/ws"]).addresses.len(), 1);
+        assert_eq!(
+            bootstrap(&["nonsense", "/ip4/1.2.3.4/tcp/80/ws"]).addresses.len(),
+            1
+        );
     }
 }

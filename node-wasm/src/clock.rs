@@ -15,8 +15,10 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let mut clock =
-            Self { origin_ms: js_sys::Date::now() - platform::monotone_ms(), started: Timestamp::default() };
+        let mut clock = Self {
+            origin_ms: js_sys::Date::now() - platform::monotone_ms(),
+            started: Timestamp::default(),
+        };
         clock.started = clock.now();
         clock
     }

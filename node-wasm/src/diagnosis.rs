@@ -33,9 +33,13 @@ pub(crate) fn diagnose(signs: &Signs<'_>) -> Diagnosis {
         return Diagnosis::Offline;
     }
     match signs.relay {
-        RelayState::Waiting { reason, .. } => Diagnosis::RelayUnreachable { detail: reason.clone() },
+        RelayState::Waiting { reason, .. } => Diagnosis::RelayUnreachable {
+            detail: reason.clone(),
+        },
         RelayState::Connecting { attempt } if *attempt > 1 || signs.age_ms > PATIENCE_MS => {
-            Diagnosis::RelayUnreachable { detail: "the relay has not answered yet".to_owned() }
+            Diagnosis::RelayUnreachable {
+                detail: "the relay has not answered yet".to_owned(),
+            }
         }
         RelayState::Connecting { .. } => Diagnosis::Starting,
         RelayState::Connected { .. } | RelayState::Reserved { .. } => with_relay(signs),
@@ -45,9 +49,10 @@ pub(crate) fn diagnose(signs: &Signs<'_>) -> Diagnosis {
 fn with_relay(signs: &Signs<'_>) -> Diagnosis {
     let others = signs.members_seen.is_some_and(|members| members > 0);
     match signs.last_failure {
-        Some(detail) if others && signs.failed > 0 => {
-            Diagnosis::NoDirect { failed: signs.failed, detail: detail.to_owned() }
-        }
+        Some(detail) if others && signs.failed > 0 => Diagnosis::NoDirect {
+            failed: signs.failed,
+            detail: detail.to_owned(),
+        },
         // Others are there and no attempt has failed: a connection is on its way.
         _ if others => Diagnosis::Starting,
         _ if signs.members_seen.is_none() && signs.age_ms < PATIENCE_MS => Diagnosis::Starting,
@@ -60,7 +65,9 @@ mod tests {
     use super::*;
     use crate::status::TransportKind;
 
-    const RESERVED: RelayState = RelayState::Reserved { transport: TransportKind::Websocket };
+    const RESERVED: RelayState = RelayState::Reserved {
+        transport: TransportKind::Websocket,
+    };
 
     fn signs(relay: &RelayState) -> Signs<'_> {
         Signs {
@@ -76,34 +83,104 @@ mod tests {
 
     #[test]
     fn a_direct_connection_is_all_that_counts() {
-        let waiting = RelayState::Waiting { attempt: 3, retry_in_ms: 10, reason: "gone".into() };
-        assert_eq!(diagnose(&Signs { direct: 1, online: false, ..signs(&waiting) }), Diagnosis::Ok);
+        let waiting = RelayState::Waiting {
+            attempt: 3,
+            retry_in_ms: 10,
+            reason: "gone".into(),
+        };
+        assert_eq!(
+            diagnose(&Signs {
+                direct: 1,
+                online: false,
+                ..signs(&waiting)
+            }),
+            Diagnosis::Ok
+        );
     }
 
     #[test]
     fn the_nearest_cause_is_named() {
-        let waiting = RelayState::Waiting { attempt: 3, retry_in_ms: 10, reason: "gone".into() };
-        assert_eq!(diagnose(&Signs { online: false, ..signs(&waiting) }), Diagnosis::Offline);
-        assert_eq!(diagnose(&signs(&waiting)), Diagnosis::RelayUnreachable { detail: "gone".into() });
+        let waiting = RelayState::Waiting {
+            attempt: 3,
+            retry_in_ms: 10,
+            reason: "gone".into(),
+        };
+        assert_eq!(
+            diagnose(&Signs {
+                online: false,
+                ..signs(&waiting)
+            }),
+            Diagnosis::Offline
+        );
+        assert_eq!(
+            diagnose(&signs(&waiting)),
+            Diagnosis::RelayUnreachable {
+                detail: "gone".into()
+            }
+        );
         assert_eq!(diagnose(&signs(&RESERVED)), Diagnosis::Alone);
-        let failed = Signs { members_seen: Some(2), failed: 3, last_failure: Some("ICE"), ..signs(&RESERVED) };
-        assert_eq!(diagnose(&failed), Diagnosis::NoDirect { failed: 3, detail: "ICE".into() });
+        let failed = Signs {
+            members_seen: Some(2),
+            failed: 3,
+            last_failure: Some("ICE"),
+            ..signs(&RESERVED)
+        };
+        assert_eq!(
+            diagnose(&failed),
+            Diagnosis::NoDirect {
+                failed: 3,
+                detail: "ICE".into()
+            }
+        );
     }
 
     #[test]
     fn the_first_seconds_are_too_early_to_say() {
         let first = RelayState::Connecting { attempt: 1 };
-        assert_eq!(diagnose(&Signs { age_ms: 100, ..signs(&first) }), Diagnosis::Starting);
-        assert_eq!(diagnose(&Signs { age_ms: 100, members_seen: None, ..signs(&RESERVED) }), Diagnosis::Starting);
-        assert_eq!(diagnose(&Signs { members_seen: Some(1), ..signs(&RESERVED) }), Diagnosis::Starting);
-        assert!(matches!(diagnose(&signs(&first)), Diagnosis::RelayUnreachable { .. }));
+        assert_eq!(
+            diagnose(&Signs {
+                age_ms: 100,
+                ..signs(&first)
+            }),
+            Diagnosis::Starting
+        );
+        assert_eq!(
+            diagnose(&Signs {
+                age_ms: 100,
+                members_seen: None,
+                ..signs(&RESERVED)
+            }),
+            Diagnosis::Starting
+        );
+        assert_eq!(
+            diagnose(&Signs {
+                members_seen: Some(1),
+                ..signs(&RESERVED)
+            }),
+            Diagnosis::Starting
+        );
+        assert!(matches!(
+            diagnose(&signs(&first)),
+            Diagnosis::RelayUnreachable { .. }
+        ));
     }
 
     #[test]
     fn reasons_are_the_words_of_the_page() {
         let json = |diagnosis: &Diagnosis| serde_json::to_value(diagnosis).unwrap()["reason"].clone();
         assert_eq!(json(&Diagnosis::Ok), "ok");
-        assert_eq!(json(&Diagnosis::RelayUnreachable { detail: String::new() }), "relay-unreachable");
-        assert_eq!(json(&Diagnosis::NoDirect { failed: 1, detail: String::new() }), "no-direct");
+        assert_eq!(
+            json(&Diagnosis::RelayUnreachable {
+                detail: String::new()
+            }),
+            "relay-unreachable"
+        );
+        assert_eq!(
+            json(&Diagnosis::NoDirect {
+                failed: 1,
+                detail: String::new()
+            }),
+            "no-direct"
+        );
     }
 }

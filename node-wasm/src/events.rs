@@ -78,7 +78,9 @@ impl Broadcast {
     pub fn send(&self, event: &NodeEvent) {
         let mut wakers = Vec::new();
         self.listeners.borrow_mut().retain(|listener| {
-            let Some(queue) = listener.upgrade() else { return false };
+            let Some(queue) = listener.upgrade() else {
+                return false;
+            };
             let mut queue = queue.borrow_mut();
             queue.push(event.clone());
             wakers.extend(queue.waker.take());
@@ -171,7 +173,10 @@ mod tests {
             broadcast.send(&changed());
         }
         let first = slow.next().now_or_never().flatten();
-        assert!(matches!(first, Some(NodeEvent::Shell(ShellEvent::Missed { count: 3 }))));
+        assert!(matches!(
+            first,
+            Some(NodeEvent::Shell(ShellEvent::Missed { count: 3 }))
+        ));
         broadcast.close();
         assert_eq!(slow.count().now_or_never(), Some(QUEUE_MAX));
     }

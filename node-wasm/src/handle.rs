@@ -13,11 +13,11 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures::channel::{mpsc, oneshot};
-use node_proto::{GroupSecret, Node};
 use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, ServiceRequest};
 use node_proto::view::{Event, Outcome, ReputationView, Snapshot};
+use node_proto::{GroupSecret, Node};
 
 use crate::clock::Clock;
 use crate::error::{CommandError, RequestError, StartError};
@@ -109,7 +109,9 @@ impl NodeHandle {
     ) -> (JobId, impl Future<Output = Result<Outcome, RequestError>> + use<>) {
         let job = self.shared.next_job();
         let outcome = self.shared.open_job(job, request, requirements);
-        (job, async move { Ok(outcome?.await.map_err(|_| CommandError::Stopped)??) })
+        (job, async move {
+            Ok(outcome?.await.map_err(|_| CommandError::Stopped)??)
+        })
     }
 
     /// Makes a model ready, on the best backend or on a pinned one. Progress shows in [`status`](Self::status).
@@ -196,7 +198,11 @@ impl Shared {
 
     pub(crate) fn order(&self, order: Order) -> Result<(), CommandError> {
         self.orders.borrow_mut().try_send(order).map_err(|error| {
-            if error.is_full() { CommandError::Busy } else { CommandError::Stopped }
+            if error.is_full() {
+                CommandError::Busy
+            } else {
+                CommandError::Stopped
+            }
         })
     }
 
@@ -258,7 +264,11 @@ impl Shared {
         if jobs.len() >= JOBS_MAX {
             return Err(CommandError::Busy);
         }
-        self.order(Order::Core(Command::Request { job, request, requirements }))?;
+        self.order(Order::Core(Command::Request {
+            job,
+            request,
+            requirements,
+        }))?;
         jobs.insert(job, sender);
         Ok(receiver)
     }
@@ -270,4 +280,3 @@ impl Shared {
         }
     }
 }
-

@@ -39,7 +39,9 @@ impl Identity {
     /// The kept one; the first time it is made. Nothing that cannot be read is ever overwritten.
     pub(crate) async fn kept(settings: &Settings) -> Result<Self, StartError> {
         let unreadable = |error: StoreError| StartError::Storage(error.to_string());
-        let Some(subtle) = subtle()? else { return Self::temporary(TemporaryReason::InsecureContext) };
+        let Some(subtle) = subtle()? else {
+            return Self::temporary(TemporaryReason::InsecureContext);
+        };
         match stored(settings).await.map_err(unreadable)? {
             Some(wrapped) => {
                 let secret = unwrap(&subtle, &wrapped).await.map_err(unreadable)?;
@@ -56,7 +58,11 @@ impl Identity {
     fn from_secret(secret: &[u8; 32], status: IdentityStatus) -> Result<Self, StartError> {
         let keypair = Keypair::ed25519_from_bytes(*secret)
             .map_err(|error| StartError::Storage(format!("the key is not one: {error}")))?;
-        Ok(Self { keypair, signer: Ed25519Signer::from_secret(secret), status })
+        Ok(Self {
+            keypair,
+            signer: Ed25519Signer::from_secret(secret),
+            status,
+        })
     }
 }
 
@@ -67,8 +73,11 @@ struct Wrapped {
 }
 
 async fn stored(settings: &Settings) -> Result<Option<Wrapped>, StoreError> {
-    let (key, nonce, secret) =
-        (settings.get(WRAPPING_KEY).await?, settings.get(NONCE).await?, settings.get(WRAPPED).await?);
+    let (key, nonce, secret) = (
+        settings.get(WRAPPING_KEY).await?,
+        settings.get(NONCE).await?,
+        settings.get(WRAPPED).await?,
+    );
     let damaged = || StoreError::Damaged("the identity is incomplete".to_owned());
     match (key, nonce, secret) {
         (None, None, None) => Ok(None),
@@ -86,7 +95,9 @@ async fn wrap(subtle: &SubtleCrypto, settings: &Settings, secret: &[u8; 32]) -> 
     set(&generated, "name", &"AES-GCM".into());
     set(&generated, "length", &256.into());
     let usages = platform::strings(["encrypt", "decrypt"]);
-    let key = subtle.generate_key_with_object(&generated, false, &usages).map_err(failed)?;
+    let key = subtle
+        .generate_key_with_object(&generated, false, &usages)
+        .map_err(failed)?;
     let key: CryptoKey = JsFuture::from(key).await.map_err(failed)?.unchecked_into();
     let nonce: [u8; NONCE_BYTES] =
         platform::random().map_err(|error| StoreError::Browser(error.to_string()))?;
@@ -95,7 +106,9 @@ async fn wrap(subtle: &SubtleCrypto, settings: &Settings, secret: &[u8; 32]) -> 
         .encrypt_with_object_and_js_u8_array(&algorithm(&nonce), &key, &Uint8Array::from(secret.as_slice()))
         .map_err(failed)?;
     let encrypted = Uint8Array::new(&JsFuture::from(encrypted).await.map_err(failed)?);
-    settings.put_all(&[(WRAPPING_KEY, &key), (NONCE, &nonce), (WRAPPED, &encrypted)]).await
+    settings
+        .put_all(&[(WRAPPING_KEY, &key), (NONCE, &nonce), (WRAPPED, &encrypted)])
+        .await
 }
 
 async fn unwrap(subtle: &SubtleCrypto, wrapped: &Wrapped) -> Result<[u8; 32], StoreError> {
@@ -124,10 +137,73 @@ fn set(object: &Object, name: &str, value: &JsValue) {
 
 /// `None` outside a secure context.
 fn subtle() -> Result<Option<SubtleCrypto>, StartError> {
-    let crypto = platform::window()?.crypto().map_err(|error| StartError::Unsupported(platform::text_of(&error)))?;
+    let crypto = platform::window()?
+        .crypto()
+        .map_err(|error| StartError::Unsupported(platform::text_of(&error)))?;
     Ok(platform::property(&crypto, "subtle").map(JsCast::unchecked_into))
 }
 
 fn failed(error: JsValue) -> StoreError {
     StoreError::from_js(&error)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    async fn settings() -> Settings {
+        Settings::open(&format!("test-{:x}", platform::dice()))
+            .await
+            .unwrap()
+    }
+
+    #[wasm_bindgen_test]
+    async fn the_key_of_the_first_visit_is_the_key_of_the_second() {
+        let settings = settings().await;
+        let first = Identity::kept(&settings).await.unwrap();
+        let second = Identity::kept(&settings).await.unwrap();
+        assert_eq!(first.status, IdentityStatus::Kept { new: true });
+        assert_eq!(second.status, IdentityStatus::Kept { new: false });
+        assert_eq!(first.keypair.public(), second.keypair.public());
+    }
+
+    #[wasm_bindgen_test]
+    async fn the_core_and_libp2p_have_the_same_key() {
+        use node_proto::sign::Signer as _;
+        let identity = Identity::temporary(TemporaryReason::NoStorage).unwrap();
+        let peer = identity.keypair.public().to_peer_id();
+        assert_eq!(crate::address::node_id(&peer), Some(identity.signer.id()));
+    }
+
+    #[wasm_bindgen_test]
+    async fn what_is_stored_is_not_the_key() {
+        let settings = settings().await;
+        Identity::kept(&settings).await.unwrap();
+        let key: CryptoKey = settings
+            .get(WRAPPING_KEY)
+            .await
+            .unwrap()
+            .unwrap()
+            .unchecked_into();
+        assert!(!key.extractable());
+        let wrapped = Uint8Array::new(&settings.get(WRAPPED).await.unwrap().unwrap());
+        // Ciphertext and its 16-byte tag.
+        assert_eq!(wrapped.length(), 32 + 16);
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_damaged_identity_is_neither_used_nor_overwritten() {
+        let settings = settings().await;
+        Identity::kept(&settings).await.unwrap();
+        let nonsense = Uint8Array::from([1, 2, 3].as_slice());
+        settings.put_all(&[(WRAPPED, &nonsense)]).await.unwrap();
+        assert!(matches!(
+            Identity::kept(&settings).await,
+            Err(StartError::Storage(_))
+        ));
+        let kept = Uint8Array::new(&settings.get(WRAPPED).await.unwrap().unwrap());
+        assert_eq!(kept.to_vec(), [1, 2, 3]);
+    }
 }

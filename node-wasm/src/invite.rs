@@ -33,7 +33,11 @@ impl Invite {
     /// If there is an invite and it is damaged.
     pub fn from_fragment(fragment: &str) -> Result<Option<Self>, InviteError> {
         let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
-        fragment.split('&').find_map(|pair| pair.strip_prefix(KEY)).map(Self::parse).transpose()
+        fragment
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(KEY))
+            .map(Self::parse)
+            .transpose()
     }
 
     /// The text that [`parse`](Self::parse) reads.
@@ -66,7 +70,10 @@ mod tests {
         let (page, fragment) = link.split_once('#').unwrap();
         assert_eq!(page, "https://relay.example/");
         assert_eq!(Invite::from_fragment(fragment), Ok(Some(invite.clone())));
-        assert_eq!(Invite::from_fragment(&format!("#x=1&{fragment}")), Ok(Some(invite)));
+        assert_eq!(
+            Invite::from_fragment(&format!("#x=1&{fragment}")),
+            Ok(Some(invite))
+        );
     }
 
     #[test]

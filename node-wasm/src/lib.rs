@@ -26,20 +26,35 @@
 //! exists on wasm32 alone.
 
 pub mod address;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser reconnects"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser reconnects")
+)]
 mod backoff;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser fetches it"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser fetches it")
+)]
 mod bootstrap;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has signs"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser has signs")
+)]
 mod diagnosis;
 pub mod error;
 pub mod events;
 pub mod invite;
 pub mod options;
-pub mod status;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has a way to lose"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser has a way to lose")
+)]
 mod relay_link;
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a browser has wires"))]
+pub mod status;
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser has wires")
+)]
 mod wires;
 
 #[cfg(target_arch = "wasm32")]
@@ -76,3 +91,6 @@ pub use handle::NodeHandle;
 pub use invite::Invite;
 pub use options::StartOptions;
 pub use status::ShellStatus;
+
+#[cfg(all(test, target_arch = "wasm32"))]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -51,8 +51,12 @@ pub(crate) async fn claim(name: &str, take_over: bool) -> Result<Claim, StartErr
     let release = match request(&navigator.locks(), name, true).await? {
         Some(release) => release,
         None if take_over => {
-            channel.post_message(&JsValue::from_str(LET_GO)).map_err(unsupported)?;
-            request(&navigator.locks(), name, false).await?.ok_or(StartError::TakeOverTimeout)?
+            channel
+                .post_message(&JsValue::from_str(LET_GO))
+                .map_err(unsupported)?;
+            request(&navigator.locks(), name, false)
+                .await?
+                .ok_or(StartError::TakeOverTimeout)?
         }
         None => {
             channel.close();
@@ -62,7 +66,9 @@ pub(crate) async fn claim(name: &str, take_over: bool) -> Result<Claim, StartErr
     let (wanted, receiver) = oneshot::channel();
     let wanted = Cell::new(Some(wanted));
     let listener = EventListener::new(&channel, "message", move |event| {
-        let said = event.dyn_ref::<MessageEvent>().and_then(|message| message.data().as_string());
+        let said = event
+            .dyn_ref::<MessageEvent>()
+            .and_then(|message| message.data().as_string());
         if said.as_deref() == Some(LET_GO)
             && let Some(wanted) = wanted.take()
         {
@@ -70,15 +76,28 @@ pub(crate) async fn claim(name: &str, take_over: bool) -> Result<Claim, StartErr
             let _ = wanted.send(());
         }
     });
-    Ok(Claim::Held(NodeLock { release, channel, _listener: listener }, receiver))
+    Ok(Claim::Held(
+        NodeLock {
+            release,
+            channel,
+            _listener: listener,
+        },
+        receiver,
+    ))
 }
 
 /// Asks for the lock; `None` when it is taken (`if_available`) or was not passed on in time.
-async fn request(locks: &LockManager, name: &str, if_available: bool) -> Result<Option<Function>, StartError> {
+async fn request(
+    locks: &LockManager,
+    name: &str,
+    if_available: bool,
+) -> Result<Option<Function>, StartError> {
     let (granted, answer) = oneshot::channel::<Option<Function>>();
     let granted = Rc::new(Cell::new(Some(granted)));
     let on_lock = Closure::once_into_js(move |lock: JsValue| -> JsValue {
-        let Some(granted) = granted.take() else { return JsValue::UNDEFINED };
+        let Some(granted) = granted.take() else {
+            return JsValue::UNDEFINED;
+        };
         if lock.is_null() {
             let _ = granted.send(None);
             return JsValue::UNDEFINED;
@@ -123,5 +142,49 @@ impl Drop for NodeLock {
         self.channel.close();
         // A resolver cannot fail.
         let _ = self.release.call0(&JsValue::UNDEFINED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn name() -> String {
+        format!("test-{:x}", platform::dice())
+    }
+
+    async fn held(name: &str, take_over: bool) -> (NodeLock, oneshot::Receiver<()>) {
+        match claim(name, take_over).await {
+            Ok(Claim::Held(lock, wanted)) => (lock, wanted),
+            Ok(Claim::Missing) => panic!("this browser has no Web Locks"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[wasm_bindgen_test]
+    async fn the_lock_is_held_once_and_passes_on() {
+        let name = name();
+        let (first, _wanted) = held(&name, false).await;
+        assert!(matches!(
+            claim(&name, false).await,
+            Err(StartError::RunsElsewhere)
+        ));
+        drop(first);
+        // The browser passes it on in a task of its own.
+        TimeoutFuture::new(50).await;
+        held(&name, false).await;
+    }
+
+    #[wasm_bindgen_test]
+    async fn a_holder_that_is_asked_lets_go() {
+        let name = name();
+        let (first, wanted) = held(&name, false).await;
+        wasm_bindgen_futures::spawn_local(async move {
+            assert_eq!(wanted.await, Ok(()));
+            drop(first);
+        });
+        held(&name, true).await;
     }
 }

@@ -62,7 +62,9 @@ impl Models {
                 });
                 self.manifests = index.models;
             }
-            Err(reason) => self.shared.update(|status| status.models_unavailable = Some(reason)),
+            Err(reason) => self
+                .shared
+                .update(|status| status.models_unavailable = Some(reason)),
         }
     }
 
@@ -77,7 +79,10 @@ impl Models {
 
     /// Known answers, model by model.
     pub(crate) fn probes(&self) -> Vec<(ModelId, Vec<Probe>)> {
-        self.manifests.iter().map(|manifest| (core_id(manifest.id()), probes_of(manifest))).collect()
+        self.manifests
+            .iter()
+            .map(|manifest| (core_id(manifest.id()), probes_of(manifest)))
+            .collect()
     }
 
     /// What the core may offer.
@@ -92,7 +97,10 @@ impl Models {
 
     /// Tokens per second of the fastest model that is loaded.
     pub(crate) fn tokens_per_s(&self) -> Option<f64> {
-        self.loaded.values().map(|report| report.tokens_per_second).max_by(f64::total_cmp)
+        self.loaded
+            .values()
+            .map(|report| report.tokens_per_second)
+            .max_by(f64::total_cmp)
     }
 
     pub(crate) fn is_loaded(&self, model: &ModelId) -> bool {
@@ -110,9 +118,15 @@ impl Models {
         model: ModelId,
         pin: Option<Backend>,
     ) -> Result<impl Future<Output = Result<LoadReport, EngineError>> + use<>, CommandError> {
-        let manifest = self.manifests.iter().find(|manifest| core_id(manifest.id()) == model).cloned();
+        let manifest = self
+            .manifests
+            .iter()
+            .find(|manifest| core_id(manifest.id()) == model)
+            .cloned();
         let manifest = manifest.ok_or(CommandError::UnknownModel)?;
-        let engine = self.engine().map_err(|error| CommandError::Model(error.to_string()))?;
+        let engine = self
+            .engine()
+            .map_err(|error| CommandError::Model(error.to_string()))?;
         self.pins.insert(model, pin);
         self.loaded.remove(&model);
         set_state(&self.shared, model, ModelState::Verifying { backend: None });
@@ -133,9 +147,13 @@ impl Models {
         let state = match result {
             Ok(report) => {
                 self.loaded.insert(model, report.clone());
-                ModelState::Loaded { report: report.clone() }
+                ModelState::Loaded {
+                    report: report.clone(),
+                }
             }
-            Err(error) => ModelState::Refused { reason: error.to_string() },
+            Err(error) => ModelState::Refused {
+                reason: error.to_string(),
+            },
         };
         set_state(&self.shared, model, state);
     }
@@ -164,7 +182,9 @@ impl Models {
         limit_ms: u32,
     ) -> Result<impl Future<Output = Result<WorkOutput, Failure>> + use<>, Failure> {
         let WorkInput::Texts { texts } = input;
-        let model = model.filter(|model| self.is_loaded(model)).ok_or(Failure::UnknownModel)?;
+        let model = model
+            .filter(|model| self.is_loaded(model))
+            .ok_or(Failure::UnknownModel)?;
         let engine = self.engine.clone().ok_or(Failure::UnknownModel)?;
         let limit = Duration::from_millis(limit_ms.into());
         Ok(async move {
@@ -229,15 +249,18 @@ fn state_of(progress: LoadProgress) -> Option<ModelState> {
         LoadProgress::Downloading { bytes, total } => Some(ModelState::Downloading { bytes, total }),
         LoadProgress::Cached { total } => Some(ModelState::Downloading { bytes: total, total }),
         LoadProgress::NotCached { .. } => None,
-        LoadProgress::Preparing(backend) | LoadProgress::Checking(backend) => {
-            Some(ModelState::Verifying { backend: Some(backend) })
-        }
+        LoadProgress::Preparing(backend) | LoadProgress::Checking(backend) => Some(ModelState::Verifying {
+            backend: Some(backend),
+        }),
     }
 }
 
 fn probes_of(manifest: &ModelManifest) -> Vec<Probe> {
     let answer = &manifest.known_answer;
-    let probe = |(text, embedding): (&String, &Vec<f32>)| Probe { text: text.clone(), embedding: embedding.clone() };
+    let probe = |(text, embedding): (&String, &Vec<f32>)| Probe {
+        text: text.clone(),
+        embedding: embedding.clone(),
+    };
     answer.texts.iter().zip(&answer.embeddings).map(probe).collect()
 }
 
@@ -255,10 +278,12 @@ fn failure_of(error: &EngineError) -> Failure {
     match error {
         EngineError::Busy => Failure::Busy,
         EngineError::NotLoaded(_) => Failure::UnknownModel,
-        EngineError::TooManyTexts { .. } | EngineError::TextTooLong { .. } => {
-            Failure::InvalidRequest { what: error.to_string() }
-        }
-        other => Failure::Engine { what: other.to_string() },
+        EngineError::TooManyTexts { .. } | EngineError::TextTooLong { .. } => Failure::InvalidRequest {
+            what: error.to_string(),
+        },
+        other => Failure::Engine {
+            what: other.to_string(),
+        },
     }
 }
 

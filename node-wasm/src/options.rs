@@ -86,7 +86,10 @@ pub struct Transports {
 
 impl Default for Transports {
     fn default() -> Self {
-        Self { ws: true, webrtc_direct: true }
+        Self {
+            ws: true,
+            webrtc_direct: true,
+        }
     }
 }
 
@@ -97,11 +100,23 @@ mod tests {
     #[test]
     fn the_default_is_valid_and_nonsense_is_not() {
         assert_eq!(StartOptions::default().validate(), Ok(()));
-        let none = Transports { ws: false, webrtc_direct: false };
+        let none = Transports {
+            ws: false,
+            webrtc_direct: false,
+        };
         for wrong in [
-            StartOptions { storage: String::new(), ..StartOptions::default() },
-            StartOptions { ice_servers: vec![IceServer::default(); 9], ..StartOptions::default() },
-            StartOptions { transports: none, ..StartOptions::default() },
+            StartOptions {
+                storage: String::new(),
+                ..StartOptions::default()
+            },
+            StartOptions {
+                ice_servers: vec![IceServer::default(); 9],
+                ..StartOptions::default()
+            },
+            StartOptions {
+                transports: none,
+                ..StartOptions::default()
+            },
         ] {
             assert!(matches!(wrong.validate(), Err(StartError::InvalidOptions(_))));
         }

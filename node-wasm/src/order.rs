@@ -18,13 +18,23 @@ pub(crate) enum Order {
     /// Hand this to the core.
     Core(Command),
     /// Connect to an address typed by hand; answers who is there.
-    Dial { address: Multiaddr, reply: Reply<NodeId> },
+    Dial {
+        address: Multiaddr,
+        reply: Reply<NodeId>,
+    },
     /// Make a model ready.
-    Load { model: ModelId, pin: Option<Backend>, reply: Reply<LoadReport> },
+    Load {
+        model: ModelId,
+        pin: Option<Backend>,
+        reply: Reply<LoadReport>,
+    },
     /// Forget a model and free what can be freed.
     Unload { model: ModelId },
     /// Try the relay now instead of waiting for the next attempt.
     Reconnect,
     /// Close everything.
-    Stop { taken_over: bool, reply: oneshot::Sender<()> },
+    Stop {
+        taken_over: bool,
+        reply: oneshot::Sender<()>,
+    },
 }

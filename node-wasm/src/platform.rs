@@ -28,7 +28,9 @@ pub(crate) fn dice() -> u32 {
 
 /// Milliseconds since the page's time origin.
 pub(crate) fn monotone_ms() -> f64 {
-    web_sys::window().and_then(|window| window.performance()).map_or_else(js_sys::Date::now, |clock| clock.now())
+    web_sys::window()
+        .and_then(|window| window.performance())
+        .map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
 /// Whether the browser believes that there is a network; it is sure only of "no".
@@ -50,8 +52,13 @@ pub(crate) fn property(object: &JsValue, name: &str) -> Option<JsValue> {
 /// What a thrown value says.
 pub(crate) fn text_of(error: &JsValue) -> String {
     let object = error.dyn_ref::<js_sys::Error>();
-    let text = object.map(|error| String::from(error.to_string())).or_else(|| error.as_string());
-    text.unwrap_or_else(|| format!("{error:?}")).chars().take(300).collect()
+    let text = object
+        .map(|error| String::from(error.to_string()))
+        .or_else(|| error.as_string());
+    text.unwrap_or_else(|| format!("{error:?}"))
+        .chars()
+        .take(300)
+        .collect()
 }
 
 /// Fetches a small text file past the browser's cache.
@@ -64,12 +71,17 @@ pub(crate) async fn fetch_text(url: &str, bytes_max: usize) -> Result<String, St
     let response = JsFuture::from(window.fetch_with_str_and_init(url, &init))
         .await
         .map_err(|_| format!("{url} does not answer"))?;
-    let response: Response = response.dyn_into().map_err(|_| "the answer is of an unknown kind".to_owned())?;
+    let response: Response = response
+        .dyn_into()
+        .map_err(|_| "the answer is of an unknown kind".to_owned())?;
     if !response.ok() {
         return Err(format!("{url} answers with status {}", response.status()));
     }
     let announced = response.headers().get("content-length").ok().flatten();
-    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > bytes_max) {
+    if announced
+        .and_then(|length| length.parse::<usize>().ok())
+        .is_some_and(|length| length > bytes_max)
+    {
         return Err(format!("{url} is longer than {bytes_max} bytes"));
     }
     let body = response.text().map_err(|error| text_of(&error))?;

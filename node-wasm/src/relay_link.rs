@@ -27,18 +27,11 @@ pub(crate) enum Action {
     /// Fetch `/bootstrap.json`, then report [`RelayLink::fetched`].
     Fetch,
     /// Dial these, the first that answers counts; then report [`RelayLink::connected`] or [`RelayLink::failed`].
-    Dial {
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-    },
+    Dial { peer: PeerId, addresses: Vec<Multiaddr> },
     /// Ask for a reservation; then report [`RelayLink::reserved`] or [`RelayLink::failed`].
-    Listen {
-        relay: Multiaddr,
-    },
+    Listen { relay: Multiaddr },
     /// Report [`RelayLink::due`] after this long.
-    Wait {
-        ms: u32,
-    },
+    Wait { ms: u32 },
     /// Nothing until the next report.
     Nothing,
 }
@@ -57,14 +50,26 @@ pub(crate) struct RelayLink {
 enum Phase {
     Fetching,
     Dialling,
-    Connected { address: Multiaddr, reserved: bool },
-    Waiting { ms: u32, reason: String, connected: Option<Multiaddr> },
+    Connected {
+        address: Multiaddr,
+        reserved: bool,
+    },
+    Waiting {
+        ms: u32,
+        reason: String,
+        connected: Option<Multiaddr>,
+    },
 }
 
 impl RelayLink {
     /// The first thing to do is [`Action::Fetch`].
     pub(crate) fn new() -> Self {
-        Self { phase: Phase::Fetching, peer: None, untried: Vec::new(), backoff: Backoff::default() }
+        Self {
+            phase: Phase::Fetching,
+            peer: None,
+            untried: Vec::new(),
+            backoff: Backoff::default(),
+        }
     }
 
     /// The relay, once it has said who it is.
@@ -75,13 +80,21 @@ impl RelayLink {
     /// For people.
     pub(crate) fn state(&self) -> RelayState {
         match &self.phase {
-            Phase::Fetching | Phase::Dialling => RelayState::Connecting { attempt: self.backoff.attempt() },
-            Phase::Connected { address, reserved: false } => {
-                RelayState::Connected { transport: transport_of(address) }
-            }
-            Phase::Connected { address, reserved: true } => {
-                RelayState::Reserved { transport: transport_of(address) }
-            }
+            Phase::Fetching | Phase::Dialling => RelayState::Connecting {
+                attempt: self.backoff.attempt(),
+            },
+            Phase::Connected {
+                address,
+                reserved: false,
+            } => RelayState::Connected {
+                transport: transport_of(address),
+            },
+            Phase::Connected {
+                address,
+                reserved: true,
+            } => RelayState::Reserved {
+                transport: transport_of(address),
+            },
             Phase::Waiting { ms, reason, .. } => RelayState::Waiting {
                 attempt: self.backoff.attempt().saturating_sub(1),
                 retry_in_ms: *ms,
@@ -91,7 +104,12 @@ impl RelayLink {
     }
 
     /// `/bootstrap.json` came, or did not.
-    pub(crate) fn fetched(&mut self, answer: Result<Bootstrap, String>, place: &Place<'_>, dice: u32) -> Action {
+    pub(crate) fn fetched(
+        &mut self,
+        answer: Result<Bootstrap, String>,
+        place: &Place<'_>,
+        dice: u32,
+    ) -> Action {
         if self.phase != Phase::Fetching {
             return Action::Nothing;
         }
@@ -111,7 +129,10 @@ impl RelayLink {
             return Action::Nothing;
         }
         self.untried.clear();
-        self.phase = Phase::Connected { address: address.clone(), reserved: false };
+        self.phase = Phase::Connected {
+            address: address.clone(),
+            reserved: false,
+        };
         Action::Listen { relay: address }
     }
 
@@ -152,7 +173,10 @@ impl RelayLink {
         match &mut self.phase {
             Phase::Waiting { connected, .. } => match connected.take() {
                 Some(address) => {
-                    self.phase = Phase::Connected { address: address.clone(), reserved: false };
+                    self.phase = Phase::Connected {
+                        address: address.clone(),
+                        reserved: false,
+                    };
                     Action::Listen { relay: address }
                 }
                 None => {
@@ -176,18 +200,26 @@ impl RelayLink {
 
     fn wait(&mut self, reason: String, connected: Option<Multiaddr>, dice: u32) -> Action {
         let ms = self.backoff.failed(dice);
-        self.phase = Phase::Waiting { ms, reason, connected };
+        self.phase = Phase::Waiting {
+            ms,
+            reason,
+            connected,
+        };
         Action::Wait { ms }
     }
 }
 
 /// By transport, the best last.
 fn groups(candidates: Vec<Multiaddr>) -> Vec<Vec<Multiaddr>> {
-    let (mut sockets, mut others): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(|address| transport_of(address) == TransportKind::Websocket);
+    let (mut sockets, mut others): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|address| transport_of(address) == TransportKind::Websocket);
     sockets.truncate(AT_ONCE_MAX);
     others.truncate(AT_ONCE_MAX);
-    [others, sockets].into_iter().filter(|group| !group.is_empty()).collect()
+    [others, sockets]
+        .into_iter()
+        .filter(|group| !group.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,11 +237,17 @@ mod tests {
     }
 
     fn place() -> Place<'static> {
-        Place { https: false, host: "10.0.0.1", transports: Transports::default() }
+        Place {
+            https: false,
+            host: "10.0.0.1",
+            transports: Transports::default(),
+        }
     }
 
     fn dialled(action: Action) -> Vec<Multiaddr> {
-        let Action::Dial { addresses, .. } = action else { panic!("{action:?} is no dial") };
+        let Action::Dial { addresses, .. } = action else {
+            panic!("{action:?} is no dial")
+        };
         addresses
     }
 
@@ -224,7 +262,9 @@ mod tests {
         assert_eq!(first, [with_relay("/ip4/10.0.0.1/tcp/80/ws")]);
         assert_eq!(dialled(link.failed("refused", 0)), [with_relay(DIRECT)]);
         assert!(matches!(link.failed("refused", 0), Action::Wait { .. }));
-        assert!(matches!(link.state(), RelayState::Waiting { attempt: 1, reason, .. } if reason == "refused"));
+        assert!(
+            matches!(link.state(), RelayState::Waiting { attempt: 1, reason, .. } if reason == "refused")
+        );
         assert_eq!(link.due(), Action::Fetch);
         assert_eq!(link.state(), RelayState::Connecting { attempt: 2 });
     }
@@ -233,10 +273,25 @@ mod tests {
     fn a_connection_is_listened_on_and_a_broken_one_is_made_again() {
         let mut link = RelayLink::new();
         let address = dialled(link.fetched(Ok(bootstrap()), &place(), 0)).remove(0);
-        assert_eq!(link.connected(address.clone()), Action::Listen { relay: address.clone() });
-        assert_eq!(link.state(), RelayState::Connected { transport: TransportKind::Websocket });
+        assert_eq!(
+            link.connected(address.clone()),
+            Action::Listen {
+                relay: address.clone()
+            }
+        );
+        assert_eq!(
+            link.state(),
+            RelayState::Connected {
+                transport: TransportKind::Websocket
+            }
+        );
         link.reserved();
-        assert_eq!(link.state(), RelayState::Reserved { transport: TransportKind::Websocket });
+        assert_eq!(
+            link.state(),
+            RelayState::Reserved {
+                transport: TransportKind::Websocket
+            }
+        );
         assert!(matches!(link.disconnected("gone", 0), Action::Wait { .. }));
         assert_eq!(link.due(), Action::Fetch);
     }
@@ -247,7 +302,12 @@ mod tests {
         let address = dialled(link.fetched(Ok(bootstrap()), &place(), 0)).remove(0);
         link.connected(address.clone());
         assert!(matches!(link.failed("full", 0), Action::Wait { .. }));
-        assert_eq!(link.due(), Action::Listen { relay: address.clone() });
+        assert_eq!(
+            link.due(),
+            Action::Listen {
+                relay: address.clone()
+            }
+        );
         assert!(matches!(link.failed("full", 0), Action::Wait { .. }));
         assert_eq!(link.disconnected("gone", 0), Action::Nothing);
         assert_eq!(link.due(), Action::Fetch);
@@ -256,7 +316,10 @@ mod tests {
     #[test]
     fn reports_that_come_late_change_nothing() {
         let mut link = RelayLink::new();
-        assert!(matches!(link.fetched(Err("no answer".into()), &place(), 0), Action::Wait { .. }));
+        assert!(matches!(
+            link.fetched(Err("no answer".into()), &place(), 0),
+            Action::Wait { .. }
+        ));
         assert_eq!(link.fetched(Ok(bootstrap()), &place(), 0), Action::Nothing);
         assert_eq!(link.failed("late", 0), Action::Nothing);
         link.reserved();

@@ -16,8 +16,8 @@ use crate::net::Network;
 use crate::options::StartOptions;
 use crate::platform;
 use crate::status::{
-    Diagnosis, IdentityStatus, RelayState, RelayStatus, ShellStatus, StorageStatus, TabStatus, TemporaryReason,
-    Versions,
+    Diagnosis, IdentityStatus, RelayState, RelayStatus, ShellStatus, StorageStatus, TabStatus,
+    TemporaryReason, Versions,
 };
 use crate::store::StoreError;
 use crate::store::ledger::Ledger;
@@ -40,13 +40,30 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
         None => platform::page_origin()?,
     };
     let profile = open(&options).await?;
-    let stored = profile.ledger.load().await.map_err(|error| StartError::Storage(error.to_string()))?;
-    let clock = Clock::start();
-    let group = invite.as_ref().map_or_else(Group::open, |invite| Group::private(invite.secret()));
-    let Identity { keypair, signer, status } = profile.identity;
-    let seed = u64::from_le_bytes(platform::random()?);
-    let node = Node::new(Config::default(), Box::new(signer), group, seed, clock.now(), stored)
+    let stored = profile
+        .ledger
+        .load()
+        .await
         .map_err(|error| StartError::Storage(error.to_string()))?;
+    let clock = Clock::start();
+    let group = invite
+        .as_ref()
+        .map_or_else(Group::open, |invite| Group::private(invite.secret()));
+    let Identity {
+        keypair,
+        signer,
+        status,
+    } = profile.identity;
+    let seed = u64::from_le_bytes(platform::random()?);
+    let node = Node::new(
+        Config::default(),
+        Box::new(signer),
+        group,
+        seed,
+        clock.now(),
+        stored,
+    )
+    .map_err(|error| StartError::Storage(error.to_string()))?;
     let network = Network::new(&keypair, &options, &origin, clock)?;
     let status = first_status(&node, &origin, status);
     let (shared, orders) = Shared::new(node, status, clock, invite);
@@ -68,29 +85,47 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
 async fn open(options: &StartOptions) -> Result<Profile, StartError> {
     let (lock, wanted) = match lock::claim(&options.storage, options.take_over).await? {
         Claim::Held(lock, wanted) => (lock, wanted),
-        Claim::Missing if platform::window()?.is_secure_context() => return temporary(TemporaryReason::NoLocks),
+        Claim::Missing if platform::window()?.is_secure_context() => {
+            return temporary(TemporaryReason::NoLocks);
+        }
         Claim::Missing => return temporary(TemporaryReason::InsecureContext),
     };
     let settings = match Settings::open(&options.storage).await {
         Ok(settings) => settings,
         Err(StoreError::Missing(_)) => {
-            return Ok(Profile { lock: Some(lock), wanted: Some(wanted), ..temporary(TemporaryReason::NoStorage)? });
+            return Ok(Profile {
+                lock: Some(lock),
+                wanted: Some(wanted),
+                ..temporary(TemporaryReason::NoStorage)?
+            });
         }
         Err(error) => return Err(StartError::Storage(error.to_string())),
     };
     let identity = Identity::kept(&settings).await?;
     let ledger = match identity.status {
-        IdentityStatus::Kept { .. } => {
-            Ledger::open(&options.storage).await.map_err(|error| StartError::Storage(error.to_string()))?
-        }
+        IdentityStatus::Kept { .. } => Ledger::open(&options.storage)
+            .await
+            .map_err(|error| StartError::Storage(error.to_string()))?,
         IdentityStatus::Temporary { .. } => Ledger::Temporary,
     };
-    Ok(Profile { identity, ledger, settings: Some(settings), lock: Some(lock), wanted: Some(wanted) })
+    Ok(Profile {
+        identity,
+        ledger,
+        settings: Some(settings),
+        lock: Some(lock),
+        wanted: Some(wanted),
+    })
 }
 
 fn temporary(reason: TemporaryReason) -> Result<Profile, StartError> {
     let identity = Identity::temporary(reason)?;
-    Ok(Profile { identity, ledger: Ledger::Temporary, settings: None, lock: None, wanted: None })
+    Ok(Profile {
+        identity,
+        ledger: Ledger::Temporary,
+        settings: None,
+        lock: None,
+        wanted: None,
+    })
 }
 
 fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellStatus {
@@ -114,7 +149,8 @@ fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellSta
 
 /// `https://relay.example:8443` of whatever address on it.
 fn origin_of(relay: &str) -> Result<String, StartError> {
-    let invalid = || StartError::InvalidOptions(format!("{relay:?} is not the http or https address of a relay"));
+    let invalid =
+        || StartError::InvalidOptions(format!("{relay:?} is not the http or https address of a relay"));
     let url = web_sys::Url::new(relay).map_err(|_| invalid())?;
     match url.protocol().as_str() {
         "http:" | "https:" => Ok(url.origin()),

@@ -255,6 +255,9 @@ impl Versions {
     /// Those of this build.
     #[must_use]
     pub fn of_this_build() -> Self {
-        Self { node: env!("CARGO_PKG_VERSION").to_owned(), protocol: exchange::PROTOCOL.to_string() }
+        Self {
+            node: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: exchange::PROTOCOL.to_string(),
+        }
     }
 }

@@ -41,7 +41,16 @@ impl Wires {
     ) -> Option<Input> {
         let node = node_id(&peer)?;
         let before = self.path(&peer);
-        self.open.insert(id, Wire { peer, node, transport, address, rtt_ms: None });
+        self.open.insert(
+            id,
+            Wire {
+                peer,
+                node,
+                transport,
+                address,
+                rtt_ms: None,
+            },
+        );
         self.change(&peer, node, before)
     }
 
@@ -57,7 +66,10 @@ impl Wires {
     pub(crate) fn pinged(&mut self, id: ConnectionId, rtt_ms: u32) -> Option<Input> {
         let wire = self.open.get_mut(&id)?;
         wire.rtt_ms = Some(rtt_ms);
-        Some(Input::RoundTrip { peer: wire.node, rtt_ms })
+        Some(Input::RoundTrip {
+            peer: wire.node,
+            rtt_ms,
+        })
     }
 
     /// Whether any connection to the peer stands.
@@ -67,7 +79,10 @@ impl Wires {
 
     /// Direct connections to nodes.
     pub(crate) fn direct(&self) -> usize {
-        self.open.values().filter(|wire| wire.transport == TransportKind::Webrtc).count()
+        self.open
+            .values()
+            .filter(|wire| wire.transport == TransportKind::Webrtc)
+            .count()
     }
 
     /// Direct connections to one peer, the oldest first.
@@ -81,7 +96,10 @@ impl Wires {
 
     /// The newest round trip to a peer.
     pub(crate) fn rtt_ms(&self, peer: &PeerId) -> Option<u32> {
-        self.open.values().filter(|wire| wire.peer == *peer).find_map(|wire| wire.rtt_ms)
+        self.open
+            .values()
+            .filter(|wire| wire.peer == *peer)
+            .find_map(|wire| wire.rtt_ms)
     }
 
     /// For people.
@@ -112,7 +130,12 @@ impl Wires {
 
     /// The path that every frame to the peer is sure to take.
     fn path(&self, peer: &PeerId) -> Option<Path> {
-        let paths = || self.open.values().filter(|wire| wire.peer == *peer).map(|wire| path_of(wire.transport));
+        let paths = || {
+            self.open
+                .values()
+                .filter(|wire| wire.peer == *peer)
+                .map(|wire| path_of(wire.transport))
+        };
         if paths().any(|path| path == Path::Relayed) {
             return Some(Path::Relayed);
         }
@@ -129,17 +152,35 @@ mod tests {
     }
 
     fn peer() -> PeerId {
-        libp2p::identity::Keypair::generate_ed25519().public().to_peer_id()
+        libp2p::identity::Keypair::generate_ed25519()
+            .public()
+            .to_peer_id()
     }
 
     #[test]
     fn a_peer_is_direct_once_its_circuit_is_gone() {
         let (mut wires, peer) = (Wires::default(), peer());
         let circuit = wires.opened(id(1), peer, TransportKind::Relayed, String::new());
-        assert!(matches!(circuit, Some(Input::Connected { path: Path::Relayed, .. })));
-        assert!(wires.opened(id(2), peer, TransportKind::Webrtc, String::new()).is_none());
+        assert!(matches!(
+            circuit,
+            Some(Input::Connected {
+                path: Path::Relayed,
+                ..
+            })
+        ));
+        assert!(
+            wires
+                .opened(id(2), peer, TransportKind::Webrtc, String::new())
+                .is_none()
+        );
         assert_eq!(wires.direct(), 1);
-        assert!(matches!(wires.closed(id(1)), Some(Input::Connected { path: Path::Direct, .. })));
+        assert!(matches!(
+            wires.closed(id(1)),
+            Some(Input::Connected {
+                path: Path::Direct,
+                ..
+            })
+        ));
         assert!(matches!(wires.closed(id(2)), Some(Input::Disconnected { .. })));
         assert!(!wires.has(&peer));
     }
@@ -147,8 +188,16 @@ mod tests {
     #[test]
     fn a_second_connection_of_the_same_kind_changes_nothing() {
         let (mut wires, peer) = (Wires::default(), peer());
-        assert!(wires.opened(id(1), peer, TransportKind::Webrtc, String::new()).is_some());
-        assert!(wires.opened(id(2), peer, TransportKind::Webrtc, String::new()).is_none());
+        assert!(
+            wires
+                .opened(id(1), peer, TransportKind::Webrtc, String::new())
+                .is_some()
+        );
+        assert!(
+            wires
+                .opened(id(2), peer, TransportKind::Webrtc, String::new())
+                .is_none()
+        );
         assert_eq!(wires.direct_to(&peer), [id(1), id(2)]);
         assert!(wires.closed(id(1)).is_none());
         assert!(wires.closed(id(7)).is_none());
@@ -158,7 +207,10 @@ mod tests {
     fn a_round_trip_belongs_to_its_connection() {
         let (mut wires, peer) = (Wires::default(), peer());
         wires.opened(id(1), peer, TransportKind::Websocket, "/ws".into());
-        assert!(matches!(wires.pinged(id(1), 12), Some(Input::RoundTrip { rtt_ms: 12, .. })));
+        assert!(matches!(
+            wires.pinged(id(1), 12),
+            Some(Input::RoundTrip { rtt_ms: 12, .. })
+        ));
         assert!(wires.pinged(id(2), 12).is_none());
         let status = wires.status();
         assert_eq!((status[0].role, status[0].rtt_ms), (Role::Relay, Some(12)));
@@ -168,7 +220,11 @@ mod tests {
     #[test]
     fn a_peer_with_another_kind_of_key_is_left_out() {
         let mut wires = Wires::default();
-        assert!(wires.opened(id(1), PeerId::random(), TransportKind::Webrtc, String::new()).is_none());
+        assert!(
+            wires
+                .opened(id(1), PeerId::random(), TransportKind::Webrtc, String::new())
+                .is_none()
+        );
         assert!(wires.status().is_empty());
     }
 }

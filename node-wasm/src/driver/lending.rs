@@ -22,8 +22,6 @@ use crate::status::{Backend, LoadReport};
 pub(super) const LEND: &str = "lend";
 /// Under this name the chosen backend is kept.
 const PIN: &str = "pin";
-/// The device is measured this long after the start.
-pub(super) const MEASURE_AFTER_MS: u32 = 1_500;
 /// Deaths of the worker in a row after which its models are given up.
 const DEATHS_MAX: u32 = 3;
 /// Wait before a dead worker's models are loaded again.
@@ -59,7 +57,9 @@ impl Driver {
 
     /// The choice of a former visit, unless a new one was made meanwhile.
     pub(super) fn on_kept_policy(&mut self, policy: Option<LendPolicy>) {
-        let Some(policy) = policy.filter(|_| !self.lending.enabled) else { return };
+        let Some(policy) = policy.filter(|_| !self.lending.enabled) else {
+            return;
+        };
         self.lending.enabled = policy.enabled;
         self.command(Command::Lend(policy));
         self.settle_models();
@@ -72,7 +72,8 @@ impl Driver {
         }
         self.fetching_index = true;
         let fetch = self.models.fetch_index();
-        self.tasks.push(async move { Done::Index(fetch.await) }.boxed_local());
+        self.tasks
+            .push(async move { Done::Index(fetch.await) }.boxed_local());
     }
 
     pub(super) fn on_index(&mut self, answer: Result<ModelIndex, String>) {
@@ -113,7 +114,14 @@ impl Driver {
                 self.lending.loading.insert(model);
                 self.offer();
                 self.tasks.push(
-                    async move { Done::Loaded { model, result: load.await, reply } }.boxed_local(),
+                    async move {
+                        Done::Loaded {
+                            model,
+                            result: load.await,
+                            reply,
+                        }
+                    }
+                    .boxed_local(),
                 );
             }
             Err(error) => {
@@ -159,7 +167,11 @@ impl Driver {
         if result.is_ok() {
             self.lending.deaths = 0;
         }
-        self.input(Input::WorkDone { work, result, took_ms });
+        self.input(Input::WorkDone {
+            work,
+            result,
+            took_ms,
+        });
         self.revive();
         self.settle_models();
     }

@@ -7,19 +7,19 @@
 mod lending;
 mod tasks;
 
-use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::channel::{mpsc, oneshot};
-use futures::future::{FusedFuture as _, FutureExt as _, LocalBoxFuture, OptionFuture};
-use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use futures::stream::{self, Fuse, FuturesUnordered, LocalBoxStream, StreamExt as _};
 use gloo::timers::future::TimeoutFuture;
 use node_proto::capability::Measurements;
 use node_proto::ids::{NodeId, Timestamp};
 use node_proto::io::{Command, Input, Output};
 
 use self::lending::Lending;
-use self::tasks::{Done, Persist};
+use self::tasks::Done;
 use crate::diagnosis::{Signs, diagnose};
 use crate::handle::Shared;
 use crate::lock::NodeLock;
@@ -32,8 +32,10 @@ use crate::status::TabStatus;
 use crate::store::ledger::Ledger;
 use crate::store::settings::Settings;
 
-/// The status is looked at again after this long, even if nothing happens: patience runs out, storage fills.
+/// The diagnosis is made again after this long, even if nothing happens: patience runs out.
 const TICK_MS: u64 = 5_000;
+/// The device is measured again after so many ticks.
+const TICKS_PER_MEASUREMENT: u32 = 60;
 /// How long connections may take to close when the node stops.
 const FAREWELL_MS: u32 = 250;
 
@@ -61,16 +63,17 @@ pub(crate) struct Driver {
     settings: Option<Rc<Settings>>,
     origin: String,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Done>>,
-    /// Writes that wait for the one under way.
-    unwritten: VecDeque<Persist>,
-    writing: bool,
+    /// Writes of the ledger under way.
+    writing: u32,
     fetching_index: bool,
     surroundings: mpsc::Receiver<()>,
     watching: mpsc::Sender<()>,
     watch: Option<Watch>,
-    wanted: OptionFuture<oneshot::Receiver<()>>,
+    /// Yields once when another tab wants to be the node.
+    handover: Fuse<LocalBoxStream<'static, ()>>,
     lock: Option<NodeLock>,
     next_tick: Timestamp,
+    ticks: u32,
     stopping: Option<(TabStatus, Option<oneshot::Sender<()>>)>,
 }
 
@@ -98,15 +101,19 @@ impl Driver {
             settings: parts.settings,
             origin: parts.origin,
             tasks: FuturesUnordered::new(),
-            unwritten: VecDeque::new(),
-            writing: false,
+            writing: 0,
             fetching_index: false,
             surroundings,
             watching,
             watch: None,
-            wanted: parts.wanted.into(),
+            handover: stream::iter(parts.wanted)
+                .filter_map(async |wanted| wanted.await.ok())
+                .chain(stream::pending())
+                .boxed_local()
+                .fuse(),
             lock: parts.lock,
             next_tick: Timestamp::default(),
+            ticks: 0,
             stopping: None,
         }
     }
@@ -124,36 +131,27 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Wake {
-        let sleep_ms = self.sleep_ms();
-        let mut timer = TimeoutFuture::new(sleep_ms).fuse();
-        let mut no_task = futures::future::pending::<Done>();
-        let tasks = &mut self.tasks;
-        let mut task = async {
-            match tasks.next().await {
-                Some(done) => done,
-                None => (&mut no_task).await,
-            }
-        }
-        .boxed_local()
-        .fuse();
-        let wanted_ended = self.wanted.is_terminated();
+        let mut timer = TimeoutFuture::new(self.sleep_ms()).fuse();
+        let mut event = pin!(self.network.next().fuse());
         futures::select_biased! {
             order = self.orders.select_next_some() => Wake::Order(order),
-            done = task => Wake::Done(done),
-            event = self.network.next().boxed_local().fuse() => Wake::Network(event),
+            () = self.handover.select_next_some() => Wake::TakenOver,
+            done = self.tasks.select_next_some() => Wake::Done(done),
+            event = event => Wake::Network(event),
             () = self.surroundings.select_next_some() => Wake::Surroundings,
-            asked = async { if wanted_ended { futures::future::pending().await } else { (&mut self.wanted).await } }
-                .boxed_local().fuse() =>
-            {
-                if matches!(asked, Some(Ok(()))) { Wake::TakenOver } else { Wake::Deadline }
-            }
             () = timer => Wake::Deadline,
         }
     }
 
     fn sleep_ms(&self) -> u32 {
-        let deadlines = [self.shared.node.borrow().poll_timeout(), self.network.next_deadline()];
-        let next = deadlines.into_iter().flatten().fold(self.next_tick, Timestamp::min);
+        let deadlines = [
+            self.shared.node.borrow().poll_timeout(),
+            self.network.next_deadline(),
+        ];
+        let next = deadlines
+            .into_iter()
+            .flatten()
+            .fold(self.next_tick, Timestamp::min);
         u32::try_from(next.ms_since(self.shared.clock.now())).unwrap_or(u32::MAX)
     }
 
@@ -171,14 +169,23 @@ impl Driver {
     fn on_deadlines(&mut self) {
         let now = self.shared.clock.now();
         self.network.expire(now);
-        let due = self.shared.node.borrow().poll_timeout().is_some_and(|at| at <= now);
+        let due = self
+            .shared
+            .node
+            .borrow()
+            .poll_timeout()
+            .is_some_and(|at| at <= now);
         if due {
             self.shared.node.borrow_mut().handle_timeout(now);
         }
         if self.next_tick <= now {
             self.next_tick = now.plus_ms(TICK_MS);
+            self.ticks = self.ticks.wrapping_add(1);
             self.show_network();
-            self.measure_storage();
+            if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
+                self.measure_storage();
+                self.measure_device(0);
+            }
         }
     }
 
@@ -206,13 +213,23 @@ impl Driver {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Request { exchange, peer, frame, timeout_ms } => {
+            Output::Request {
+                exchange,
+                peer,
+                frame,
+                timeout_ms,
+            } => {
                 self.network.request(exchange, &peer, frame, timeout_ms);
             }
             Output::Respond { exchange, frame } => self.network.respond(exchange, frame),
             Output::Dial { peer, addresses } => self.network.dial_peer(&peer, &addresses),
             Output::Persist { seq, writes } => self.persist(seq, writes),
-            Output::Work { work, model, input, limit_ms } => self.work(work, model, input, limit_ms),
+            Output::Work {
+                work,
+                model,
+                input,
+                limit_ms,
+            } => self.work(work, model, input, limit_ms),
             Output::Event(event) => self.shared.tell(event),
         }
     }
@@ -230,7 +247,11 @@ impl Driver {
             Order::Unload { model } => self.unload(model),
             Order::Reconnect => self.network.retry_relay(),
             Order::Stop { taken_over, reply } => {
-                let tab = if taken_over { TabStatus::TakenOver } else { TabStatus::Stopped };
+                let tab = if taken_over {
+                    TabStatus::TakenOver
+                } else {
+                    TabStatus::Stopped
+                };
                 self.stopping = Some((tab, Some(reply)));
             }
         }
@@ -265,7 +286,9 @@ impl Driver {
             self.network.retry_relay();
         }
         self.show_network();
-        self.tasks.push(async { Done::Environment(measure::environment().await) }.boxed_local());
+        self.tasks
+            .push(async { Done::Environment(measure::environment().await) }.boxed_local());
+        self.measure_device(0);
     }
 
     fn is_relay(&self, peer: &NodeId) -> bool {
@@ -310,18 +333,17 @@ impl Driver {
         self.drain();
         self.network.close();
         let mut farewell = TimeoutFuture::new(FAREWELL_MS).fuse();
-        loop {
-            let writing = self.writing || !self.unwritten.is_empty();
-            let mut tasks = OptionFuture::from(writing.then(|| self.tasks.select_next_some()));
+        let mut in_time = true;
+        while in_time || self.writing > 0 {
+            let mut event = pin!(self.network.next().fuse());
             futures::select_biased! {
-                done = tasks => {
-                    if let Some(Done::Persisted { .. }) = done {
-                        self.writing = false;
-                        self.write_next();
+                done = self.tasks.select_next_some() => {
+                    if let Done::Persisted { .. } = done {
+                        self.writing = self.writing.saturating_sub(1);
                     }
                 }
-                _ = self.network.next().boxed_local().fuse() => {}
-                () = farewell => break,
+                _ = event => {}
+                () = farewell => in_time = false,
             }
         }
         self.models.end_engine();

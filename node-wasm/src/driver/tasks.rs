@@ -1,7 +1,5 @@
 //! What takes time: fetching, storing, computing, measuring.
 
-use std::rc::Rc;
-
 use futures::future::FutureExt as _;
 use gloo::timers::future::TimeoutFuture;
 use inference::{EngineError, ModelIndex};
@@ -11,7 +9,7 @@ use node_proto::io::{Command, Input, Write};
 use node_proto::service::{Failure, WorkInput, WorkOutput};
 
 use super::Driver;
-use super::lending::{self, LEND};
+use super::lending::LEND;
 use crate::bootstrap::{self, Bootstrap};
 use crate::measure::{self, Watch};
 use crate::order::Reply;
@@ -19,20 +17,28 @@ use crate::platform;
 use crate::status::{LoadReport, StorageStatus};
 use crate::store::StoreError;
 
-/// Writes of one [`Output::Persist`](node_proto::io::Output::Persist).
-pub(super) struct Persist {
-    seq: u64,
-    writes: Vec<Write>,
-}
+/// The device is measured this long after the start.
+const MEASURE_AFTER_MS: u32 = 1_500;
 
 /// A finished task.
 pub(super) enum Done {
     Bootstrap(Result<Bootstrap, String>),
     RetryRelay,
     Index(Result<ModelIndex, String>),
-    Loaded { model: ModelId, result: Result<LoadReport, EngineError>, reply: Option<Reply<LoadReport>> },
-    Worked { work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32 },
-    Persisted { seq: u64, result: Result<(), StoreError> },
+    Loaded {
+        model: ModelId,
+        result: Result<LoadReport, EngineError>,
+        reply: Option<Reply<LoadReport>>,
+    },
+    Worked {
+        work: WorkId,
+        result: Result<WorkOutput, Failure>,
+        took_ms: u32,
+    },
+    Persisted {
+        seq: u64,
+        result: Result<(), StoreError>,
+    },
     Measured(Measurements),
     Environment(Environment),
     Watching(Watch),
@@ -44,20 +50,17 @@ pub(super) enum Done {
 
 impl Driver {
     pub(super) fn first_tasks(&mut self) {
-        let clock = self.shared.clock;
         let watching = self.watching.clone();
-        self.tasks.push(async { Done::Environment(measure::environment().await) }.boxed_local());
-        self.tasks.push(async { Done::Watching(Watch::start(watching).await) }.boxed_local());
+        self.tasks
+            .push(async { Done::Environment(measure::environment().await) }.boxed_local());
+        self.tasks
+            .push(async { Done::Watching(Watch::start(watching).await) }.boxed_local());
+        self.measure_storage();
         // Later than the first paint: the micro-benchmark takes a frame.
-        self.tasks.push(
-            async move {
-                TimeoutFuture::new(lending::MEASURE_AFTER_MS).await;
-                Done::Measured(measure::device(clock).await)
-            }
-            .boxed_local(),
-        );
+        self.measure_device(MEASURE_AFTER_MS);
         if let Some(settings) = self.settings.clone() {
-            self.tasks.push(async move { Done::Policy(settings.choice(LEND).await) }.boxed_local());
+            self.tasks
+                .push(async move { Done::Policy(settings.choice(LEND).await) }.boxed_local());
         }
     }
 
@@ -67,14 +70,27 @@ impl Driver {
             Done::RetryRelay => self.network.retry_relay(),
             Done::Index(answer) => self.on_index(answer),
             Done::Loaded { model, result, reply } => self.on_loaded(model, result, reply),
-            Done::Worked { work, result, took_ms } => self.on_worked(work, result, took_ms),
+            Done::Worked {
+                work,
+                result,
+                took_ms,
+            } => self.on_worked(work, result, took_ms),
             Done::Persisted { seq, result } => self.on_persisted(seq, result),
-            Done::Measured(measurements) => self.command(Command::Measured(measurements)),
+            Done::Measured(mut measurements) => {
+                // What the engine measured beats an estimate.
+                if self.models.tokens_per_s().is_some() {
+                    measurements.processing_tokens_per_s = None;
+                }
+                self.command(Command::Measured(measurements));
+            }
             Done::Environment(environment) => self.command(Command::Environment(environment)),
             Done::Watching(watch) => self.watch = Some(watch),
             Done::Storage(storage) => self.shared.update(|status| {
                 let ledger_error = status.storage.ledger_error.take();
-                status.storage = StorageStatus { ledger_error, ..storage };
+                status.storage = StorageStatus {
+                    ledger_error,
+                    ..storage
+                };
             }),
             Done::Policy(policy) => self.on_kept_policy(policy),
             Done::LoadAgain(model) => self.load(model, self.models.pin(&model), None),
@@ -87,45 +103,52 @@ impl Driver {
         self.tasks.push(
             async move {
                 let json = platform::fetch_text(&url, bootstrap::BYTES_MAX).await;
-                Done::Bootstrap(json.and_then(|json| {
-                    Bootstrap::from_json(&json).map_err(|error| error.to_string())
-                }))
+                Done::Bootstrap(
+                    json.and_then(|json| Bootstrap::from_json(&json).map_err(|error| error.to_string())),
+                )
+            }
+            .boxed_local(),
+        );
+    }
+
+    pub(super) fn measure_device(&mut self, after_ms: u32) {
+        let clock = self.shared.clock;
+        self.tasks.push(
+            async move {
+                TimeoutFuture::new(after_ms).await;
+                Done::Measured(measure::device(clock).await)
             }
             .boxed_local(),
         );
     }
 
     pub(super) fn measure_storage(&mut self) {
-        self.tasks.push(async { Done::Storage(measure::storage().await) }.boxed_local());
+        self.tasks
+            .push(async { Done::Storage(measure::storage().await) }.boxed_local());
     }
 
-    /// Queues writes. One transaction is under way at a time, and takes all that waited.
     pub(super) fn persist(&mut self, seq: u64, writes: Vec<Write>) {
-        self.unwritten.push_back(Persist { seq, writes });
-        self.write_next();
-    }
-
-    pub(super) fn write_next(&mut self) {
-        let Some(seq) = self.unwritten.back().map(|persist| persist.seq).filter(|_| !self.writing) else {
-            return;
-        };
-        let writes = self.unwritten.drain(..).flat_map(|persist| persist.writes).collect();
         let ledger = self.ledger.clone();
-        self.writing = true;
+        self.writing += 1;
         self.tasks.push(
-            async move { Done::Persisted { seq, result: ledger.write(writes).await } }.boxed_local(),
+            async move {
+                Done::Persisted {
+                    seq,
+                    result: ledger.write(&writes).await,
+                }
+            }
+            .boxed_local(),
         );
     }
 
     fn on_persisted(&mut self, seq: u64, result: Result<(), StoreError>) {
-        self.writing = false;
+        self.writing = self.writing.saturating_sub(1);
         let error = result.as_ref().err().map(ToString::to_string);
         self.shared.update(|status| status.storage.ledger_error = error);
         self.input(match result {
             Ok(()) => Input::Persisted { seq },
             Err(_) => Input::PersistFailed { seq },
         });
-        self.write_next();
     }
 
     pub(super) fn work(&mut self, work: WorkId, model: Option<ModelId>, input: WorkInput, limit_ms: u32) {
@@ -140,7 +163,11 @@ impl Driver {
                 };
                 // Durations of a page's life fit.
                 let took_ms = (platform::monotone_ms() - started) as u32;
-                Done::Worked { work, result, took_ms }
+                Done::Worked {
+                    work,
+                    result,
+                    took_ms,
+                }
             }
             .boxed_local(),
         );
@@ -148,11 +175,13 @@ impl Driver {
 
     /// Keeps a choice for the next visit.
     pub(super) fn keep(&mut self, name: &'static str, choice: impl serde::Serialize + 'static) {
-        let Some(settings) = self.settings.clone() else { return };
+        let Some(settings) = self.settings.clone() else {
+            return;
+        };
         self.tasks.push(
             async move {
                 // A choice that cannot be kept holds until the tab is closed.
-                let _ = Rc::clone(&settings).keep(name, &choice).await;
+                let _ = settings.keep(name, &choice).await;
                 Done::Kept
             }
             .boxed_local(),

@@ -15,8 +15,9 @@ use crate::events::NodeEvent;
 use crate::status::{Role, ShellStatus, TransportKind};
 
 /// The names under which `on` calls back.
-pub(super) const EVENTS: [&str; 8] =
-    ["trade", "served", "finished", "failed", "changed", "status", "missed", "stopped"];
+pub(super) const EVENTS: [&str; 8] = [
+    "trade", "served", "finished", "failed", "changed", "status", "missed", "stopped",
+];
 
 /// Objects nested deeper are not made by this crate.
 const DEPTH_MAX: u32 = 16;
@@ -32,7 +33,9 @@ pub(super) fn error(code: &str, message: &dyn Display) -> JsValue {
 pub(super) fn failure(failure: &Failure) -> JsValue {
     let detail = to_js(failure).unwrap_or_default();
     // The core's serialised form carries the stable code as its tag.
-    let code = Reflect::get(&detail, &JsValue::from_str("code")).ok().and_then(|code| code.as_string());
+    let code = Reflect::get(&detail, &JsValue::from_str("code"))
+        .ok()
+        .and_then(|code| code.as_string());
     let thrown = error(code.as_deref().unwrap_or("internal"), failure);
     set(&thrown, "detail", &detail);
     thrown
@@ -41,7 +44,9 @@ pub(super) fn failure(failure: &Failure) -> JsValue {
 /// A value with camelCase names.
 pub(super) fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
     let serializer = serde_wasm_bindgen::Serializer::json_compatible();
-    let value = value.serialize(&serializer).map_err(|reason| error("internal", &reason))?;
+    let value = value
+        .serialize(&serializer)
+        .map_err(|reason| error("internal", &reason))?;
     camel_case(&value, DEPTH_MAX);
     Ok(value)
 }
@@ -49,7 +54,9 @@ pub(super) fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
 /// An event's name and its detail.
 pub(super) fn event(event: &NodeEvent) -> Result<(String, JsValue), JsValue> {
     let value = to_js(event)?;
-    let name = Reflect::get(&value, &JsValue::from_str("event"))?.as_string().unwrap_or_default();
+    let name = Reflect::get(&value, &JsValue::from_str("event"))?
+        .as_string()
+        .unwrap_or_default();
     Ok((name, value))
 }
 
@@ -76,7 +83,9 @@ pub(super) fn outcome_to_js(outcome: &Outcome) -> Result<JsValue, JsValue> {
         receipt: &outcome.receipt,
         took_ms: outcome.took_ms,
     })?;
-    let WorkOutput::Embeddings { dimension, values, .. } = &outcome.output;
+    let WorkOutput::Embeddings {
+        dimension, values, ..
+    } = &outcome.output;
     // The core checked that the numbers are texts × dimension.
     let rows = values.chunks_exact((*dimension).max(1) as usize);
     let embeddings: Array = rows.map(|row| JsValue::from(Float32Array::from(row))).collect();
@@ -108,7 +117,10 @@ pub(super) struct Peer {
 /// The core's peers with their best connection, and the relay, which trades nothing.
 pub(super) fn peers(snapshot: &Snapshot, status: &ShellStatus) -> Vec<Peer> {
     let best = |peer: NodeId| {
-        let connections = status.connections.iter().filter(move |connection| connection.peer == peer);
+        let connections = status
+            .connections
+            .iter()
+            .filter(move |connection| connection.peer == peer);
         connections.min_by_key(|connection| path_of(connection.transport))
     };
     let known = snapshot.peers.iter().map(|peer| Some(peer.id));
@@ -124,7 +136,9 @@ pub(super) fn peers(snapshot: &Snapshot, status: &ShellStatus) -> Vec<Peer> {
             role: if is_relay { Role::Relay } else { Role::Node },
             transport: wire.map(|wire| wire.transport),
             address: wire.map(|wire| wire.address.clone()),
-            rtt_ms: wire.and_then(|wire| wire.rtt_ms).or(view.and_then(|view| view.rtt_ms)),
+            rtt_ms: wire
+                .and_then(|wire| wire.rtt_ms)
+                .or(view.and_then(|view| view.rtt_ms)),
             member: view.is_some_and(|view: &PeerView| view.member),
             tier: view.and_then(|view| view.tier),
             reputation: view.map(|view| view.reputation.clone()),
@@ -144,9 +158,13 @@ fn camel_case(value: &JsValue, depth: u32) {
     }
     let object: &Object = value.unchecked_ref();
     for name in Object::keys(object).iter() {
-        let Ok(inner) = Reflect::get(object, &name) else { continue };
+        let Ok(inner) = Reflect::get(object, &name) else {
+            continue;
+        };
         camel_case(&inner, depth - 1);
-        let Some(camel) = name.as_string().as_deref().and_then(camel_name) else { continue };
+        let Some(camel) = name.as_string().as_deref().and_then(camel_name) else {
+            continue;
+        };
         set(object, &camel, &inner);
         // A property of an own plain object can be deleted.
         let _ = Reflect::delete_property(object, &name);

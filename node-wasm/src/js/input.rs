@@ -11,7 +11,11 @@ use super::convert::error;
 
 /// Reads an options object; leaving it out is an empty one.
 pub(super) fn read<T: DeserializeOwned>(value: JsValue, code: &str) -> Result<T, JsValue> {
-    let value = if value.is_undefined() || value.is_null() { js_sys::Object::new().into() } else { value };
+    let value = if value.is_undefined() || value.is_null() {
+        js_sys::Object::new().into()
+    } else {
+        value
+    };
     serde_wasm_bindgen::from_value(value).map_err(|reason| error(code, &reason))
 }
 
@@ -24,14 +28,23 @@ pub(super) fn service_request(service: &str, payload: JsValue) -> Result<Service
         model: Option<ModelId>,
     }
     if service != "inference" {
-        return Err(error("unknown_service", &format!("no node offers the service {service:?} yet")));
+        return Err(error(
+            "unknown_service",
+            &format!("no node offers the service {service:?} yet"),
+        ));
     }
     let Inference { texts, model } = read(payload, INVALID)?;
     if texts.is_empty() || texts.len() > TEXTS_MAX {
-        return Err(error(INVALID, &format!("texts must have 1 to {TEXTS_MAX} entries, not {}", texts.len())));
+        return Err(error(
+            INVALID,
+            &format!("texts must have 1 to {TEXTS_MAX} entries, not {}", texts.len()),
+        ));
     }
     if let Some(at) = texts.iter().position(|text| text.len() > TEXT_BYTES_MAX) {
-        return Err(error(INVALID, &format!("text {at} is longer than {TEXT_BYTES_MAX} bytes")));
+        return Err(error(
+            INVALID,
+            &format!("text {at} is longer than {TEXT_BYTES_MAX} bytes"),
+        ));
     }
     Ok(ServiceRequest::Inference { model, texts })
 }

@@ -71,7 +71,9 @@ impl KnowledgeNode {
     /// The text of an invite to a new group.
     #[wasm_bindgen(js_name = newGroup, skip_typescript)]
     pub fn new_group() -> Result<String, JsValue> {
-        NodeHandle::new_group().map(|invite| invite.text()).map_err(|reason| error(reason.code(), &reason))
+        NodeHandle::new_group()
+            .map(|invite| invite.text())
+            .map_err(|reason| error(reason.code(), &reason))
     }
 
     /// Starts the node.
@@ -80,7 +82,10 @@ impl KnowledgeNode {
         let mut options: StartOptions = input::read(options, "invalid_options")?;
         options.relay = options.relay.or_else(module_origin);
         if self.state.handle.borrow().is_some() || self.state.starting.replace(true) {
-            return Err(error("already_started", &"this node is started already: make a second one for a second node"));
+            return Err(error(
+                "already_started",
+                &"this node is started already: make a second one for a second node",
+            ));
         }
         let started = NodeHandle::start(options).await;
         self.state.starting.set(false);
@@ -94,13 +99,23 @@ impl KnowledgeNode {
     /// This node's name.
     #[wasm_bindgen(getter, js_name = peerId, skip_typescript)]
     pub fn peer_id(&self) -> Option<String> {
-        self.state.handle.borrow().as_ref().map(|handle| handle.status().me.to_string())
+        self.state
+            .handle
+            .borrow()
+            .as_ref()
+            .map(|handle| handle.status().me.to_string())
     }
 
     /// The text that invites to this node's group.
     #[wasm_bindgen(getter, skip_typescript)]
     pub fn invite(&self) -> Option<String> {
-        self.state.handle.borrow().as_ref().and_then(NodeHandle::invite).as_ref().map(Invite::text)
+        self.state
+            .handle
+            .borrow()
+            .as_ref()
+            .and_then(NodeHandle::invite)
+            .as_ref()
+            .map(Invite::text)
     }
 
     /// Everyone who is connected or was traded with.
@@ -127,7 +142,10 @@ impl KnowledgeNode {
     #[wasm_bindgen(skip_typescript)]
     pub fn capabilities(&self) -> Result<JsValue, JsValue> {
         let snapshot = self.handle()?.snapshot();
-        to_js(&convert::Capabilities { tier: snapshot.tier, capability: snapshot.capability })
+        to_js(&convert::Capabilities {
+            tier: snapshot.tier,
+            capability: snapshot.capability,
+        })
     }
 
     /// Offers seen in the group.
@@ -143,7 +161,9 @@ impl KnowledgeNode {
         let handle = self.handle()?;
         let lending = handle.snapshot().lending;
         let policy = options.onto(lending.policy)?;
-        handle.command(Command::Lend(policy.clone())).map_err(command_error)?;
+        handle
+            .command(Command::Lend(policy.clone()))
+            .map_err(command_error)?;
         to_js(&node_proto::view::LendingView { policy, ..lending })
     }
 
@@ -192,20 +212,27 @@ impl KnowledgeNode {
             .dyn_into()
             .map_err(|_| error("invalid_input", &"the second argument of on() must be a function"))?;
         if !convert::EVENTS.contains(&event.as_str()) {
-            return Err(error("invalid_input", &format!("there is no event of the name {event:?}")));
+            return Err(error(
+                "invalid_input",
+                &format!("there is no event of the name {event:?}"),
+            ));
         }
         let mut listeners = self.state.listeners.borrow_mut();
         if listeners.len() >= LISTENERS_MAX {
             return Err(error("busy", &"too many callbacks are registered"));
         }
-        let id = self.state.next_listener.replace(self.state.next_listener.get() + 1);
+        let id = self
+            .state
+            .next_listener
+            .replace(self.state.next_listener.get() + 1);
         listeners.insert(id, (event, callback));
         let state = Rc::downgrade(&self.state);
-        Ok(Closure::once_into_js(move || {
+        let end = Closure::<dyn Fn()>::new(move || {
             if let Some(state) = state.upgrade() {
                 state.listeners.borrow_mut().remove(&id);
             }
-        }))
+        });
+        Ok(end.into_js_value())
     }
 
     /// Stops the node.
@@ -226,10 +253,16 @@ impl KnowledgeNode {
 /// Passes events on. A callback that throws harms nobody but itself.
 async fn tell(state: Rc<State>, mut events: Events) {
     while let Some(event) = events.next().await {
-        let Ok((name, detail)) = convert::event(&event) else { continue };
+        let Ok((name, detail)) = convert::event(&event) else {
+            continue;
+        };
         let callbacks: Vec<Function> = {
             let listeners = state.listeners.borrow();
-            listeners.values().filter(|(wanted, _)| *wanted == name).map(|(_, callback)| callback.clone()).collect()
+            listeners
+                .values()
+                .filter(|(wanted, _)| *wanted == name)
+                .map(|(_, callback)| callback.clone())
+                .collect()
         };
         for callback in callbacks {
             if let Err(thrown) = callback.call1(&JsValue::UNDEFINED, &detail) {

@@ -41,7 +41,11 @@ impl Exchanges {
     }
 
     /// A request came in; `None` if too many wait, and the sender learns that the stream was closed.
-    pub(super) fn received(&mut self, request: InboundRequestId, channel: ResponseChannel) -> Option<ExchangeId> {
+    pub(super) fn received(
+        &mut self,
+        request: InboundRequestId,
+        channel: ResponseChannel,
+    ) -> Option<ExchangeId> {
         if self.inbound.len() >= INBOUND_MAX {
             return None;
         }
@@ -68,9 +72,15 @@ impl Exchanges {
 
     /// The requests whose time has passed.
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Input> {
-        let late: Vec<OutboundRequestId> =
-            self.outbound.iter().filter(|(_, (_, deadline))| *deadline <= now).map(|(id, _)| *id).collect();
-        late.into_iter().filter_map(|id| self.answered(id, Err(ExchangeFailure::Timeout))).collect()
+        let late: Vec<OutboundRequestId> = self
+            .outbound
+            .iter()
+            .filter(|(_, (_, deadline))| *deadline <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        late.into_iter()
+            .filter_map(|id| self.answered(id, Err(ExchangeFailure::Timeout)))
+            .collect()
     }
 }
 

@@ -112,8 +112,7 @@ impl Network {
             identify: identify::Behaviour::new(identity),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
         };
-        let config =
-            libp2p::swarm::Config::with_wasm_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+        let config = libp2p::swarm::Config::with_wasm_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
         Ok(Self {
             swarm: Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config),
             clock,
@@ -148,7 +147,10 @@ impl Network {
                 let id = self.swarm.behaviour_mut().exchange.send_request(&peer, frame);
                 self.exchanges.sent(id, exchange, deadline);
             }
-            _ => self.input(Input::Response { exchange, result: Err(ExchangeFailure::Unreachable) }),
+            _ => self.input(Input::Response {
+                exchange,
+                result: Err(ExchangeFailure::Unreachable),
+            }),
         }
     }
 
@@ -226,7 +228,10 @@ impl Network {
 
     /// For people: the relay's identity and what the way to it does.
     pub(crate) fn relay_status(&self) -> (Option<NodeId>, RelayState) {
-        (self.relay.link.peer().as_ref().and_then(node_id), self.relay.link.state())
+        (
+            self.relay.link.peer().as_ref().and_then(node_id),
+            self.relay.link.state(),
+        )
     }
 
     /// The last round trip to the relay.
@@ -236,30 +241,52 @@ impl Network {
 
     /// Direct connections that stand, and those that failed since one stood, with the last reason.
     pub(crate) fn direct(&self) -> (usize, u32, Option<&str>) {
-        (self.wires.direct(), self.direct_failed, self.direct_failure.as_deref())
+        (
+            self.wires.direct(),
+            self.direct_failed,
+            self.direct_failure.as_deref(),
+        )
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 self.on_established(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
                 let input = self.wires.closed(connection_id);
                 self.ready.extend(input.map(NetEvent::Input));
                 if num_established == 0 && self.relay.is(&peer_id) {
-                    let reason = cause.map_or_else(|| "the relay closed it".to_owned(), |cause| cause.to_string());
+                    let reason =
+                        cause.map_or_else(|| "the relay closed it".to_owned(), |cause| cause.to_string());
                     self.on_relay_gone(&peer_id, &reason);
                 }
                 self.ready.push_back(NetEvent::Changed);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id, error, ..
+            } => {
                 self.on_dial_failed(connection_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => self.on_listen_address(address, true),
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_listen_address(address, false),
-            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                addresses,
+                reason,
+            } => {
                 self.on_listener_closed(listener_id, addresses, reason);
             }
             _ => {}
@@ -269,7 +296,11 @@ impl Network {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Exchange(event) => self.on_exchange(event),
-            BehaviourEvent::Ping(ping::Event { connection, result: Ok(rtt), .. }) => {
+            BehaviourEvent::Ping(ping::Event {
+                connection,
+                result: Ok(rtt),
+                ..
+            }) => {
                 let rtt_ms = u32::try_from(rtt.as_millis()).unwrap_or(u32::MAX);
                 let input = self.wires.pinged(connection, rtt_ms);
                 self.ready.extend(input.map(NetEvent::Input));
@@ -282,7 +313,8 @@ impl Network {
                 }
             }
             BehaviourEvent::Circuits(circuit::client::Event::ReservationReqAccepted {
-                relay_peer_id, ..
+                relay_peer_id,
+                ..
             }) if self.relay.is(&relay_peer_id) => {
                 self.relay.link.reserved();
                 self.ready.push_back(NetEvent::Changed);
@@ -296,17 +328,35 @@ impl Network {
 
     fn on_exchange(&mut self, event: exchange::Event) {
         match event {
-            Exchange::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+            Exchange::Message {
+                peer,
+                message:
+                    Message::Request {
+                        request_id,
+                        request,
+                        channel,
+                    },
+                ..
+            } => {
                 let Some(peer) = node_id(&peer) else { return };
                 if let Some(exchange) = self.exchanges.received(request_id, channel) {
-                    self.input(Input::Request { exchange, peer, frame: request });
+                    self.input(Input::Request {
+                        exchange,
+                        peer,
+                        frame: request,
+                    });
                 }
             }
-            Exchange::Message { message: Message::Response { request_id, response }, .. } => {
+            Exchange::Message {
+                message: Message::Response { request_id, response },
+                ..
+            } => {
                 let input = self.exchanges.answered(request_id, Ok(response));
                 self.ready.extend(input.map(NetEvent::Input));
             }
-            Exchange::OutboundFailure { request_id, error, .. } => {
+            Exchange::OutboundFailure {
+                request_id, error, ..
+            } => {
                 let input = self.exchanges.answered(request_id, Err(failure_of(&error)));
                 self.ready.extend(input.map(NetEvent::Input));
             }
@@ -319,9 +369,13 @@ impl Network {
         // An accepted connection shows its kind in the local address.
         let (transport, address) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (transport_of(address), address),
-            ConnectedPoint::Listener { local_addr, send_back_addr } => {
-                (transport_of(local_addr).min(transport_of(send_back_addr)), send_back_addr)
-            }
+            ConnectedPoint::Listener {
+                local_addr,
+                send_back_addr,
+            } => (
+                transport_of(local_addr).min(transport_of(send_back_addr)),
+                send_back_addr,
+            ),
         };
         match self.dials.remove(&id) {
             Some(Dial::Relay) => {
@@ -377,7 +431,11 @@ impl Network {
         if transport_of(&address) != TransportKind::Webrtc {
             return;
         }
-        if added { self.listening.insert(address) } else { self.listening.remove(&address) };
+        if added {
+            self.listening.insert(address)
+        } else {
+            self.listening.remove(&address)
+        };
         let addresses = self.listening.iter().map(Multiaddr::to_string).collect();
         self.input(Input::Addresses(addresses));
     }
@@ -393,7 +451,8 @@ impl Network {
         }
         if self.relay.listener == Some(listener) {
             self.relay.listener = None;
-            let reason = reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
+            let reason =
+                reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
             let action = self.relay.failed(&reason);
             self.follow(action);
             self.ready.push_back(NetEvent::Changed);

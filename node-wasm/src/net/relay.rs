@@ -25,7 +25,9 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) fn new(origin: &str, transports: Transports) -> Self {
         let https = web_sys::window().and_then(|window| window.location().protocol().ok());
-        let host = web_sys::Url::new(origin).map(|url| url.hostname()).unwrap_or_default();
+        let host = web_sys::Url::new(origin)
+            .map(|url| url.hostname())
+            .unwrap_or_default();
         Self {
             link: RelayLink::new(),
             listener: None,
@@ -40,7 +42,11 @@ impl Relay {
     }
 
     pub(super) fn fetched(&mut self, answer: Result<Bootstrap, String>) -> Action {
-        let place = Place { https: self.https, host: &self.host, transports: self.transports };
+        let place = Place {
+            https: self.https,
+            host: &self.host,
+            transports: self.transports,
+        };
         self.link.fetched(answer, &place, platform::dice())
     }
 
@@ -83,7 +89,10 @@ impl Network {
     }
 
     fn listen(&mut self, relay: Multiaddr) {
-        match self.swarm.listen_on(relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC)) {
+        match self
+            .swarm
+            .listen_on(relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC))
+        {
             Ok(listener) => self.relay.listener = Some(listener),
             Err(error) => {
                 let action = self.relay.failed(&error.to_string());

@@ -20,8 +20,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const CIRCUIT_GRACE: Duration = Duration::from_millis(500);
 
 /// The transport, and the behaviours that belong to two of its parts.
-pub(super) type Parts =
-    (Boxed<(PeerId, StreamMuxerBox)>, relay::client::Behaviour, webrtc_transport::Behaviour);
+pub(super) type Parts = (
+    Boxed<(PeerId, StreamMuxerBox)>,
+    relay::client::Behaviour,
+    webrtc_transport::Behaviour,
+);
 
 pub(super) fn build(keypair: &Keypair, options: &StartOptions) -> Result<Parts, StartError> {
     let me = keypair.public().to_peer_id();

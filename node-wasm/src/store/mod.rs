@@ -31,7 +31,11 @@ impl StoreError {
     /// By the name of the exception.
     pub(crate) fn from_js(error: &wasm_bindgen::JsValue) -> Self {
         use wasm_bindgen::JsCast as _;
-        match error.dyn_ref::<web_sys::DomException>().map(web_sys::DomException::name).as_deref() {
+        match error
+            .dyn_ref::<web_sys::DomException>()
+            .map(web_sys::DomException::name)
+            .as_deref()
+        {
             Some("QuotaExceededError") => Self::Quota,
             Some("InvalidStateError") => Self::Closed,
             _ => Self::Browser(crate::platform::text_of(error)),

@@ -27,7 +27,10 @@ impl Settings {
 
     /// A value as the browser keeps it. Some, like keys that cannot be read, exist in no other form.
     pub(crate) async fn get(&self, name: &str) -> Result<Option<JsValue>, StoreError> {
-        let transaction = self.database.transaction(&[STORE], TransactionMode::ReadOnly).map_err(failed)?;
+        let transaction = self
+            .database
+            .transaction(&[STORE], TransactionMode::ReadOnly)
+            .map_err(failed)?;
         let store = transaction.store(STORE).map_err(failed)?;
         let value = store.get(JsValue::from_str(name)).await.map_err(failed)?;
         transaction.done().await.map_err(failed)?;
@@ -36,10 +39,16 @@ impl Settings {
 
     /// Sets all of them or none.
     pub(crate) async fn put_all(&self, values: &[(&str, &JsValue)]) -> Result<(), StoreError> {
-        let transaction = self.database.transaction(&[STORE], TransactionMode::ReadWrite).map_err(failed)?;
+        let transaction = self
+            .database
+            .transaction(&[STORE], TransactionMode::ReadWrite)
+            .map_err(failed)?;
         let store = transaction.store(STORE).map_err(failed)?;
         for (name, value) in values {
-            store.put(value, Some(&JsValue::from_str(name))).await.map_err(failed)?;
+            store
+                .put(value, Some(&JsValue::from_str(name)))
+                .await
+                .map_err(failed)?;
         }
         transaction.done().await.map_err(failed)?;
         Ok(())
