@@ -44,6 +44,8 @@ pub struct Config {
     pub quote_valid_ms: u32,
     /// Quotes and agreements a provider keeps open at the same time.
     pub agreements_max: usize,
+    /// The same for one buyer.
+    pub agreements_per_buyer_max: usize,
     /// Activities that wait for the engine.
     pub queue_max: usize,
     /// Engine time that may be used at once before the compute share throttles, milliseconds.
@@ -92,6 +94,7 @@ impl Default for Config {
             trust_after: 10,
             quote_valid_ms: 30_000,
             agreements_max: 64,
+            agreements_per_buyer_max: 16,
             queue_max: 8,
             compute_burst_ms: 60_000,
             settle_retry_ms: 5_000,

@@ -340,6 +340,7 @@ fn nonsense_is_refused_with_a_reason() {
         items: 1,
         tokens: 1,
         deadline_ms: 1_000,
+        head: None,
     };
     let stranger = node_proto::wire::Request::RequestProposal {
         tag: node_proto::Hash([0; 32]),

@@ -17,6 +17,9 @@ use crate::wire::{Demand, Proposal, Request, Response, Signed};
 
 /// What a frame needs besides its texts, bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
+/// What one text adds to input and result: its length and a vector of 384 numbers. An estimate; the provider, who knows
+/// the dimension, checks again.
+const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
 
 impl Node {
     pub(super) fn start_job(&mut self, id: JobId, request: ServiceRequest, requirements: Requirements) {
@@ -159,7 +162,12 @@ impl Node {
     /// Sends the demand to providers not asked yet; returns whether some cannot be reached yet.
     fn ask_candidates(&mut self, job: &mut Job) -> bool {
         let candidates = self.candidates(job);
-        let size = FRAME_OVERHEAD_BYTES + job.texts.iter().map(|text| text.len() + 5).sum::<usize>();
+        let size = FRAME_OVERHEAD_BYTES
+            + job
+                .texts
+                .iter()
+                .map(|text| text.len() + ITEM_OVERHEAD_BYTES)
+                .sum::<usize>();
         let reachable = |path: Option<Path>| match path {
             Some(Path::Relayed) => size <= self.config.relayed_bytes_max,
             Some(Path::Direct | Path::Server) => true,
@@ -251,6 +259,7 @@ impl Node {
             items: u32::try_from(texts.len()).unwrap_or(u32::MAX),
             tokens: price::tokens(&texts),
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
+            head: self.ledger.head(),
         };
         Asked { batch, demand }
     }
@@ -455,7 +464,9 @@ impl Node {
                 .quotes
                 .values()
                 .filter_map(|quoted| self.objection(job, &quoted.proposal));
-            job.last_refusal = objections.last().or(job.last_refusal.take());
+            job.last_refusal = objections
+                .max_by_key(|failure| matches!(failure, Failure::CreditLimit { .. }))
+                .or(job.last_refusal.take());
             return Some(End::Failed(self.nobody(job)));
         };
         let quoted = job.quotes.remove(&peer)?;

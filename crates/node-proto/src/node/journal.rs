@@ -92,6 +92,11 @@ impl<After> Journal<After> {
         self.retry_at = Some(now.plus_ms(self.retry_ms.into()));
     }
 
+    /// How much waits for a write.
+    pub(super) fn waiting(&self) -> usize {
+        self.gathering.afters.len()
+    }
+
     /// Storage refused the last write and none has succeeded since.
     pub(super) fn is_failing(&self) -> bool {
         self.retry_at.is_some()

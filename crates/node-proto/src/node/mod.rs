@@ -117,34 +117,13 @@ impl Node {
         config.validate()?;
         let me = signer.id();
         let mut reputation = Reputation::new(config.reputation_half_life_ms, config.peers_max);
-        let (mut meta, mut blocks) = (None, Vec::new());
-        for (key, value) in stored {
-            match key.first() {
-                Some(&META_PREFIX) => meta = Some(value),
-                Some(&BLOCK_PREFIX) => blocks.push(value),
-                Some(&reputation::KEY_PREFIX) => {
-                    reputation
-                        .restore(&key, &value)
-                        .map_err(|error| RestoreError::Corrupt {
-                            what: error.to_string(),
-                        })?
-                }
-                // Proofs are kept for others; the conviction itself is part of the author's reputation.
-                Some(&FRAUD_PREFIX) => {}
-                _ => {
-                    return Err(RestoreError::Corrupt {
-                        what: "an unknown kind of key".to_owned(),
-                    });
-                }
-            }
-        }
-        let blocks = blocks.into_iter();
+        let (meta, blocks) = sort_stored(stored, &mut reputation)?;
         let ledger = Ledger::restore(
             me,
             group.clone(),
             config.ledger_blocks_max,
             meta.as_deref(),
-            blocks,
+            blocks.into_iter(),
         )?;
         let mut node = Self {
             rng: Rng::new(seed, &me),
@@ -467,6 +446,36 @@ impl Node {
     fn tag(&self, peer: &NodeId) -> Hash {
         Hash(self.group.tag(TagPurpose::Trade, &self.me, peer))
     }
+}
+
+/// Gives reputation its records and returns the ledger's: meta and blocks.
+#[allow(clippy::type_complexity, reason = "one caller, right above")]
+fn sort_stored(
+    stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    reputation: &mut Reputation,
+) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), RestoreError> {
+    let (mut meta, mut blocks) = (None, Vec::new());
+    for (key, value) in stored {
+        match key.first() {
+            Some(&META_PREFIX) => meta = Some(value),
+            Some(&BLOCK_PREFIX) => blocks.push(value),
+            Some(&reputation::KEY_PREFIX) => {
+                reputation
+                    .restore(&key, &value)
+                    .map_err(|error| RestoreError::Corrupt {
+                        what: error.to_string(),
+                    })?
+            }
+            // Proofs are kept for others; the conviction itself is part of the author's reputation.
+            Some(&FRAUD_PREFIX) => {}
+            _ => {
+                return Err(RestoreError::Corrupt {
+                    what: "an unknown kind of key".to_owned(),
+                });
+            }
+        }
+    }
+    Ok((meta, blocks))
 }
 
 impl From<LedgerError> for RestoreError {

@@ -85,11 +85,25 @@ impl Seller {
 
     /// Agreed prices that a buyer has not paid yet.
     fn owed_by(&self, peer: &NodeId) -> i64 {
-        let theirs = self
-            .active
+        let prices = self.active_of(peer).map(|active| active.terms.price.0);
+        prices.fold(0, i64::saturating_add)
+    }
+
+    fn active_of(&self, peer: &NodeId) -> impl Iterator<Item = &Active> {
+        self.active
             .values()
-            .filter(|active| active.terms.requester == *peer);
-        theirs.fold(0, |sum, active| sum.saturating_add(active.terms.price.0))
+            .filter(move |active| active.terms.requester == *peer)
+    }
+
+    /// A buyer's newest quotes stand; beyond its share the one that runs out first goes.
+    fn make_room_for_quote(&mut self, peer: &NodeId, quotes_max: usize) {
+        let theirs = self.quotes.iter().filter(|(_, quoted)| quoted.requester == *peer);
+        let mut theirs: Vec<(Timestamp, Hash)> = theirs.map(|(hash, quoted)| (quoted.until, *hash)).collect();
+        theirs.sort_unstable();
+        let excess = (theirs.len() + 1).saturating_sub(quotes_max.max(1));
+        for (_, hash) in theirs.into_iter().take(excess) {
+            self.quotes.remove(&hash);
+        }
     }
 
     /// Tokens that are to be computed before anything new.
@@ -169,34 +183,16 @@ impl Node {
 
     fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<(Proposal, Timestamp), Refusal> {
         let refuse = |code| Err(Refusal::new(code));
-        if Service::from_code(demand.service) != Some(Service::Inference) {
-            return refuse(RefusalCode::UnknownService);
-        }
-        if !matches!(demand.scope, Scope::Group | Scope::Anyone) {
-            return refuse(RefusalCode::NotAMember);
-        }
-        if !self.lending.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)) {
-            return refuse(RefusalCode::Paused);
-        }
-        if !self.ledger.has_room() {
-            return refuse(RefusalCode::Storage);
-        }
-        let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
-        if demand.items == 0 || demand.items > items_max || demand.tokens < demand.items {
-            return Err(Refusal::because(
-                RefusalCode::InvalidRequest,
-                "number of texts or tokens",
-            ));
-        }
+        self.check_demand(demand)?;
         let Some(model) = self.lending.model(demand.model.as_ref()).cloned() else {
             return refuse(RefusalCode::UnknownModel);
         };
-        let answer_bytes = demand.items as usize * model.dimension as usize * 4;
+        let answer_bytes = u64::from(demand.items) * u64::from(model.dimension) * 4;
         let answer_bytes_max = match self.network.path(peer) {
             Some(Path::Relayed) => self.config.relayed_bytes_max,
             _ => crate::wire::FRAME_BYTES_MAX / 2,
         };
-        if answer_bytes > answer_bytes_max {
+        if answer_bytes > answer_bytes_max as u64 {
             return Err(Refusal::because(
                 RefusalCode::InvalidRequest,
                 "the result is too large for this path",
@@ -232,6 +228,34 @@ impl Node {
             valid_ms: self.config.quote_valid_ms,
         };
         Ok((proposal, self.now.plus_ms(self.config.quote_valid_ms.into())))
+    }
+
+    /// Whether demands like this one are served at all at the moment.
+    fn check_demand(&self, demand: &Demand) -> Result<(), Refusal> {
+        let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
+        let objections = [
+            (
+                Service::from_code(demand.service) != Some(Service::Inference),
+                RefusalCode::UnknownService,
+            ),
+            (
+                !matches!(demand.scope, Scope::Group | Scope::Anyone),
+                RefusalCode::NotAMember,
+            ),
+            (
+                !self.lending.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)),
+                RefusalCode::Paused,
+            ),
+            (!self.ledger.has_room(), RefusalCode::Storage),
+            (
+                demand.items == 0 || demand.items > items_max || demand.tokens < demand.items,
+                RefusalCode::InvalidRequest,
+            ),
+        ];
+        match objections.into_iter().find(|(holds, _)| *holds) {
+            Some((_, code)) => Err(Refusal::new(code)),
+            None => Ok(()),
+        }
     }
 
     /// Whether a stranger may owe this much more.
@@ -278,6 +302,8 @@ impl Node {
             proposal,
             until,
         };
+        self.seller
+            .make_room_for_quote(&requester, self.config.agreements_per_buyer_max);
         self.seller.quotes.insert(signed.hash::<Proposal>(), quoted);
         self.served(requester, ServeStep::Quoted { quote });
         Ok(Response::Proposal(signed))
@@ -296,7 +322,10 @@ impl Node {
                     "not what was quoted",
                 ));
             }
-            if self.seller.active.len() >= self.config.agreements_max {
+            let theirs = self.seller.active_of(&peer).count();
+            if self.seller.active.len() >= self.config.agreements_max
+                || theirs >= self.config.agreements_per_buyer_max
+            {
                 return Err(Refusal::new(RefusalCode::Busy));
             }
             self.seller.quotes.remove(&terms.proposal);
@@ -422,35 +451,7 @@ impl Node {
         let terms = active.terms.clone();
         let delivered = result.and_then(|output| deliverable(&terms, output));
         match delivered {
-            Ok((dimension, values, backend)) => {
-                let head = ResultHead {
-                    version: OBJECT_VERSION,
-                    agreement: id,
-                    output: output_hash(dimension, &values),
-                    took_ms,
-                };
-                let head = Signed::seal(self.signer.as_ref(), &head);
-                let frame = encode_frame(&Response::Result {
-                    head,
-                    dimension,
-                    values,
-                    backend,
-                });
-                active.state = State::Delivered { frame: frame.clone() };
-                active.until = self.now.plus_ms(PAYMENT_MS);
-                self.lending.served = self.lending.served.saturating_add(1);
-                for exchange in exchanges {
-                    let frame = frame.clone();
-                    self.outputs.push_back(Output::Respond { exchange, frame });
-                }
-                self.served(
-                    terms.requester,
-                    ServeStep::Delivered {
-                        agreement: id,
-                        took_ms,
-                    },
-                );
-            }
+            Ok(delivery) => self.deliver(id, &terms, exchanges, delivery, took_ms),
             Err(reason) => {
                 self.seller.active.remove(&id);
                 let refusal = Refusal::because(RefusalCode::Engine, reason.to_string());
@@ -461,6 +462,39 @@ impl Node {
             }
         }
         self.start_next();
+    }
+
+    fn deliver(
+        &mut self,
+        id: AgreementId,
+        terms: &Agreement,
+        exchanges: Vec<ExchangeId>,
+        (dimension, values, backend): (u32, Vec<u8>, String),
+        took_ms: u32,
+    ) {
+        let head = ResultHead {
+            version: OBJECT_VERSION,
+            agreement: id,
+            output: output_hash(dimension, &values),
+            took_ms,
+        };
+        let frame = encode_frame(&Response::Result {
+            head: Signed::seal(self.signer.as_ref(), &head),
+            dimension,
+            values,
+            backend,
+        });
+        if let Some(active) = self.seller.active.get_mut(&id) {
+            active.state = State::Delivered { frame: frame.clone() };
+            active.until = self.now.plus_ms(PAYMENT_MS);
+        }
+        self.lending.served = self.lending.served.saturating_add(1);
+        for exchange in exchanges {
+            let frame = frame.clone();
+            self.outputs.push_back(Output::Respond { exchange, frame });
+        }
+        let agreement = id;
+        self.served(terms.requester, ServeStep::Delivered { agreement, took_ms });
     }
 
     /// The buyer does not accept the result.

@@ -5,8 +5,9 @@
 //! same answer, so nothing is paid twice.
 
 use crate::ids::{AgreementId, ExchangeId, NodeId, Timestamp};
+use crate::io::Write;
 use crate::ledger::{Contract, FraudProof, LedgerError, Place, put_fraud};
-use crate::node::job::{End, Stage};
+use crate::node::job::{End, Job, Stage};
 use crate::node::network::Purpose;
 use crate::node::{After, Node};
 use crate::reputation::Aspect;
@@ -17,6 +18,9 @@ use crate::wire::{Agreement, Refusal, RefusalCode, Request, Response, Signed, Wi
 
 /// The pause between attempts doubles up to this, milliseconds.
 const RETRY_MS_MAX: u64 = 300_000;
+
+/// Answers that wait for storage at the same time; payments beyond that are tried again by their payers.
+const ANSWERS_MAX: usize = 256;
 
 /// A payment whose answer is missing.
 pub(super) struct Retry {
@@ -177,6 +181,9 @@ impl Node {
         countersignature: &[u8; 64],
         block: &Signed,
     ) {
+        if self.journal.waiting() >= ANSWERS_MAX {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
+        }
         match self.receive(peer, agreement, countersignature, block) {
             Ok((writes, answer, event)) => {
                 let respond = After::Respond(exchange, encode_frame(&Response::Settled(answer)));
@@ -187,14 +194,13 @@ impl Node {
         }
     }
 
-    #[allow(clippy::type_complexity)]
     fn receive(
         &mut self,
         peer: NodeId,
         agreement: &Signed,
         countersignature: &[u8; 64],
         block: &Signed,
-    ) -> Result<(Vec<crate::io::Write>, Signed, Option<After>), Refusal> {
+    ) -> Result<(Vec<Write>, Signed, Option<After>), Refusal> {
         let contract = self.contract(peer, agreement, countersignature)?;
         let received = self
             .ledger
@@ -283,7 +289,7 @@ impl Node {
     }
 
     /// Ends a request whose payment is complete, or has waited long enough for the other half.
-    pub(super) fn finish(&mut self, job: &mut crate::node::job::Job) -> End {
+    pub(super) fn finish(&mut self, job: &mut Job) -> End {
         let stage = std::mem::replace(&mut job.stage, Stage::Searching);
         let Stage::Settling(settling) = stage else {
             return End::Failed(Failure::Cancelled);

@@ -12,7 +12,7 @@ use crate::view::{Balance, GroupView, LendingView, OfferView, PeerView, Snapshot
 /// Receipts of one snapshot.
 const RECEIPTS_MAX: usize = 100;
 /// Peers of one snapshot that are not connected.
-const STRANGERS_MAX: usize = 100;
+const STRANGERS_MAX: usize = 64;
 
 impl Node {
     /// The state, whole.

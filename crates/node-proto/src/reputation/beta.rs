@@ -10,9 +10,10 @@ const BISECTIONS: u32 = 30;
 /// The value below which a Beta(a, b) variable lies with probability `p`.
 pub(crate) fn quantile(p: f64, a: f64, b: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
+    let ln_beta = libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
     for _ in 0..BISECTIONS {
         let middle = 0.5 * (low + high);
-        if cumulative(middle, a, b) < p {
+        if cumulative(middle, a, b, ln_beta) < p {
             low = middle;
         } else {
             high = middle;
@@ -21,16 +22,15 @@ pub(crate) fn quantile(p: f64, a: f64, b: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The regularised incomplete beta function.
-fn cumulative(x: f64, a: f64, b: f64) -> f64 {
+/// The regularised incomplete beta function; `ln_beta` is the logarithm of the complete one.
+fn cumulative(x: f64, a: f64, b: f64, ln_beta: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }
     if x >= 1.0 {
         return 1.0;
     }
-    let ln_front =
-        libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log1p(-x);
+    let ln_front = a * libm::log(x) + b * libm::log1p(-x) - ln_beta;
     let front = libm::exp(ln_front);
     // The fraction converges fast below the mean; above it the symmetric one does.
     if x < (a + 1.0) / (a + b + 2.0) {

@@ -8,7 +8,7 @@ use crate::ids::{AgreementId, Hash, Millicredits, ModelId, NodeId};
 use crate::price::Factors;
 use crate::service::{Precision, Scope};
 use crate::sign::Domain;
-use crate::wire::{Object, bounded};
+use crate::wire::{Head, Object, bounded};
 
 /// Longest multiaddr of a registration, bytes of text.
 pub(crate) const ADDRESS_BYTES_MAX: usize = 512;
@@ -90,7 +90,8 @@ pub struct Offer {
     pub precision: Precision,
 }
 
-/// What a buyer asks providers to quote for. Not signed: the agreement repeats what counts.
+/// What a buyer asks providers to quote for. Not signed: the agreement repeats what counts. Proposals name it by the hash
+/// of its encoding, so its places are as fixed as those of a signed object.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Demand {
     /// Random; tells two equal demands apart.
@@ -114,6 +115,9 @@ pub struct Demand {
     /// By when the result is wanted, milliseconds from now.
     #[n(6)]
     pub deadline_ms: u32,
+    /// The newest block of the buyer's chain; whoever is shown two different ones for one place holds a proof of fraud.
+    #[n(7)]
+    pub head: Option<Head>,
 }
 
 impl Demand {

@@ -2,14 +2,19 @@
 //!
 //! Everything that crosses a connection passes [`World::fate`], which a test may replace to lose or repeat messages.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part"
+)]
 
 use std::collections::BTreeMap;
 
 use node_proto::{
     Command, Config, Ed25519Signer, Event, ExchangeFailure, ExchangeId, Failure, Group, GroupSecret, Input,
     JobId, LendPolicy, ModelId, ModelInfo, Node, NodeId, Outcome, Output, Path, Precision, Probe, Registry,
-    RegistryLimits, Requirements, ServiceRequest, Signer, Timestamp, WorkInput, WorkOutput, Write,
+    RegistryLimits, Requirements, ServiceRequest, Signer, Timestamp, WorkId, WorkInput, WorkOutput, Write,
 };
 
 pub const START: u64 = 1_800_000_000_000;
@@ -532,33 +537,35 @@ impl World {
                 }
             }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
-            Output::Work { work, input, .. } => {
-                let WorkInput::Texts { texts } = input;
-                self.hosts[host].works += 1;
-                let lie = |text: &String| embedding(&format!("not {text}"));
-                let result = match self.hosts[host].engine {
-                    Engine::Honest => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
-                    Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
-                    Engine::Fails => Err(Failure::Engine {
-                        what: "out of memory".to_owned(),
-                    }),
-                    Engine::Hangs => return,
-                };
-                let result = result.map(|values| WorkOutput::Embeddings {
-                    dimension: DIMENSION as u32,
-                    values,
-                    backend: "cpu".to_owned(),
-                });
-                let took_ms = 20 * u32::try_from(texts.len()).unwrap();
-                let done = Input::WorkDone {
-                    work,
-                    result,
-                    took_ms,
-                };
-                self.later(took_ms.into(), Arrival::Input(host, Box::new(done)));
-            }
+            Output::Work { work, input, .. } => self.work(host, work, input),
             Output::Event(event) => self.hosts[host].events.push(event),
         }
+    }
+
+    fn work(&mut self, host: usize, work: WorkId, input: WorkInput) {
+        let WorkInput::Texts { texts } = input;
+        self.hosts[host].works += 1;
+        let lie = |text: &String| embedding(&format!("not {text}"));
+        let result = match self.hosts[host].engine {
+            Engine::Honest => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
+            Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
+            Engine::Fails => Err(Failure::Engine {
+                what: "out of memory".to_owned(),
+            }),
+            Engine::Hangs => return,
+        };
+        let result = result.map(|values| WorkOutput::Embeddings {
+            dimension: DIMENSION as u32,
+            values,
+            backend: "cpu".to_owned(),
+        });
+        let took_ms = 20 * u32::try_from(texts.len()).unwrap();
+        let done = Input::WorkDone {
+            work,
+            result,
+            took_ms,
+        };
+        self.later(took_ms.into(), Arrival::Input(host, Box::new(done)));
     }
 
     fn persist(&mut self, host: usize, seq: u64, writes: Vec<Write>) {
