@@ -7,19 +7,29 @@ use crate::text;
 /// Credits without trailing zeros: "0.4 credits", "1 credit".
 pub fn credits(amount: Millicredits) -> String {
     let number = amount_only(amount);
-    if amount.0.unsigned_abs() == 1000 { text::one_credit(&number) } else { text::credits(&number) }
+    if amount.0.unsigned_abs() == 1000 {
+        text::one_credit(&number)
+    } else {
+        text::credits(&number)
+    }
 }
 
 /// The number of [`credits`] alone, for tables that name the unit in their head.
 pub fn amount_only(amount: Millicredits) -> String {
     let full = amount.to_string();
     let short = full.trim_end_matches('0').trim_end_matches('.');
-    short.strip_prefix('-').map_or_else(|| short.to_owned(), |digits| format!("−{digits}"))
+    short
+        .strip_prefix('-')
+        .map_or_else(|| short.to_owned(), |digits| format!("−{digits}"))
 }
 
 /// A change of balance, its sign always written: "+0.4".
 pub fn signed(amount: Millicredits) -> String {
-    if amount.0 > 0 { format!("+{}", amount_only(amount)) } else { amount_only(amount) }
+    if amount.0 > 0 {
+        format!("+{}", amount_only(amount))
+    } else {
+        amount_only(amount)
+    }
 }
 
 /// A duration that was measured: "85 ms", "1.4 s", "3 min".
@@ -49,7 +59,11 @@ pub fn bytes(count: u64) -> String {
         0..1_000 => format!("{count} B"),
         1_000..1_000_000 => format!("{} kB", count / 1_000),
         1_000_000..1_000_000_000 => format!("{} MB", count / 1_000_000),
-        _ => format!("{}.{} GB", count / 1_000_000_000, count % 1_000_000_000 / 100_000_000),
+        _ => format!(
+            "{}.{} GB",
+            count / 1_000_000_000,
+            count % 1_000_000_000 / 100_000_000
+        ),
     }
 }
 
@@ -79,7 +93,8 @@ pub fn short_id(id: NodeId) -> String {
 /// The head of a hash.
 pub fn short_hash(hash: &impl ToString) -> String {
     let full = hash.to_string();
-    full.get(..8).map_or_else(|| full.clone(), |head| format!("{head}…"))
+    full.get(..8)
+        .map_or_else(|| full.clone(), |head| format!("{head}…"))
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ mod tests {
     fn ends_stand_apart_and_inside() {
         for count in 1..12 {
             let all = places(count);
-            assert!((all[0].0).abs() < 1e-9 && all[0].1 < 0.0, "the first one is at the top");
+            assert!(
+                (all[0].0).abs() < 1e-9 && all[0].1 < 0.0,
+                "the first one is at the top"
+            );
             for (i, a) in all.iter().enumerate() {
                 assert!(a.0.abs() <= 160.0 && a.1.abs() <= 120.0);
                 assert!(all[i + 1..].iter().all(|b| (a.0 - b.0).hypot(a.1 - b.1) > 20.0));

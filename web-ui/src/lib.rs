@@ -19,7 +19,10 @@ pub mod text;
 pub mod trade;
 
 #[cfg(target_arch = "wasm32")]
-#[allow(unreachable_pub, reason = "the component macro makes each component's properties `pub`")]
+#[allow(
+    unreachable_pub,
+    reason = "the component macro makes each component's properties `pub`"
+)]
 mod app;
 
 /// Replaces the static frame of `index.html` by the running page.

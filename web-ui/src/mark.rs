@@ -26,13 +26,19 @@ pub fn mark(id: NodeId) -> Mark {
             row[column] = byte >> mirrored & 1 == 1;
         }
     }
-    Mark { hue: key[31] % HUES, cells }
+    Mark {
+        hue: key[31] % HUES,
+        cells,
+    }
 }
 
 /// An SVG path of the filled cells, one unit each.
 pub fn path(mark: &Mark) -> String {
     let cell = |(x, y): (usize, usize)| mark.cells[y][x].then(|| format!("M{x} {y}h1v1h-1z"));
-    (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y))).filter_map(cell).collect()
+    (0..SIDE)
+        .flat_map(|y| (0..SIDE).map(move |x| (x, y)))
+        .filter_map(cell)
+        .collect()
 }
 
 #[cfg(test)]

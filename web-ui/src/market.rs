@@ -13,7 +13,11 @@ const ONE_PPM: i128 = 1_000_000;
 pub fn contributions(factors: &Factors) -> [i64; 4] {
     let mut price = i128::from(factors.base_cost);
     let mut parts = [factors.base_cost, 0, 0, 0];
-    let multipliers = [factors.quality_multiplier, factors.market_demand, factors.reputation_factor];
+    let multipliers = [
+        factors.quality_multiplier,
+        factors.market_demand,
+        factors.reputation_factor,
+    ];
     for (part, ppm) in parts[1..].iter_mut().zip(multipliers) {
         let next = price.saturating_mul(i128::from(ppm)) / ONE_PPM;
         *part = i64::try_from(next - price).unwrap_or(if next > price { i64::MAX } else { i64::MIN });
@@ -58,7 +62,13 @@ impl Row {
 /// Joins offers with peers.
 pub fn rows(offers: &[OfferView], peers: &[PeerView]) -> Vec<Row> {
     let peer = |offer: &OfferView| peers.iter().find(|peer| peer.id == offer.provider).cloned();
-    offers.iter().map(|offer| Row { offer: offer.clone(), peer: peer(offer) }).collect()
+    offers
+        .iter()
+        .map(|offer| Row {
+            offer: offer.clone(),
+            peer: peer(offer),
+        })
+        .collect()
 }
 
 /// Orders rows. Unknown values come last whichever way the column is ordered; ties keep the provider's order.
@@ -104,7 +114,12 @@ mod tests {
 
     fn factors(base_cost: i64, multipliers: [u32; 3]) -> Factors {
         let [quality_multiplier, market_demand, reputation_factor] = multipliers;
-        Factors { base_cost, quality_multiplier, market_demand, reputation_factor }
+        Factors {
+            base_cost,
+            quality_multiplier,
+            market_demand,
+            reputation_factor,
+        }
     }
 
     fn row(id: u8, price: i64, unit_ms: Option<u32>) -> Row {
@@ -146,6 +161,9 @@ mod tests {
     fn equal_prices_keep_a_stable_order() {
         let mut rows = vec![row(3, 5, None), row(1, 5, None), row(2, 4, None)];
         sort(&mut rows, Column::Price, false);
-        assert_eq!(rows.iter().map(|row| row.offer.provider.0[0]).collect::<Vec<_>>(), [2, 1, 3]);
+        assert_eq!(
+            rows.iter().map(|row| row.offer.provider.0[0]).collect::<Vec<_>>(),
+            [2, 1, 3]
+        );
     }
 }

@@ -74,7 +74,11 @@ impl Knowledge {
         if source.text.contains(['\0', '\u{fffd}']) {
             return Err(AddError::NotText);
         }
-        let kept = self.files.iter().filter(|file| file.name != source.name).map(|file| file.text.len());
+        let kept = self
+            .files
+            .iter()
+            .filter(|file| file.name != source.name)
+            .map(|file| file.text.len());
         let room = KNOWLEDGE_BYTES_MAX.saturating_sub(self.pasted.len() + kept.sum::<usize>());
         if source.text.len() > room {
             return Err(AddError::Full { room });
@@ -91,17 +95,27 @@ impl Knowledge {
         let mut seen = HashSet::new();
         let pasted = cut("", &self.pasted);
         let filed = self.files.iter().flat_map(|file| cut(&file.name, &file.text));
-        pasted.into_iter().chain(filed).filter(|passage| seen.insert(passage.text.clone())).collect()
+        pasted
+            .into_iter()
+            .chain(filed)
+            .filter(|passage| seen.insert(passage.text.clone()))
+            .collect()
     }
 }
 
 /// Cuts one text: paragraphs, then sentences where a paragraph is too long, then words where a sentence is.
 pub fn cut(source: &str, text: &str) -> Vec<Passage> {
     let paragraphs = paragraphs(text);
-    let pieces = paragraphs.iter().flat_map(|paragraph| pieces(paragraph, PASSAGE_CHARS_MAX));
+    let pieces = paragraphs
+        .iter()
+        .flat_map(|paragraph| pieces(paragraph, PASSAGE_CHARS_MAX));
     pieces
         .enumerate()
-        .map(|(index, text)| Passage { source: source.to_owned(), number: index + 1, text })
+        .map(|(index, text)| Passage {
+            source: source.to_owned(),
+            number: index + 1,
+            text,
+        })
         .collect()
 }
 
@@ -125,7 +139,10 @@ fn pieces(paragraph: &str, chars_max: usize) -> Vec<String> {
     }
     let mut all = Vec::new();
     let mut current = String::new();
-    for part in paragraph.split_inclusive(". ").flat_map(|sentence| words_within(sentence, chars_max)) {
+    for part in paragraph
+        .split_inclusive(". ")
+        .flat_map(|sentence| words_within(sentence, chars_max))
+    {
         if !current.is_empty() && current.chars().count() + 1 + part.chars().count() > chars_max {
             all.push(std::mem::take(&mut current));
         }
@@ -142,12 +159,17 @@ fn words_within(sentence: &str, chars_max: usize) -> Vec<String> {
     }
     let words = sentence.split_whitespace().flat_map(|word| {
         let letters: Vec<char> = word.chars().collect();
-        letters.chunks(chars_max).map(String::from_iter).collect::<Vec<_>>()
+        letters
+            .chunks(chars_max)
+            .map(String::from_iter)
+            .collect::<Vec<_>>()
     });
     let mut all: Vec<String> = Vec::new();
     for word in words {
         match all.last_mut() {
-            Some(last) if last.chars().count() + 1 + word.chars().count() <= chars_max => push_word(last, &word),
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= chars_max => {
+                push_word(last, &word)
+            }
             _ => all.push(word),
         }
     }
@@ -171,7 +193,10 @@ mod tests {
 
     #[test]
     fn blank_lines_separate_passages_and_line_breaks_do_not() {
-        assert_eq!(texts("one\ntwo\n\n  \nthree\r\n\r\nfour"), ["one two", "three", "four"]);
+        assert_eq!(
+            texts("one\ntwo\n\n  \nthree\r\n\r\nfour"),
+            ["one two", "three", "four"]
+        );
         assert!(texts(" \n\n ").is_empty());
     }
 
@@ -181,7 +206,10 @@ mod tests {
         let paragraph = sentence.repeat(30);
         let cut = texts(&paragraph);
         assert!(cut.len() > 1);
-        assert!(cut.iter().all(|text| text.chars().count() <= PASSAGE_CHARS_MAX && text.ends_with('.')));
+        assert!(
+            cut.iter()
+                .all(|text| text.chars().count() <= PASSAGE_CHARS_MAX && text.ends_with('.'))
+        );
         assert_eq!(cut.join(" "), paragraph.trim());
     }
 
@@ -194,24 +222,43 @@ mod tests {
 
     #[test]
     fn the_same_text_counts_once() {
-        let mut knowledge = Knowledge { pasted: "a\n\nb\n\na".into(), files: Vec::new() };
-        knowledge.add(Source { name: "f.txt".into(), text: "b\n\nc".into() }).unwrap();
+        let mut knowledge = Knowledge {
+            pasted: "a\n\nb\n\na".into(),
+            files: Vec::new(),
+        };
+        knowledge
+            .add(Source {
+                name: "f.txt".into(),
+                text: "b\n\nc".into(),
+            })
+            .unwrap();
         let passages = knowledge.passages();
-        assert_eq!(passages.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(
+            passages.iter().map(|p| p.text.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
         assert_eq!((passages[2].source.as_str(), passages[2].number), ("f.txt", 2));
     }
 
     #[test]
     fn a_file_is_replaced_by_its_name_and_refused_when_it_is_no_text_or_too_much() {
         let mut knowledge = Knowledge::default();
-        let file = |text: &str| Source { name: "f".into(), text: text.into() };
+        let file = |text: &str| Source {
+            name: "f".into(),
+            text: text.into(),
+        };
         knowledge.add(file("one")).unwrap();
         knowledge.add(file("two")).unwrap();
         assert_eq!(knowledge.files.len(), 1);
         assert_eq!(knowledge.add(file(" \n")), Err(AddError::Empty));
         assert_eq!(knowledge.add(file("a\0b")), Err(AddError::NotText));
         let huge = "x".repeat(KNOWLEDGE_BYTES_MAX + 1);
-        assert_eq!(knowledge.add(file(&huge)), Err(AddError::Full { room: KNOWLEDGE_BYTES_MAX }));
+        assert_eq!(
+            knowledge.add(file(&huge)),
+            Err(AddError::Full {
+                room: KNOWLEDGE_BYTES_MAX
+            })
+        );
         assert_eq!(knowledge.files[0].text, "two");
     }
 }

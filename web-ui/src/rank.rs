@@ -28,14 +28,21 @@ pub struct ShapeError {
 pub fn rank(values: &[f32], dimension: usize, passages: usize) -> Result<Vec<Ranked>, ShapeError> {
     let rows = passages + 1;
     if dimension == 0 || rows.checked_mul(dimension) != Some(values.len()) {
-        return Err(ShapeError { rows, dimension, values: values.len() });
+        return Err(ShapeError {
+            rows,
+            dimension,
+            values: values.len(),
+        });
     }
     let (question, rest) = values.split_at(dimension);
     let score = |row: &[f32]| cosine(question, row);
     let mut ranked: Vec<_> = rest
         .chunks_exact(dimension)
         .enumerate()
-        .map(|(index, row)| Ranked { index, score: score(row) })
+        .map(|(index, row)| Ranked {
+            index,
+            score: score(row),
+        })
         .collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(ranked)
@@ -55,7 +62,9 @@ mod tests {
 
     #[test]
     fn the_closest_comes_first() {
-        let values = [1.0, 0.0, /**/ 0.0, 1.0, /**/ 3.0, 0.0, /**/ 1.0, 1.0];
+        let values = [
+            1.0, 0.0, /**/ 0.0, 1.0, /**/ 3.0, 0.0, /**/ 1.0, 1.0,
+        ];
         let order: Vec<_> = rank(&values, 2, 3).unwrap().iter().map(|r| r.index).collect();
         assert_eq!(order, [1, 2, 0]);
     }

@@ -21,7 +21,13 @@ pub enum Page {
 
 impl Page {
     /// In the order of the navigation.
-    pub const ALL: [Self; 5] = [Self::Ask, Self::Market, Self::Reputation, Self::Node, Self::Network];
+    pub const ALL: [Self; 5] = [
+        Self::Ask,
+        Self::Market,
+        Self::Reputation,
+        Self::Node,
+        Self::Network,
+    ];
 
     /// Its name in the address and in test ids.
     pub const fn slug(self) -> &'static str {
@@ -63,7 +69,10 @@ impl Fragment {
         }
         match body.trim_matches('/') {
             "" => Self::Page(Page::default()),
-            slug => Page::ALL.into_iter().find(|page| page.slug() == slug).map_or(Self::Other, Self::Page),
+            slug => Page::ALL
+                .into_iter()
+                .find(|page| page.slug() == slug)
+                .map_or(Self::Other, Self::Page),
         }
     }
 }

@@ -35,6 +35,11 @@ pub const fn page(page: Page) -> &'static str {
     }
 }
 
+/// The page's title in the browser's tab.
+pub fn title(open: Page) -> String {
+    format!("{} – {NAME}", page(open))
+}
+
 /// The question that a page answers, as its heading.
 pub const fn heading(page: Page) -> &'static str {
     match page {
@@ -63,7 +68,11 @@ pub fn ago(duration: &str) -> String {
 
 /// A count with its noun.
 pub fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
+    }
 }
 
 /// A tier's name.
@@ -125,12 +134,20 @@ pub const fn verification(verification: &Verification) -> &'static str {
 /// The same as one line of a trade.
 pub fn verification_line(verification: &Verification) -> String {
     match verification {
-        Verification::Unchecked => "Not independently checked: nothing was at hand to check it with".to_owned(),
+        Verification::Unchecked => {
+            "Not independently checked: nothing was at hand to check it with".to_owned()
+        }
         Verification::SpotChecked { probes, .. } => {
-            format!("Spot-checked: {} came back right", count(*probes as usize, "hidden known answer", "hidden known answers"))
+            format!(
+                "Spot-checked: {} came back right",
+                count(*probes as usize, "hidden known answer", "hidden known answers")
+            )
         }
         Verification::TwoAgree { compared, .. } => {
-            format!("Two agree: a second device computed {} alike", count(*compared as usize, "sample", "samples"))
+            format!(
+                "Two agree: a second device computed {} alike",
+                count(*compared as usize, "sample", "samples")
+            )
         }
         Verification::Wrong { .. } => "Checked and wrong: the result is refused and not paid".to_owned(),
     }
@@ -141,9 +158,16 @@ pub fn verification_detail(verification: &Verification) -> String {
     match verification {
         Verification::Unchecked => "No known answer and no second provider was available.".to_owned(),
         Verification::SpotChecked { probes, cosine_min } => {
-            format!("{probes} texts with known answers were hidden among yours; the least similar came back at {cosine_min:.4} of 1.")
+            format!(
+                "{probes} texts with known answers were hidden among yours; the least similar came back at {cosine_min:.4} of 1."
+            )
         }
-        Verification::TwoAgree { compared, probes, cosine_min, .. } => format!(
+        Verification::TwoAgree {
+            compared,
+            probes,
+            cosine_min,
+            ..
+        } => format!(
             "{compared} of your texts were also computed by a second provider, and {probes} known answers were hidden; the least similar pair agrees at {cosine_min:.4} of 1."
         ),
         Verification::Wrong { cosine_min, required } => {
@@ -175,7 +199,9 @@ pub fn failure(failure: &Failure) -> String {
 pub fn sentence(error: &impl ToString) -> String {
     let sentence = error.to_string();
     let mut letters = sentence.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What one can do about a failure. What was typed is kept in any case.
@@ -185,9 +211,13 @@ pub const fn advice(failure: &Failure) -> &'static str {
         Failure::NoProvider | Failure::UnknownModel | Failure::UnknownService => {
             "Open this page on another device and switch lending on under Node, or lend this one. Then ask again."
         }
-        Failure::NoProposal { .. } | Failure::Busy | Failure::Paused | Failure::Expired => "Ask again in a moment.",
+        Failure::NoProposal { .. } | Failure::Busy | Failure::Paused | Failure::Expired => {
+            "Ask again in a moment."
+        }
         Failure::NotAMember => "Open the group's invitation on this device first.",
-        Failure::CreditLimit { .. } => "Earn credits by lending this device, or ask within a group of your own.",
+        Failure::CreditLimit { .. } => {
+            "Earn credits by lending this device, or ask within a group of your own."
+        }
         Failure::TooExpensive => "Ask again when there is less demand.",
         Failure::Deadline | Failure::Disconnected => "Ask again; another device may be faster.",
         Failure::WrongResult | Failure::BadSignature | Failure::Protocol { .. } => {
@@ -218,7 +248,9 @@ pub mod shell {
     pub const BALANCE: &str = "Balance";
     /// The title of the balance.
     pub fn balance_hint(settled: &str, pending: &str, allowance: &str) -> String {
-        format!("{settled} settled, {pending} waiting for the other side's signature. Strangers let a newcomer owe up to {allowance}.")
+        format!(
+            "{settled} settled, {pending} waiting for the other side's signature. Strangers let a newcomer owe up to {allowance}."
+        )
     }
     /// No network.
     pub const OFFLINE: &str = "You are offline. What is kept on this device stays readable; asking and lending go on when the network is back.";
@@ -267,14 +299,19 @@ pub mod presence {
     pub const LOOKING: &str = "You are here. Looking for others…";
     /// Found, not yet connected.
     pub fn connecting(others: usize) -> String {
-        format!("You are here. Connecting to {}…", count(others, "other", "others"))
+        format!(
+            "You are here. Connecting to {}…",
+            count(others, "other", "others")
+        )
     }
     /// Nobody.
-    pub const ALONE: &str = "You are here. The relay answers, but nobody else is here yet: share this link.";
+    pub const ALONE: &str =
+        "You are here. The relay answers, but nobody else is here yet: press Invite for a link to share.";
     /// No relay.
     pub const NO_RELAY: &str = "The relay does not answer, so nobody can be found. Trying again by itself.";
     /// No direct path.
-    pub const NO_DIRECT: &str = "Your network blocks direct connections: answers come through the relay, slower.";
+    pub const NO_DIRECT: &str =
+        "Your network blocks direct connections: answers come through the relay, slower.";
     /// No network.
     pub const OFFLINE: &str = "You are offline.";
 }
@@ -288,7 +325,8 @@ pub mod ask {
     /// Under the label.
     pub const KNOWLEDGE_HINT: &str = "Paste notes or drop text files. A blank line separates passages. They are kept on this device and leave it only when you ask.";
     /// In the empty field.
-    pub const PLACEHOLDER: &str = "The spare key hangs behind the fuse box.\n\nThe bin for paper is emptied every second Tuesday.";
+    pub const PLACEHOLDER: &str =
+        "The spare key hangs behind the fuse box.\n\nThe bin for paper is emptied every second Tuesday.";
     /// The file button.
     pub const ADD_FILES: &str = "Add text files";
     /// Removes a file.
@@ -325,7 +363,9 @@ pub mod ask {
     }
     /// How much of it is asked.
     pub fn too_many(asked: usize, all: usize) -> String {
-        format!("One question is compared with {asked} passages at most; the first {asked} of {all} are used.")
+        format!(
+            "One question is compared with {asked} passages at most; the first {asked} of {all} are used."
+        )
     }
     /// Label of the question.
     pub const QUESTION: &str = "Your question";
@@ -341,16 +381,14 @@ pub mod ask {
     pub const NO_QUESTION: &str = "Write a question first.";
     /// Before text leaves the device.
     pub fn privacy(scope: &str) -> String {
-        format!("To answer, the question and the passages are sent to one or two devices in “{scope}”. Their owners could read them; the relay cannot.")
+        format!(
+            "To answer, the question and the passages are sent to one or two devices in “{scope}”. Their owners could read them; the relay cannot."
+        )
     }
-    /// Nothing leaves.
-    pub const PRIVACY_DEVICE: &str = "Nothing leaves this device: it computes the answer itself, once its model is loaded.";
     /// Anyone.
     pub const PRIVACY_ANYONE: &str = "To answer, the question and the passages may be sent to any device that offers it, also outside your group. Their owners could read them; the relay cannot.";
     /// Label of the scope.
     pub const SCOPE: &str = "Who may compute it";
-    /// This device.
-    pub const SCOPE_DEVICE: &str = "Only this device";
     /// Anyone.
     pub const SCOPE_ANYONE: &str = "Anyone";
     /// Waits for the node.
@@ -367,7 +405,11 @@ pub mod ask {
     /// Candidates.
     pub fn found(candidates: u32, asked: u32) -> String {
         let helpers = count(candidates as usize, "device offers help", "devices offer help");
-        if asked == candidates { format!("{helpers}; asking for a price") } else { format!("{helpers}; asking {asked} of them for a price") }
+        if asked == candidates {
+            format!("{helpers}; asking for a price")
+        } else {
+            format!("{helpers}; asking {asked} of them for a price")
+        }
     }
     /// Quotes.
     pub fn proposals(quoted: u32, refused: u32, asked: u32) -> String {
@@ -378,19 +420,22 @@ pub mod ask {
         }
     }
     /// The choice.
-    pub fn chosen(name: &str, price: &str, backup: bool) -> String {
-        let reserve = if backup { "; another one stands by" } else { "" };
-        format!("Chosen: {name}, for {price}{reserve}")
+    pub fn chosen(name: &str, price: &str) -> String {
+        format!("Choosing {name}, for {price}")
     }
-    /// Signed, when nothing was said before.
-    pub const SIGNED: &str = "Both sides signed";
     /// Signed.
-    pub fn signed(former: &str) -> String {
-        if former.ends_with("signed") { former.to_owned() } else { format!("{former} — both signed") }
+    pub fn agreed(name: &str, price: &str, backup: bool) -> String {
+        let reserve = if backup { "; another one stands by" } else { "" };
+        format!("Agreed with {name}, for {price}{reserve}")
     }
+    /// Signed, when it was not said with whom.
+    pub const AGREED: &str = "Both sides signed";
     /// Sent.
     pub fn sent(items: u32, bytes: &str) -> String {
-        format!("{} on the way ({bytes}); it computes", count(items as usize, "text", "texts"))
+        format!(
+            "{} on the way ({bytes}); it computes",
+            count(items as usize, "text", "texts")
+        )
     }
     /// Back.
     pub fn delivered(took: &str) -> String {
@@ -402,7 +447,7 @@ pub mod ask {
     }
     /// The next one.
     pub fn retrying(name: &str, reason: &str) -> String {
-        format!("{name} did not deliver ({reason}). Trying the next one")
+        super::sentence(&format!("{name} did not deliver: {reason}. Trying the next one"))
     }
     /// The answer's heading.
     pub const ANSWER: &str = "Closest passages";
@@ -473,9 +518,17 @@ pub mod factors {
     /// In the order of the product: name, key in test ids, what it means.
     pub const ALL: [(&str, &str, &str); 4] = [
         ("Work", "base_cost", "The measured work on the provider's device"),
-        ("Quality", "quality_multiplier", "Precision and speed that are promised"),
+        (
+            "Quality",
+            "quality_multiplier",
+            "Precision and speed that are promised",
+        ),
         ("Demand", "market_demand", "How busy the provider is"),
-        ("Standing", "reputation_factor", "What the provider's record is worth"),
+        (
+            "Standing",
+            "reputation_factor",
+            "What the provider's record is worth",
+        ),
     ];
     /// The sum.
     pub const PRICE: &str = "Price";
@@ -487,8 +540,8 @@ pub mod market {
     pub const EMPTY: &str = "Nobody offers anything yet. Offers appear here as soon as a device in your group switches lending on: this one under Node, or another one that opens this page.";
     /// Under the heading.
     pub const INTRO: &str = "Prices are for 1,000 tokens, about 750 words. Each is the product of four factors: work × quality × demand × standing.";
-    /// Looks again.
-    pub const REFRESH: &str = "Look again";
+    /// The table's name.
+    pub const OFFERS: &str = "Offers";
     /// Column heads.
     pub const PROVIDER: &str = "Provider";
     /// What.
@@ -521,6 +574,8 @@ pub mod market {
 
 /// The Reputation page.
 pub mod reputation {
+    /// Everyone with a record.
+    pub const PEERS: &str = "Peers";
     /// Nothing yet.
     pub const EMPTY: &str = "You have not traded with anyone yet. After the first answer, whoever computed it appears here with the receipts behind the score.";
     /// Under the heading.
@@ -536,7 +591,10 @@ pub mod reputation {
     pub const SCORE: &str = "Score";
     /// The receipts behind it.
     pub fn why(receipts: usize) -> String {
-        format!("Why this score? {}", super::count(receipts, "receipt", "receipts"))
+        format!(
+            "Why this score? {}",
+            super::count(receipts, "receipt", "receipts")
+        )
     }
     /// None are kept here.
     pub const NO_RECEIPTS: &str = "No receipt with this peer is among the newest 100.";
@@ -584,7 +642,10 @@ pub mod node {
     pub const LENDING_IDLE: &str = "Lending. Others can find this device; nothing to do right now.";
     /// At work.
     pub fn lending(running: u32) -> String {
-        format!("Lending. Working on {} now.", super::count(running as usize, "request", "requests"))
+        format!(
+            "Lending. Working on {} now.",
+            super::count(running as usize, "request", "requests")
+        )
     }
     /// Registered nowhere yet.
     pub const LENDING_SOON: &str = "Lending. Telling the relay about it…";
@@ -674,9 +735,17 @@ pub mod node {
     pub const HOW_HINT: &str = "the browser's hint";
     /// The five, in order: name, key in test ids, how they are measured.
     pub const FIVE: [(&str, &str, &str); 5] = [
-        ("Processing", "processing", "Tokens a second of the reference model on the best backend"),
+        (
+            "Processing",
+            "processing",
+            "Tokens a second of the reference model on the best backend",
+        ),
         ("Memory", "memory", "What this tab may use"),
-        ("Battery", "battery", "Charge; a device without battery reports nothing"),
+        (
+            "Battery",
+            "battery",
+            "Charge; a device without battery reports nothing",
+        ),
         ("Network", "network", "Round trip to the relay"),
         ("Storage", "storage", "Free space this browser offers"),
     ];
@@ -810,7 +879,7 @@ pub mod network {
     /// Any other's.
     pub const NODE: &str = "device";
     /// A member.
-    pub const MEMBER: &str = "device in your group";
+    pub const MEMBER: &str = "group member";
     /// Way.
     pub const PATH: &str = "How";
     /// Round trip.
@@ -891,7 +960,7 @@ pub mod invite {
     /// Title.
     pub const TITLE: &str = "Invite to your group";
     /// The secret.
-    pub const HINT: &str = "Whoever opens this link is in your group, on this and any other device. Its secret is the part behind #, which is never sent to a server: show it only to those you mean.";
+    pub const HINT: &str = "Whoever opens this link, on any device, is in your group. Its secret is the part behind #, which is never sent to a server: show it only to those you mean.";
     /// Label of the link.
     pub const LINK: &str = "Link";
     /// Copies it.
@@ -909,7 +978,8 @@ pub mod invite {
     /// Back.
     pub const LEAVE: &str = "Leave your group, back to everyone here";
     /// After leaving.
-    pub const LEFT: &str = "You are with everyone here again. Whoever has the invitation is still in the group.";
+    pub const LEFT: &str =
+        "You are with everyone here again. Whoever has the invitation is still in the group.";
     /// The way back.
     pub const UNDO: &str = "Back to the group";
     /// No way back.

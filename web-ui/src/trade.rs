@@ -54,6 +54,8 @@ pub struct Trade {
     asked: u32,
     quoted: u32,
     refused: u32,
+    /// What the agreement's line will say once both have signed.
+    agreed: Option<String>,
 }
 
 /// Attempts are bounded by the node; this bounds what a page would show if they were not.
@@ -97,20 +99,30 @@ impl Trade {
                 self.refused += 1;
                 self.write_proposals();
             }
-            TradeStep::Chosen { provider, price, backup } => {
-                let line = text::ask::chosen(&name(*provider), &format::credits(*price), backup.is_some());
-                self.write(Stage::Agreement, line);
+            TradeStep::Chosen {
+                provider,
+                price,
+                backup,
+            } => {
+                let (name, price) = (name(*provider), format::credits(*price));
+                self.agreed = Some(text::ask::agreed(&name, &price, backup.is_some()));
+                self.write(Stage::Agreement, text::ask::chosen(&name, &price));
             }
             TradeStep::Agreed { .. } => {
-                let former = self.lines.last().filter(|line| line.stage == Stage::Agreement);
-                let signed = former.map_or_else(|| text::ask::SIGNED.to_owned(), |line| text::ask::signed(&line.text));
-                self.write(Stage::Agreement, signed);
+                let line = self.agreed.take().unwrap_or_else(|| text::ask::AGREED.to_owned());
+                self.write(Stage::Agreement, line);
             }
             TradeStep::Sent { items, bytes } => {
-                self.write(Stage::Activity, text::ask::sent(*items, &format::bytes(u64::from(*bytes))));
+                self.write(
+                    Stage::Activity,
+                    text::ask::sent(*items, &format::bytes(u64::from(*bytes))),
+                );
             }
             TradeStep::Delivered { took_ms } => {
-                self.write(Stage::Activity, text::ask::delivered(&format::duration(u64::from(*took_ms))));
+                self.write(
+                    Stage::Activity,
+                    text::ask::delivered(&format::duration(u64::from(*took_ms))),
+                );
             }
             TradeStep::Verified { verification } => {
                 self.write(Stage::Verification, text::verification_line(verification));
@@ -120,7 +132,7 @@ impl Trade {
                 self.close(Mark::Done);
             }
             TradeStep::Retrying { provider, reason } => {
-                let line = text::ask::retrying(&name(*provider), &text::failure(reason));
+                let line = text::ask::retrying(&name(*provider), &reason.to_string());
                 if let Some(last) = self.lines.last_mut() {
                     last.text = line;
                 }
@@ -138,21 +150,32 @@ impl Trade {
 
     fn write_proposals(&mut self) {
         let asked = self.asked.max(self.quoted + self.refused);
-        self.write(Stage::Proposals, text::ask::proposals(self.quoted, self.refused, asked));
+        self.write(
+            Stage::Proposals,
+            text::ask::proposals(self.quoted, self.refused, asked),
+        );
     }
 
     /// Rewrites the line of this stage if it is going on, else ends the one before and begins a new one.
     ///
     /// A late quote of a slow provider belongs to a line further up: it is corrected there.
     fn write(&mut self, stage: Stage, text: String) {
-        let current = self.lines.iter().rposition(|line| line.mark == Mark::Failed).map_or(0, |failed| failed + 1);
+        let current = self
+            .lines
+            .iter()
+            .rposition(|line| line.mark == Mark::Failed)
+            .map_or(0, |failed| failed + 1);
         if let Some(line) = self.lines[current..].iter_mut().find(|line| line.stage == stage) {
             line.text = text;
             return;
         }
         self.close(Mark::Done);
         if self.lines.len() < LINES_MAX {
-            self.lines.push(Line { stage, text, mark: Mark::Running });
+            self.lines.push(Line {
+                stage,
+                text,
+                mark: Mark::Running,
+            });
         }
     }
 }
@@ -176,11 +199,20 @@ mod tests {
             market_demand: 1_000_000,
             reputation_factor: 1_000_000,
         };
-        Quote { price: Millicredits(400), factors, promised_ms: 900, valid_ms: 10_000 }
+        Quote {
+            price: Millicredits(400),
+            factors,
+            promised_ms: 900,
+            valid_ms: 10_000,
+        }
     }
 
     fn chosen(provider: NodeId) -> TradeStep {
-        TradeStep::Chosen { provider, price: Millicredits(400), backup: None }
+        TradeStep::Chosen {
+            provider,
+            price: Millicredits(400),
+            backup: None,
+        }
     }
 
     fn folded(steps: &[TradeStep]) -> Trade {
@@ -193,31 +225,83 @@ mod tests {
     fn six_steps_make_six_lines_in_order() {
         let trade = folded(&[
             TradeStep::Searching { discovery_points: 1 },
-            TradeStep::Found { candidates: 5, asked: 2 },
-            TradeStep::Proposal { provider: ANN, quote: quote() },
-            TradeStep::Refused { provider: BEN, reason: Failure::Busy },
+            TradeStep::Found {
+                candidates: 5,
+                asked: 2,
+            },
+            TradeStep::Proposal {
+                provider: ANN,
+                quote: quote(),
+            },
+            TradeStep::Refused {
+                provider: BEN,
+                reason: Failure::Busy,
+            },
             chosen(ANN),
-            TradeStep::Agreed { agreement: AgreementId([3; 32]) },
-            TradeStep::Sent { items: 9, bytes: 4_000 },
+            TradeStep::Agreed {
+                agreement: AgreementId([3; 32]),
+            },
+            TradeStep::Sent {
+                items: 9,
+                bytes: 4_000,
+            },
             TradeStep::Delivered { took_ms: 800 },
-            TradeStep::Verified { verification: Verification::SpotChecked { probes: 2, cosine_min: 1.0 } },
-            TradeStep::Receipted { receipt: ReceiptId([4; 32]), price: Millicredits(400) },
+            TradeStep::Verified {
+                verification: Verification::SpotChecked {
+                    probes: 2,
+                    cosine_min: 1.0,
+                },
+            },
+            TradeStep::Receipted {
+                receipt: ReceiptId([4; 32]),
+                price: Millicredits(400),
+            },
         ]);
         let stages: Vec<_> = trade.lines().iter().map(|line| line.stage.slug()).collect();
-        assert_eq!(stages, ["providers", "proposals", "agreement", "activity", "verification", "receipt"]);
-        assert!(trade.lines().iter().all(|line| line.mark == Mark::Done), "{:?}", trade.lines());
+        assert_eq!(
+            stages,
+            [
+                "providers",
+                "proposals",
+                "agreement",
+                "activity",
+                "verification",
+                "receipt"
+            ]
+        );
+        assert!(
+            trade.lines().iter().all(|line| line.mark == Mark::Done),
+            "{:?}",
+            trade.lines()
+        );
         assert!(trade.lines()[1].text.contains("1 of 2"), "{:?}", trade.lines()[1]);
-        assert!(trade.lines()[2].text.contains("0.4 credits"), "{:?}", trade.lines()[2]);
+        assert!(
+            trade.lines()[2].text.contains("0.4 credits"),
+            "{:?}",
+            trade.lines()[2]
+        );
     }
 
     #[test]
     fn a_late_offer_corrects_its_own_line() {
         let mut trade = folded(&[
-            TradeStep::Found { candidates: 2, asked: 2 },
-            TradeStep::Proposal { provider: ANN, quote: quote() },
+            TradeStep::Found {
+                candidates: 2,
+                asked: 2,
+            },
+            TradeStep::Proposal {
+                provider: ANN,
+                quote: quote(),
+            },
             chosen(ANN),
         ]);
-        trade.apply(&TradeStep::Proposal { provider: BEN, quote: quote() }, format::short_id);
+        trade.apply(
+            &TradeStep::Proposal {
+                provider: BEN,
+                quote: quote(),
+            },
+            format::short_id,
+        );
         assert_eq!(trade.lines().len(), 3);
         assert!(trade.lines()[1].text.contains("2 of 2"));
     }
@@ -225,7 +309,13 @@ mod tests {
     #[test]
     fn a_failed_attempt_stays_visible_and_the_next_one_starts_below() {
         let mut trade = folded(&[chosen(ANN), TradeStep::Sent { items: 1, bytes: 1 }]);
-        trade.apply(&TradeStep::Retrying { provider: ANN, reason: Failure::Disconnected }, format::short_id);
+        trade.apply(
+            &TradeStep::Retrying {
+                provider: ANN,
+                reason: Failure::Disconnected,
+            },
+            format::short_id,
+        );
         trade.apply(&chosen(BEN), format::short_id);
         let marks: Vec<_> = trade.lines().iter().map(|line| (line.stage, line.mark)).collect();
         assert_eq!(

@@ -70,7 +70,13 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
         return Err(words::NO_PASSAGES);
     }
     passages.truncate(PASSAGES_MAX);
-    let run = Run { question: question.to_owned(), passages, job: None, trade: Trade::default(), end: None };
+    let run = Run {
+        question: question.to_owned(),
+        passages,
+        job: None,
+        trade: Trade::default(),
+        end: None,
+    };
     app.run.set(Some(run));
     begin(app);
     Ok(())
@@ -79,13 +85,22 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
 /// Hands a waiting question to the node.
 fn begin(app: App) {
     let Some(node) = app.node() else { return };
-    let waiting = app.run.get_untracked().filter(|run| run.job.is_none() && run.end.is_none());
+    let waiting = app
+        .run
+        .get_untracked()
+        .filter(|run| run.job.is_none() && run.end.is_none());
     let Some(run) = waiting else { return };
     let passages = run.passages.into_iter().map(|passage| passage.text);
     let texts = std::iter::once(run.question).chain(passages).collect();
     let scope = app.prefs.with_untracked(|prefs| prefs.scope);
     let request = ServiceRequest::Inference { model: None, texts };
-    let (job, outcome) = node.request(request, Requirements { scope, ..Requirements::default() });
+    let (job, outcome) = node.request(
+        request,
+        Requirements {
+            scope,
+            ..Requirements::default()
+        },
+    );
     app.run.update(|run| {
         if let Some(run) = run {
             run.job = Some(job);
@@ -99,15 +114,25 @@ fn begin(app: App) {
 
 fn finish(app: App, job: JobId, result: Result<Outcome, RequestError>) {
     app.run.update(|run| {
-        let Some(run) = run.as_mut().filter(|run| run.job == Some(job) && run.end.is_none()) else { return };
-        let end = result.map_err(Refusal::from).and_then(|outcome| read(outcome, run.passages.len()));
-        run.trade.close(if end.is_ok() { Mark::Done } else { Mark::Failed });
+        let Some(run) = run
+            .as_mut()
+            .filter(|run| run.job == Some(job) && run.end.is_none())
+        else {
+            return;
+        };
+        let end = result
+            .map_err(Refusal::from)
+            .and_then(|outcome| read(outcome, run.passages.len()));
+        run.trade
+            .close(if end.is_ok() { Mark::Done } else { Mark::Failed });
         run.end = Some(end);
     });
 }
 
 fn read(outcome: Outcome, passages: usize) -> Result<Answer, Refusal> {
-    let WorkOutput::Embeddings { dimension, values, .. } = &outcome.output;
+    let WorkOutput::Embeddings {
+        dimension, values, ..
+    } = &outcome.output;
     let ranked = rank(values, *dimension as usize, passages).map_err(|error| Refusal {
         code: "bad_answer".to_owned(),
         what: words::bad_answer(&error.to_string()),
@@ -131,7 +156,11 @@ fn cancel(app: App) {
 /// A failure's stable name, as it is written on the wire.
 fn code(failure: &Failure) -> String {
     let written = serde_json::to_value(failure).unwrap_or_default();
-    written.get("code").and_then(|code| code.as_str()).unwrap_or("unknown").to_owned()
+    written
+        .get("code")
+        .and_then(|code| code.as_str())
+        .unwrap_or("unknown")
+        .to_owned()
 }
 
 impl From<RequestError> for Refusal {
@@ -142,9 +171,11 @@ impl From<RequestError> for Refusal {
                 what: text::failure(&failure),
                 advice: text::advice(&failure),
             },
-            RequestError::Command(error) => {
-                Self { code: error.code().to_owned(), what: text::sentence(&error), advice: words::KEPT }
-            }
+            RequestError::Command(error) => Self {
+                code: error.code().to_owned(),
+                what: text::sentence(&error),
+                advice: words::KEPT,
+            },
         }
     }
 }
@@ -170,16 +201,23 @@ pub(crate) fn AskPage() -> impl IntoView {
 }
 
 fn running(app: App) -> Memo<bool> {
-    Memo::new(move |_| app.run.with(|run| run.as_ref().is_some_and(|run| run.end.is_none())))
+    Memo::new(move |_| {
+        app.run
+            .with(|run| run.as_ref().is_some_and(|run| run.end.is_none()))
+    })
 }
 
 #[component]
 fn QuestionForm() -> impl IntoView {
     let app = use_app();
-    let kept = app.run.with_untracked(|run| run.as_ref().map(|run| run.question.clone())).unwrap_or_default();
+    let kept = app
+        .run
+        .with_untracked(|run| run.as_ref().map(|run| run.question.clone()))
+        .unwrap_or_default();
     let question = RwSignal::new(kept);
     let missing = RwSignal::new(None);
     let running = running(app);
+    let elsewhere = move || matches!(app.phase.get(), Phase::OtherTab { .. } | Phase::Failed(_));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if !running.get_untracked() {
@@ -193,7 +231,7 @@ fn QuestionForm() -> impl IntoView {
                 <input id="question" type="text" autocomplete="off" enterkeyhint="search" data-testid="ask-question"
                     aria-describedby="privacy" placeholder=words::QUESTION_PLACEHOLDER maxlength="2000"
                     prop:value=move || question.get() on:input:target=move |event| question.set(event.target().value())/>
-                <button type="submit" class="button primary" data-testid="ask-submit" disabled=move || running.get()>
+                <button type="submit" class="button primary" data-testid="ask-submit" disabled=move || running.get() || elsewhere()>
                     {words::SUBMIT}
                 </button>
                 <Show when=move || running.get()>
@@ -214,15 +252,14 @@ fn Privacy() -> impl IntoView {
     let app = use_app();
     let scope = move || app.prefs.with(|prefs| prefs.scope);
     let sentence = move || match scope() {
-        Scope::Device => words::PRIVACY_DEVICE.to_owned(),
-        Scope::Own | Scope::Group => words::privacy(app.group_name()),
         Scope::Anyone => words::PRIVACY_ANYONE.to_owned(),
+        Scope::Device | Scope::Own | Scope::Group => words::privacy(app.group_name()),
     };
     let choose = move |value: String| {
-        let scope = match value.as_str() {
-            "device" => Scope::Device,
-            "anyone" => Scope::Anyone,
-            _ => Scope::Group,
+        let scope = if value == "anyone" {
+            Scope::Anyone
+        } else {
+            Scope::Group
         };
         app.choose(|prefs| prefs.scope = scope);
     };
@@ -232,10 +269,7 @@ fn Privacy() -> impl IntoView {
             <label>
                 <span>{words::SCOPE}</span>
                 <select data-testid="ask-scope" on:change:target=move |event| choose(event.target().value())>
-                    <option value="device" selected=move || scope() == Scope::Device>{words::SCOPE_DEVICE}</option>
-                    <option value="group" selected=move || matches!(scope(), Scope::Own | Scope::Group)>
-                        {move || app.group_name()}
-                    </option>
+                    <option value="group" selected=move || scope() != Scope::Anyone>{move || app.group_name()}</option>
                     <option value="anyone" selected=move || scope() == Scope::Anyone>{words::SCOPE_ANYONE}</option>
                 </select>
             </label>
@@ -248,7 +282,10 @@ fn Progress() -> impl IntoView {
     let app = use_app();
     let asked = Memo::new(move |_| app.run.with(Option::is_some));
     let waiting = move || {
-        app.run.with(|run| run.as_ref().is_some_and(|run| run.end.is_none() && run.trade.lines().is_empty()))
+        app.run.with(|run| {
+            run.as_ref()
+                .is_some_and(|run| run.end.is_none() && run.trade.lines().is_empty())
+        })
     };
     view! {
         <Show when=move || asked.get()>
@@ -264,18 +301,31 @@ fn Progress() -> impl IntoView {
 fn Ending() -> impl IntoView {
     let app = use_app();
     // An end never changes: the view is made once, so that opened details stay open.
-    let ended = Memo::new(move |_| app.run.with(|run| run.as_ref().filter(|run| run.end.is_some()).and_then(|run| run.job)));
+    let ended = Memo::new(move |_| {
+        app.run.with(|run| {
+            run.as_ref()
+                .filter(|run| run.end.is_some())
+                .and_then(|run| run.job)
+        })
+    });
     let cancelled_early = Memo::new(move |_| {
-        app.run.with(|run| run.as_ref().is_some_and(|run| run.end.is_some() && run.job.is_none()))
+        app.run.with(|run| {
+            run.as_ref()
+                .is_some_and(|run| run.end.is_some() && run.job.is_none())
+        })
     });
     move || {
         if ended.get().is_none() && !cancelled_early.get() {
             return ().into_any();
         }
-        match app.run.get_untracked().and_then(|run| run.end.map(|end| (end, run.passages))) {
+        match app
+            .run
+            .get_untracked()
+            .and_then(|run| run.end.map(|end| (end, run.passages)))
+        {
             Some((Ok(answer), passages)) => view! { <AnswerView answer passages/> }.into_any(),
             Some((Err(refusal), _)) => view! {
-                <div class="notice bad" data-testid="answer-error" data-code=refusal.code>
+                <div class="notice bad stacked" data-testid="answer-error" data-code=refusal.code>
                     <p><strong>{words::NO_ANSWER}". "</strong>{refusal.what}"."</p>
                     <p class="hint">{refusal.advice}" "{words::KEPT}</p>
                 </div>

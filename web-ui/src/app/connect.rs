@@ -15,8 +15,7 @@ use node_wasm::options::StartOptions;
 use node_wasm::status::TabStatus;
 
 use super::state::{App, Phase};
-use super::{ask, lend, platform};
-use crate::text;
+use super::{ask, platform};
 
 /// Changes that come faster are shown together.
 const REFRESH_MS: u32 = 80;
@@ -57,10 +56,16 @@ pub(crate) fn enter(app: App, group: Option<String>) {
 
 async fn start(app: App, take_over: bool) {
     let group = app.prefs.with_untracked(|prefs| prefs.group.clone());
-    match NodeHandle::start(StartOptions { group, take_over, ..StartOptions::default() }).await {
+    match NodeHandle::start(StartOptions {
+        group,
+        take_over,
+        ..StartOptions::default()
+    })
+    .await
+    {
         Ok(node) => follow(app, node).await,
         Err(StartError::RunsElsewhere) => app.phase.set(Phase::OtherTab { moved: false }),
-        Err(error) => app.phase.set(Phase::Failed(text::sentence(&error))),
+        Err(error) => app.phase.set(Phase::Failed(error.to_string())),
     }
 }
 
@@ -73,7 +78,9 @@ async fn follow(app: App, node: NodeHandle) {
     while let Some(event) = events.next().await {
         match event {
             NodeEvent::Core(Event::Trade { job, step, .. }) => ask::step(app, job, &step),
-            NodeEvent::Shell(ShellEvent::Stopped { tab: TabStatus::TakenOver }) => {
+            NodeEvent::Shell(ShellEvent::Stopped {
+                tab: TabStatus::TakenOver,
+            }) => {
                 app.take_node();
                 app.phase.set(Phase::OtherTab { moved: true });
             }
@@ -100,7 +107,6 @@ fn refresh(app: App) {
     app.now.set(node.now());
     app.status.set(Some(node.status()));
     app.snapshot.set(Some(node.snapshot()));
-    lend::prepare(app);
 }
 
 async fn tick(app: App) {

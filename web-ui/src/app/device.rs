@@ -67,8 +67,13 @@ fn TierCard() -> impl IntoView {
     let usage = app.shell_part(|status| status.storage.usage_bytes);
     let services = move |read: fn(&node_proto::capability::Capability) -> &[Service]| {
         move || {
-            let names = capability.with(|c| c.as_ref().map(|c| read(c).iter().map(|s| text::service(*s)).collect::<Vec<_>>()));
-            names.filter(|names| !names.is_empty()).map_or_else(|| words::NOTHING.to_owned(), |names| names.join(", "))
+            let names = capability.with(|c| {
+                c.as_ref()
+                    .map(|c| read(c).iter().map(|s| text::service(*s)).collect::<Vec<_>>())
+            });
+            names
+                .filter(|names| !names.is_empty())
+                .map_or_else(|| words::NOTHING.to_owned(), |names| names.join(", "))
         }
     };
     view! {
@@ -113,15 +118,25 @@ fn MeasurementTable() -> impl IntoView {
     let measurements = app.part(|snapshot| snapshot.capability.measurements.clone());
     let rows = move || {
         let readings = readings(&measurements.get().unwrap_or_default());
-        let row = |((name, key, hint), (reading, say)): (&(&'static str, &'static str, &'static str), (Option<Reading>, fn(f64) -> String))| {
+        let row = |((name, key, hint), (reading, say)): (
+            &(&'static str, &'static str, &'static str),
+            (Option<Reading>, fn(f64) -> String),
+        )| {
             let value = reading.map_or_else(|| text::UNKNOWN.to_owned(), |reading| say(reading.value));
-            let how = reading.map(|reading| if reading.measured { words::HOW_MEASURED } else { words::HOW_HINT });
+            let how = reading.map(|reading| {
+                if reading.measured {
+                    words::HOW_MEASURED
+                } else {
+                    words::HOW_HINT
+                }
+            });
             let age = move || reading.map(|reading| format::age(app.now.get().ms_since(reading.at)));
+            let how = how.map(|how| format!("{how}, "));
             view! {
                 <tr data-testid="measurement" data-measurement=*key title=*hint>
                     <th scope="row">{*name}</th>
                     <td class="num" class:hint=reading.is_none()>{value}</td>
-                    <td class="hint">{age}" "{how}</td>
+                    <td class="hint">{how}{age}</td>
                 </tr>
             }
         };
@@ -144,7 +159,13 @@ fn MeasurementTable() -> impl IntoView {
 fn Identity() -> impl IntoView {
     let app = use_app();
     let me = app.part(|snapshot| snapshot.me);
-    let status = app.shell_part(|status| (status.identity.clone(), status.storage.clone(), status.versions.clone()));
+    let status = app.shell_part(|status| {
+        (
+            status.identity.clone(),
+            status.storage.clone(),
+            status.versions.clone(),
+        )
+    });
     view! {
         <section class="card" aria-labelledby="identity-heading">
             <h2 id="identity-heading">{words::PEER_ID}</h2>

@@ -15,7 +15,9 @@ const FILES_MAX: u32 = 50;
 /// Reads the files one after the other and adds them to what this device knows.
 pub(crate) fn add(app: App, files: Option<FileList>) {
     let Some(files) = files else { return };
-    let files: Vec<File> = (0..files.length().min(FILES_MAX)).filter_map(|index| files.get(index)).collect();
+    let files: Vec<File> = (0..files.length().min(FILES_MAX))
+        .filter_map(|index| files.get(index))
+        .collect();
     spawn_local(async move {
         for file in files {
             if let Err(reason) = add_one(app, &file).await {
@@ -30,10 +32,18 @@ async fn add_one(app: App, file: &File) -> Result<(), String> {
     if file.size() > KNOWLEDGE_BYTES_MAX as f64 {
         return Err(text::ask::too_large(&format::bytes(KNOWLEDGE_BYTES_MAX as u64)));
     }
-    let content = JsFuture::from(file.text()).await.ok().and_then(|value| value.as_string());
+    let content = JsFuture::from(file.text())
+        .await
+        .ok()
+        .and_then(|value| value.as_string());
     let content = content.ok_or_else(|| text::ask::UNREADABLE.to_owned())?;
     let mut result = Ok(());
-    app.learn(|knowledge| result = knowledge.add(Source { name: file.name(), text: content }));
+    app.learn(|knowledge| {
+        result = knowledge.add(Source {
+            name: file.name(),
+            text: content,
+        })
+    });
     result.map_err(|error| reason(&error))
 }
 

@@ -12,8 +12,8 @@ use web_sys::{HtmlDialogElement, ShareData};
 
 use super::state::{App, use_app};
 use super::{connect, platform};
-use crate::text::invite as words;
 use crate::text;
+use crate::text::invite as words;
 
 const DIALOG: &str = "invite-dialog";
 const LINK: &str = "invite-link";
@@ -53,7 +53,10 @@ fn link(app: App) -> String {
 fn qr(link: &str) -> Option<String> {
     let code = QRBuilder::new(link.as_bytes()).build().ok()?;
     let svg = SvgBuilder::default().margin(3).to_str(&code);
-    Some(format!("data:image/svg+xml,{}", js_sys::encode_uri_component(&svg)))
+    Some(format!(
+        "data:image/svg+xml,{}",
+        js_sys::encode_uri_component(&svg)
+    ))
 }
 
 /// Only this machine understands its own loopback name.
@@ -126,7 +129,9 @@ async fn copy(text: &str) -> bool {
     if platform::secure()
         && let Some(window) = platform::window()
     {
-        return JsFuture::from(window.navigator().clipboard().write_text(text)).await.is_ok();
+        return JsFuture::from(window.navigator().clipboard().write_text(text))
+            .await
+            .is_ok();
     }
     false
 }
@@ -147,7 +152,13 @@ fn leave(app: App) {
 pub(crate) fn LeftNotice() -> impl IntoView {
     let app = use_app();
     let left = Memo::new(move |_| {
-        app.prefs.with(|prefs| prefs.group.is_none().then(|| prefs.former_group.clone()).flatten())
+        app.prefs.with(|prefs| {
+            prefs
+                .group
+                .is_none()
+                .then(|| prefs.former_group.clone())
+                .flatten()
+        })
     });
     move || {
         left.get().map(|former| {

@@ -70,12 +70,24 @@ fn FileList() -> impl IntoView {
     let app = use_app();
     let removed = RwSignal::new(None::<Removed>);
     let names = Memo::new(move |_| {
-        app.knowledge.with(|k| k.files.iter().map(|file| (file.name.clone(), file.text.len())).collect::<Vec<_>>())
+        app.knowledge.with(|k| {
+            k.files
+                .iter()
+                .map(|file| (file.name.clone(), file.text.len()))
+                .collect::<Vec<_>>()
+        })
     });
     let remove = move |name: &str| {
-        let index = app.knowledge.with_untracked(|k| k.files.iter().position(|file| file.name == name));
+        let index = app
+            .knowledge
+            .with_untracked(|k| k.files.iter().position(|file| file.name == name));
         let Some(index) = index else { return };
-        app.learn(|knowledge| removed.set(Some(Removed { index, source: knowledge.files.remove(index) })));
+        app.learn(|knowledge| {
+            removed.set(Some(Removed {
+                index,
+                source: knowledge.files.remove(index),
+            }))
+        });
     };
     view! {
         <ul class="files">

@@ -1,12 +1,12 @@
 //! The lending switch, its limits, and the reason beside it when lending pauses.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use node_proto::capability::{LendPolicy, PauseReason};
 use node_proto::io::Command;
 use node_proto::view::LendingView;
 use node_wasm::status::ModelState;
 
+use super::models;
 use super::state::{App, use_app};
 use crate::format;
 use crate::text;
@@ -14,25 +14,26 @@ use crate::text::node as words;
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// Makes the first model of the relay's list ready when lending waits for nothing else. Called with every new state;
-/// asks for each model once.
-pub(crate) fn prepare(app: App) {
-    let waits = app.snapshot.with_untracked(|s| {
-        let lending = s.as_ref().map(|s| &s.lending);
-        lending.is_some_and(|l| l.policy.enabled && matches!(l.paused, None | Some(PauseReason::NoModel)))
+/// Turns lending on or off. The node loads the model by itself; only a pinned backend is asked for by name, first, so
+/// that the model is prepared once.
+fn switch(app: App, policy: LendPolicy, on: bool) {
+    let pinned = app.prefs.with_untracked(|prefs| prefs.pin.is_some());
+    let first = app.status.with_untracked(|status| {
+        status
+            .as_ref()
+            .and_then(|status| status.models.first().map(|m| m.id))
     });
-    let first = app.status.with_untracked(|status| status.as_ref().and_then(|status| status.models.first().cloned()));
-    let Some(model) = first.filter(|model| waits && matches!(model.state, ModelState::Available)) else { return };
-    if app.asked_for(model.id) {
-        return;
+    if let Some(model) = first.filter(|_| pinned) {
+        if on {
+            models::load(app, model)
+        } else {
+            models::unload(app, model)
+        }
     }
-    let pin = app.prefs.with_untracked(|prefs| prefs.pin);
-    if let Some(node) = app.node() {
-        spawn_local(async move {
-            let result = node.load_model(model.id, pin).await;
-            app.report(result.map(|_| ()));
-        });
-    }
+    app.command(Command::Lend(LendPolicy {
+        enabled: on,
+        ..policy
+    }));
 }
 
 /// The state as one word for tests and styles, and as a sentence with the reason.
@@ -62,7 +63,8 @@ pub(crate) fn Lend() -> impl IntoView {
         change(&mut changed);
         app.command(Command::Lend(changed));
     };
-    let shown = Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, no_models.get() == Some(true)))));
+    let shown =
+        Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, no_models.get() == Some(true)))));
     let offline = move || !known.get();
     view! {
         <section class="card lend" aria-labelledby="lend-heading">
@@ -70,7 +72,7 @@ pub(crate) fn Lend() -> impl IntoView {
                 <h2 id="lend-heading"><label for="lend">{words::LEND}</label></h2>
                 <input id="lend" type="checkbox" role="switch" class="switch" data-testid="lend" aria-describedby="lend-state"
                     disabled=offline prop:checked=move || policy.get().enabled
-                    on:change:target=move |event| { let on = event.target().checked(); change(&|p| p.enabled = on); }/>
+                    on:change:target=move |event| { switch(app, policy.get_untracked(), event.target().checked()); }/>
             </div>
             <p class="lend-state" id="lend-state" role="status" data-testid="lend-state"
                 data-state=move || shown.get().map_or("off", |(state, _)| state)>

@@ -25,7 +25,12 @@ const COLUMNS: [(Option<Column>, &str, &str, bool); 7] = [
     (None, words::FACTORS, "", false),
     (Some(Column::Speed), words::SPEED, words::SPEED_HINT, true),
     (Some(Column::RoundTrip), words::RTT, words::RTT_HINT, true),
-    (Some(Column::Reputation), words::REPUTATION, words::REPUTATION_HINT, false),
+    (
+        Some(Column::Reputation),
+        words::REPUTATION,
+        words::REPUTATION_HINT,
+        false,
+    ),
 ];
 
 #[component]
@@ -42,8 +47,14 @@ pub(crate) fn MarketPage() -> impl IntoView {
         }
     });
     let offers = app.part(|snapshot| snapshot.offers.clone());
-    let some = Memo::new(move |_| offers.with(|offers| offers.as_ref().is_some_and(|offers| !offers.is_empty())));
-    let credit = app.part(|snapshot| (snapshot.balance.newcomer_allowance, snapshot.balance.unlimited_in_group));
+    let some =
+        Memo::new(move |_| offers.with(|offers| offers.as_ref().is_some_and(|offers| !offers.is_empty())));
+    let credit = app.part(|snapshot| {
+        (
+            snapshot.balance.newcomer_allowance,
+            snapshot.balance.unlimited_in_group,
+        )
+    });
     view! {
         <PageFrame page=Page::Market>
             <p class="hint">{words::INTRO}</p>
@@ -72,12 +83,15 @@ fn OfferTable() -> impl IntoView {
         sort(&mut rows, column, descending);
         rows
     });
-    let head: Vec<_> = COLUMNS.into_iter().map(|(column, name, hint, number)| {
-        view! { <HeadCell column name hint number order/> }
-    }).collect();
+    let head: Vec<_> = COLUMNS
+        .into_iter()
+        .map(|(column, name, hint, number)| {
+            view! { <HeadCell column name hint number order/> }
+        })
+        .collect();
     // Rows are keyed by all that they show: one that changes is replaced, the others stay as they are.
     view! {
-        <div class="table-frame" role="region" aria-label=text::heading(Page::Market) tabindex="0">
+        <div class="table-frame" role="region" aria-label=words::OFFERS tabindex="0">
             <table class="offers">
                 <thead><tr>{head}</tr></thead>
                 <tbody>
@@ -90,8 +104,20 @@ fn OfferTable() -> impl IntoView {
 
 fn row_key(row: &Row) -> (NodeId, String) {
     let Row { offer, peer } = row;
-    let seen = peer.as_ref().map(|peer| (peer.rtt_ms, peer.reputation.lower.to_bits(), peer.reputation.upper.to_bits()));
-    (offer.provider, format!("{:?}{:?}{:?}{:?}{seen:?}", offer.service, offer.model, offer.factors, offer.unit_ms))
+    let seen = peer.as_ref().map(|peer| {
+        (
+            peer.rtt_ms,
+            peer.reputation.lower.to_bits(),
+            peer.reputation.upper.to_bits(),
+        )
+    });
+    (
+        offer.provider,
+        format!(
+            "{:?}{:?}{:?}{:?}{seen:?}",
+            offer.service, offer.model, offer.factors, offer.unit_ms
+        ),
+    )
 }
 
 #[component]
@@ -109,7 +135,11 @@ fn HeadCell(
     let turn = move |column: Column| {
         // Reputation is first asked for from its good end, everything else from its small one.
         order.update(|(by, descending)| {
-            *descending = if *by == column { !*descending } else { column == Column::Reputation };
+            *descending = if *by == column {
+                !*descending
+            } else {
+                column == Column::Reputation
+            };
             *by = column;
         });
     };
@@ -129,8 +159,13 @@ fn HeadCell(
 fn OfferRow(row: Row) -> impl IntoView {
     let Row { offer, peer } = row;
     let rtt = peer.as_ref().and_then(|peer| peer.rtt_ms);
-    let reputation = peer.as_ref().map(|peer| peer.reputation.clone()).filter(|reputation| reputation.receipts > 0);
-    let (low, high) = peer.as_ref().map_or((0.0, 1.0), |peer| (peer.reputation.lower, peer.reputation.upper));
+    let reputation = peer
+        .as_ref()
+        .map(|peer| peer.reputation.clone())
+        .filter(|reputation| reputation.receipts > 0);
+    let (low, high) = peer
+        .as_ref()
+        .map_or((0.0, 1.0), |peer| (peer.reputation.lower, peer.reputation.upper));
     let factors: Vec<_> = written(&offer.factors)
         .into_iter()
         .zip(text::factors::ALL)
@@ -142,20 +177,23 @@ fn OfferRow(row: Row) -> impl IntoView {
             </span>
         })
         .collect();
-    let or_unknown = |ms: Option<u32>| ms.map_or_else(|| text::UNKNOWN.to_owned(), |ms| format::duration(u64::from(ms)));
-    let service = serde_json::to_value(offer.service).ok().and_then(|name| name.as_str().map(str::to_owned));
+    let or_unknown =
+        |ms: Option<u32>| ms.map_or_else(|| text::UNKNOWN.to_owned(), |ms| format::duration(u64::from(ms)));
+    let service = serde_json::to_value(offer.service)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned));
     view! {
         <tr data-testid="offer" data-peer=offer.provider.to_string() data-service=service data-millicredits=offer.unit_price.0
             class:mine=offer.mine>
             <th scope="row"><Peer id=offer.provider/></th>
-            <td>{text::service(offer.service)}{offer.model_name.map(|name| view! { <small>{name}</small> })}</td>
-            <td class="num strong">{format::amount_only(offer.unit_price)}</td>
-            <td><FactorBar factors=offer.factors/><span class="offer-factors">{factors}</span></td>
-            <td class="num">{or_unknown(offer.unit_ms)}</td>
-            <td class="num" data-testid="offer-rtt" data-ms=rtt>
+            <td data-label=words::OFFER>{text::service(offer.service)}{offer.model_name.map(|name| view! { <small>{name}</small> })}</td>
+            <td class="num strong" data-label=words::PRICE>{format::amount_only(offer.unit_price)}</td>
+            <td class="why" data-label=words::FACTORS><FactorBar factors=offer.factors/><span class="offer-factors">{factors}</span></td>
+            <td class="num" data-label=words::SPEED>{or_unknown(offer.unit_ms)}</td>
+            <td class="num" data-label=words::RTT data-testid="offer-rtt" data-ms=rtt>
                 {if offer.mine { "–".to_owned() } else { or_unknown(rtt) }}
             </td>
-            <td data-testid="offer-reputation" data-low=format!("{low:.4}") data-high=format!("{high:.4}")>
+            <td data-label=words::REPUTATION data-testid="offer-reputation" data-low=format!("{low:.4}") data-high=format!("{high:.4}")>
                 {match reputation {
                     _ if offer.mine => "–".into_any(),
                     Some(r) => view! { <Range low=r.lower mean=r.score high=r.upper/> }.into_any(),

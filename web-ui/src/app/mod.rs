@@ -24,10 +24,10 @@ use leptos::prelude::*;
 /// Takes the static frame away and puts the page in its place, within one frame of the screen.
 pub(crate) fn mount() {
     platform::remove("shell");
-    let app = state::App::new();
-    connect::spawn(app);
-    update::watch(app);
-    leptos::mount::mount_to_body(move || {
+    leptos::mount::mount_to_body(|| {
+        let app = state::App::new();
+        connect::spawn(app);
+        update::watch(app);
         provide_context(app);
         view! { <shell::Shell/> }
     });

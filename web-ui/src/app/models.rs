@@ -17,7 +17,7 @@ pub(crate) const fn slug(backend: Backend) -> &'static str {
     }
 }
 
-fn load(app: App, model: ModelId) {
+pub(crate) fn load(app: App, model: ModelId) {
     let Some(node) = app.node() else { return };
     let pin = app.prefs.with_untracked(|prefs| prefs.pin);
     spawn_local(async move {
@@ -26,7 +26,7 @@ fn load(app: App, model: ModelId) {
     });
 }
 
-fn unload(app: App, model: ModelId) {
+pub(crate) fn unload(app: App, model: ModelId) {
     if let Some(node) = app.node() {
         app.report(node.unload(model));
     }
@@ -36,9 +36,12 @@ fn unload(app: App, model: ModelId) {
 pub(crate) fn Models() -> impl IntoView {
     let app = use_app();
     let models = app.shell_part(|status| status.models.clone());
-    let ids = Memo::new(move |_| models.with(|m| m.iter().flatten().map(|model| model.id).collect::<Vec<_>>()));
+    let ids =
+        Memo::new(move |_| models.with(|m| m.iter().flatten().map(|model| model.id).collect::<Vec<_>>()));
     let unavailable = app.shell_part(|status| status.models_unavailable.clone());
-    let model = move |id: ModelId| Memo::new(move |_| models.with(|m| m.iter().flatten().find(|m| m.id == id).cloned()));
+    let model = move |id: ModelId| {
+        Memo::new(move |_| models.with(|m| m.iter().flatten().find(|m| m.id == id).cloned()))
+    };
     view! {
         <section class="card" aria-labelledby="models-heading">
             <h2 id="models-heading">{words::MODELS}</h2>
@@ -91,7 +94,11 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
 fn Loaded(id: ModelId, report: LoadReport) -> impl IntoView {
     let app = use_app();
     let chosen = slug(report.chosen);
-    let lines: Vec<_> = report.backends.into_iter().map(|report| backend_line(report, chosen)).collect();
+    let lines: Vec<_> = report
+        .backends
+        .into_iter()
+        .map(|report| backend_line(report, chosen))
+        .collect();
     view! {
         <p data-testid="backend-active" data-backend=chosen>
             {words::loaded(&words::backend(chosen), report.tokens_per_second)}
@@ -108,10 +115,13 @@ fn backend_line(report: BackendReport, chosen: &str) -> impl IntoView + use<> {
     let kind = slug(report.kind);
     let name = words::backend(kind);
     match report.outcome {
-        BackendOutcome::Correct { ms_per_run, cosine, .. } => {
+        BackendOutcome::Correct {
+            ms_per_run, cosine, ..
+        } => {
             let said = words::correct(&format::duration(ms_per_run.max(0.0) as u64), cosine);
             let used = (kind == chosen).then(|| view! { <span class="badge">{words::IN_USE}</span> });
-            view! { <li data-backend=kind><strong>{name}</strong>" "{used}<small>{said}</small></li> }.into_any()
+            view! { <li data-backend=kind><strong>{name}</strong>" "{used}<small>{said}</small></li> }
+                .into_any()
         }
         BackendOutcome::Refused { reason } => view! {
             <li class="bad-text" data-testid="backend-refused" data-backend=kind>
@@ -132,17 +142,31 @@ fn Pin() -> impl IntoView {
     let app = use_app();
     let pinned = move || app.prefs.with(|prefs| prefs.pin.map_or("auto", slug));
     let choose = move |value: String| {
-        let pin = [Backend::Wonnx, Backend::Tract].into_iter().find(|backend| slug(*backend) == value);
+        let pin = [Backend::Wonnx, Backend::Tract]
+            .into_iter()
+            .find(|backend| slug(*backend) == value);
         app.choose(|prefs| prefs.pin = pin);
         let loaded = app.status.with_untracked(|status| {
-            let models = status.as_ref().map(|status| status.models.as_slice()).unwrap_or_default();
-            let settled = |state: &ModelState| matches!(state, ModelState::Loaded { .. } | ModelState::Refused { .. });
-            models.iter().filter(|model| settled(&model.state)).map(|model| model.id).collect::<Vec<_>>()
+            let models = status
+                .as_ref()
+                .map(|status| status.models.as_slice())
+                .unwrap_or_default();
+            let settled =
+                |state: &ModelState| matches!(state, ModelState::Loaded { .. } | ModelState::Refused { .. });
+            models
+                .iter()
+                .filter(|model| settled(&model.state))
+                .map(|model| model.id)
+                .collect::<Vec<_>>()
         });
         loaded.into_iter().for_each(|model| load(app, model));
     };
     let option = move |value: &'static str| {
-        let name = if value == "auto" { words::PIN_AUTO.to_owned() } else { words::backend(value) };
+        let name = if value == "auto" {
+            words::PIN_AUTO.to_owned()
+        } else {
+            words::backend(value)
+        };
         view! { <option value=value selected=move || pinned() == value>{name}</option> }
     };
     view! {

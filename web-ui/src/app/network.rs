@@ -72,17 +72,23 @@ fn DiagnosisLine() -> impl IntoView {
 #[component]
 fn Graph(connections: Memo<Vec<ConnectionStatus>>) -> impl IntoView {
     let app = use_app();
-    let label = move || connections.with(|all| {
-        let servers = all.iter().filter(|c| c.role == Role::Relay).count();
-        words::graph(all.len() - servers, servers)
-    });
+    let label = move || {
+        connections.with(|all| {
+            let servers = all.iter().filter(|c| c.role == Role::Relay).count();
+            words::graph(all.len() - servers, servers)
+        })
+    };
     let drawing = move || {
         let all = connections.get();
         let places = graph::places(all.len());
-        let spokes: Vec<_> = all.iter().zip(&places).map(|(connection, (x, y))| {
-            let class = format!("wire {}", slug(connection.transport));
-            view! { <line class=class x1="0" y1="0" x2=format!("{x:.1}") y2=format!("{y:.1}")/> }
-        }).collect();
+        let spokes: Vec<_> = all
+            .iter()
+            .zip(&places)
+            .map(|(connection, (x, y))| {
+                let class = format!("wire {}", slug(connection.transport));
+                view! { <line class=class x1="0" y1="0" x2=format!("{x:.1}") y2=format!("{y:.1}")/> }
+            })
+            .collect();
         let ends: Vec<_> = all.iter().zip(&places).map(|(connection, (x, y))| {
             let relay = connection.role == Role::Relay;
             let name = if relay { words::RELAY.to_owned() } else { format::short_id(connection.peer) };
@@ -126,8 +132,19 @@ fn ConnectionTable(connections: Memo<Vec<ConnectionStatus>>) -> impl IntoView {
 #[component]
 fn ConnectionRow(connection: ConnectionStatus) -> impl IntoView {
     let app = use_app();
-    let ConnectionStatus { peer, role, transport, address, rtt_ms } = connection;
-    let member = app.part(move |snapshot| snapshot.peers.iter().any(|known| known.id == peer && known.member));
+    let ConnectionStatus {
+        peer,
+        role,
+        transport,
+        address,
+        rtt_ms,
+    } = connection;
+    let member = app.part(move |snapshot| {
+        snapshot
+            .peers
+            .iter()
+            .any(|known| known.id == peer && known.member)
+    });
     let what = move || match role {
         Role::Relay => words::RELAY,
         Role::Node if member.get() == Some(true) => words::MEMBER,
@@ -148,7 +165,12 @@ fn RelayCard() -> impl IntoView {
     let app = use_app();
     let relay = app.shell_part(|status| status.relay.clone());
     let counts = app.part(|snapshot| (snapshot.discovery_points, snapshot.members_seen));
-    let waiting = move || relay.with(|r| r.as_ref().is_some_and(|r| matches!(r.state, RelayState::Waiting { .. })));
+    let waiting = move || {
+        relay.with(|r| {
+            r.as_ref()
+                .is_some_and(|r| matches!(r.state, RelayState::Waiting { .. }))
+        })
+    };
     let reconnect = move |_| {
         if let Some(node) = app.node() {
             app.report(node.reconnect());
@@ -174,11 +196,21 @@ fn RelayCard() -> impl IntoView {
 fn relay_state(state: &RelayState) -> String {
     match state {
         RelayState::Connecting { attempt } => words::relay_connecting(*attempt),
-        RelayState::Connected { transport } => format!("{} – {}", words::RELAY_CONNECTED, words::transport(slug(*transport))),
-        RelayState::Reserved { transport } => format!("{} – {}", words::RELAY_RESERVED, words::transport(slug(*transport))),
-        RelayState::Waiting { attempt, retry_in_ms, reason } => {
-            words::relay_waiting(*attempt, &format::duration(u64::from(*retry_in_ms)), reason)
-        }
+        RelayState::Connected { transport } => format!(
+            "{} – {}",
+            words::RELAY_CONNECTED,
+            words::transport(slug(*transport))
+        ),
+        RelayState::Reserved { transport } => format!(
+            "{} – {}",
+            words::RELAY_RESERVED,
+            words::transport(slug(*transport))
+        ),
+        RelayState::Waiting {
+            attempt,
+            retry_in_ms,
+            reason,
+        } => words::relay_waiting(*attempt, &format::duration(u64::from(*retry_in_ms)), reason),
     }
 }
 

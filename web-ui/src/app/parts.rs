@@ -15,7 +15,13 @@ pub(crate) fn Peer(id: NodeId) -> impl IntoView {
     let app = use_app();
     let picture = mark::mark(id);
     let me = app.part(move |snapshot| snapshot.me == id);
-    let name = move || if me.get() == Some(true) { text::YOU.to_owned() } else { format::short_id(id) };
+    let name = move || {
+        if me.get() == Some(true) {
+            text::YOU.to_owned()
+        } else {
+            format::short_id(id)
+        }
+    };
     view! {
         <span class="peer" title=id.to_string()>
             <svg class=format!("mark hue-{}", picture.hue) viewBox="-1 -1 7 7" aria-hidden="true">
@@ -58,7 +64,11 @@ pub(crate) fn MetricRange(metric: Metric) -> impl IntoView {
 #[component]
 pub(crate) fn FactorBar(factors: Factors) -> impl IntoView {
     let parts = contributions(&factors);
-    let added: f64 = parts.iter().filter(|part| **part > 0).map(|part| *part as f64).sum();
+    let added: f64 = parts
+        .iter()
+        .filter(|part| **part > 0)
+        .map(|part| *part as f64)
+        .sum();
     let width = |part: i64| 100.0 * part.unsigned_abs() as f64 / added.max(1.0);
     let (mut start, mut end) = (0.0, 100.0);
     let segments: Vec<_> = parts
@@ -68,8 +78,16 @@ pub(crate) fn FactorBar(factors: Factors) -> impl IntoView {
         .map(|(index, part)| {
             let wide = width(*part).min(100.0);
             let x = if *part > 0 { start } else { end - wide };
-            if *part > 0 { start += wide } else { end -= wide }
-            let class = if *part > 0 { format!("factor-{index}") } else { "factor-cut".to_owned() };
+            if *part > 0 {
+                start += wide
+            } else {
+                end -= wide
+            }
+            let class = if *part > 0 {
+                format!("factor-{index}")
+            } else {
+                "factor-cut".to_owned()
+            };
             view! { <rect class=class x=format!("{x:.2}") y="0" width=format!("{wide:.2}") height="10"/> }
         })
         .collect();
@@ -94,7 +112,11 @@ pub(crate) fn written(factors: &Factors) -> [String; 4] {
 /// The four factors as a table: what each is and what it adds.
 #[component]
 pub(crate) fn FactorTable(factors: Factors, price: Millicredits) -> impl IntoView {
-    let rows = text::factors::ALL.iter().zip(written(&factors)).zip(contributions(&factors)).enumerate();
+    let rows = text::factors::ALL
+        .iter()
+        .zip(written(&factors))
+        .zip(contributions(&factors))
+        .enumerate();
     let rows: Vec<_> = rows
         .map(|(index, (((name, key, meaning), value), adds))| {
             let adds = if index == 0 { value.clone() } else { format::signed(Millicredits(adds)) };

@@ -19,6 +19,13 @@ pub(crate) fn remove(id: &str) {
     }
 }
 
+/// Names the page in tabs and history.
+pub(crate) fn set_title(title: &str) {
+    if let Some(document) = document() {
+        document.set_title(title);
+    }
+}
+
 /// Moves the keyboard to an element.
 pub(crate) fn focus(id: &str) {
     let element = document().and_then(|document| document.get_element_by_id(id));
@@ -59,24 +66,34 @@ pub(crate) fn secure() -> bool {
 
 /// The part of the address behind `#`, with it.
 pub(crate) fn fragment() -> String {
-    window().and_then(|window| window.location().hash().ok()).unwrap_or_default()
+    window()
+        .and_then(|window| window.location().hash().ok())
+        .unwrap_or_default()
 }
 
 /// Where the page came from.
 pub(crate) fn origin() -> String {
-    window().and_then(|window| window.location().origin().ok()).unwrap_or_default()
+    window()
+        .and_then(|window| window.location().origin().ok())
+        .unwrap_or_default()
 }
 
 /// The host without its port.
 pub(crate) fn host() -> String {
-    window().and_then(|window| window.location().hostname().ok()).unwrap_or_default()
+    window()
+        .and_then(|window| window.location().hostname().ok())
+        .unwrap_or_default()
 }
 
 /// Takes the fragment out of the address bar and of the history.
 pub(crate) fn clear_fragment() {
     let replaced = window().and_then(|window| {
         let path = window.location().pathname().ok()?;
-        window.history().ok()?.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&path)).ok()
+        window
+            .history()
+            .ok()?
+            .replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&path))
+            .ok()
     });
     debug_assert!(replaced.is_some(), "a page may always replace its own address");
 }

@@ -49,10 +49,15 @@ pub(crate) fn keep_knowledge(knowledge: &Knowledge) -> bool {
 
 fn read<T: DeserializeOwned + Default>(key: &str) -> T {
     let kept = platform::storage().and_then(|storage| storage.get_item(key).ok().flatten());
-    kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    kept.and_then(|json| serde_json::from_str(&json).ok())
+        .unwrap_or_default()
 }
 
 fn write<T: Serialize>(key: &str, value: &T) -> bool {
-    let kept = || platform::storage()?.set_item(key, &serde_json::to_string(value).ok()?).ok();
+    let kept = || {
+        platform::storage()?
+            .set_item(key, &serde_json::to_string(value).ok()?)
+            .ok()
+    };
     kept().is_some()
 }

@@ -16,7 +16,11 @@ pub(crate) fn ReputationPage() -> impl IntoView {
     let peers = app.peers();
     let traded = Memo::new(move |_| {
         let mut ids: Vec<(NodeId, f32)> = peers.with(|peers| {
-            peers.iter().filter(|peer| has_record(peer)).map(|peer| (peer.id, peer.reputation.lower)).collect()
+            peers
+                .iter()
+                .filter(|peer| has_record(peer))
+                .map(|peer| (peer.id, peer.reputation.lower))
+                .collect()
         });
         ids.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ids.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
@@ -26,6 +30,7 @@ pub(crate) fn ReputationPage() -> impl IntoView {
             <p class="hint">{words::INTRO}</p>
             <Show when=move || traded.with(|ids| !ids.is_empty())
                 fallback=|| view! { <p class="empty" data-testid="reputation-empty">{words::EMPTY}</p> }>
+                <h2>{words::PEERS}</h2>
                 <ul class="cards">
                     <For each=move || traded.get() key=|id| *id let:id><PeerCard id/></For>
                 </ul>
@@ -39,7 +44,10 @@ pub(crate) fn ReputationPage() -> impl IntoView {
 /// Something was observed; without that there is nothing to show but ignorance.
 fn has_record(peer: &PeerView) -> bool {
     let r = &peer.reputation;
-    r.receipts > 0 || [r.reliability, r.availability, r.response_time, r.quality].iter().any(|m| m.observations > 0.0)
+    r.receipts > 0
+        || [r.reliability, r.availability, r.response_time, r.quality]
+            .iter()
+            .any(|m| m.observations > 0.0)
 }
 
 #[component]
@@ -47,12 +55,23 @@ fn PeerCard(id: NodeId) -> impl IntoView {
     let app = use_app();
     let peers = app.peers();
     let reputation = Memo::new(move |_| {
-        peers.with(|peers| peers.iter().find(|peer| peer.id == id).map(|peer| peer.reputation.clone()))
+        peers.with(|peers| {
+            peers
+                .iter()
+                .find(|peer| peer.id == id)
+                .map(|peer| peer.reputation.clone())
+        })
     });
     let number = move |read: fn(&node_proto::view::ReputationView) -> f32| {
         move || reputation.with(|r| r.as_ref().map(|r| format!("{:.4}", read(r))))
     };
-    let receipts = app.part(move |s| s.receipts.iter().filter(|r| r.counterparty == id).cloned().collect::<Vec<_>>());
+    let receipts = app.part(move |s| {
+        s.receipts
+            .iter()
+            .filter(|r| r.counterparty == id)
+            .cloned()
+            .collect::<Vec<_>>()
+    });
     let why = move || words::why(receipts.with(|r| r.as_ref().map_or(0, Vec::len)));
     view! {
         <li class="card" data-testid="reputation-peer" data-peer=id.to_string()
@@ -93,13 +112,15 @@ fn ReceiptLines(receipts: Vec<ReceiptView>) -> impl IntoView {
     let app = use_app();
     let lines: Vec<_> = receipts
         .into_iter()
-        .map(|receipt| view! {
-            <li>
-                <code title=receipt.id.to_string()>{format::short_hash(&receipt.id)}</code>
-                <span class="num">{format::signed(receipt.delta)}</span>
-                <span>{text::verification(&receipt.verification)}</span>
-                <span class="hint">{format::age(app.now.get_untracked().ms_since(receipt.at))}</span>
-            </li>
+        .map(|receipt| {
+            view! {
+                <li>
+                    <code title=receipt.id.to_string()>{format::short_hash(&receipt.id)}</code>
+                    <span class="num">{format::signed(receipt.delta)}</span>
+                    <span>{text::verification(&receipt.verification)}</span>
+                    <span class="hint">{format::age(app.now.get_untracked().ms_since(receipt.at))}</span>
+                </li>
+            }
         })
         .collect();
     view! { <ul class="receipt-lines">{lines}</ul> }.into_any()
@@ -137,7 +158,11 @@ fn Receipts() -> impl IntoView {
 fn ReceiptRow(receipt: ReceiptView) -> impl IntoView {
     let app = use_app();
     let at: Timestamp = receipt.at;
-    let (status, word) = if receipt.fully_signed { ("complete", words::COMPLETE) } else { ("pending", words::PENDING) };
+    let (status, word) = if receipt.fully_signed {
+        ("complete", words::COMPLETE)
+    } else {
+        ("pending", words::PENDING)
+    };
     view! {
         <tr data-testid="receipt" data-receipt=receipt.id.to_string() data-millicredits=receipt.delta.0
             data-peer=receipt.counterparty.to_string() data-status=status>

@@ -49,10 +49,20 @@ pub(crate) fn Shell() -> impl IntoView {
 #[component]
 fn Top() -> impl IntoView {
     let app = use_app();
-    let group_id = app.part(|s| { if s.group.open { "open".to_owned() } else { s.group.id.to_string() } });
+    let group_id = app.part(|s| {
+        if s.group.open {
+            "open".to_owned()
+        } else {
+            s.group.id.to_string()
+        }
+    });
     let hint = move || {
         let own = app.prefs.with(|prefs| prefs.group.is_some());
-        if own { text::shell::OWN_GROUP_HINT } else { text::shell::OPEN_GROUP_HINT }
+        if own {
+            text::shell::OWN_GROUP_HINT
+        } else {
+            text::shell::OPEN_GROUP_HINT
+        }
     };
     view! {
         <header class="top">
@@ -101,7 +111,9 @@ const fn icon(page: Page) -> &'static str {
         Page::Market => "M4 9h16l-1.5-5h-13zM5.5 9v11h13V9M9.5 20v-6h5v6",
         Page::Reputation => "m12 3 2.7 5.8 6.3.8-4.6 4.3 1.2 6.3L12 17.1l-5.6 3.1 1.2-6.3L3 9.6l6.3-.8z",
         Page::Node => "M4 5h16v11H4zM2 20h20M9 16v4M15 16v4",
-        Page::Network => "M12 5v6m0 0-6 6m6-6 6 6M12 3a2 2 0 1 0 .01 0M5 17a2 2 0 1 0 .01 0M19 17a2 2 0 1 0 .01 0",
+        Page::Network => {
+            "M12 5v6m0 0-6 6m6-6 6 6M12 3a2 2 0 1 0 .01 0M5 17a2 2 0 1 0 .01 0M19 17a2 2 0 1 0 .01 0"
+        }
     }
 }
 
@@ -130,7 +142,10 @@ fn Tabs() -> impl IntoView {
 pub(crate) fn others(app: App) -> Memo<usize> {
     Memo::new(move |_| {
         let here = |path: Option<Path>| matches!(path, Some(Path::Direct | Path::Relayed));
-        app.snapshot.with(|s| s.as_ref().map_or(0, |s| s.peers.iter().filter(|peer| here(peer.path)).count()))
+        app.snapshot.with(|s| {
+            s.as_ref()
+                .map_or(0, |s| s.peers.iter().filter(|peer| here(peer.path)).count())
+        })
     })
 }
 
@@ -157,7 +172,8 @@ fn Presence() -> impl IntoView {
     };
     let line = Memo::new(move |_| line());
     view! {
-        <p class="presence" role="status" data-testid="presence" data-peers=move || others.get()>
+        <p class="presence" role="status" data-testid="presence" data-peers=move || others.get()
+            hidden=move || matches!(app.phase.get(), Phase::OtherTab { .. } | Phase::Failed(_))>
             <span class="dot" class:on=move || others.get() != 0></span>
             {move || line.get()}
         </p>
@@ -211,7 +227,8 @@ fn PhaseNotice() -> impl IntoView {
             busy.set(false);
         }
     });
-    move || match app.phase.get() {
+    move || {
+        match app.phase.get() {
         Phase::OtherTab { moved } => view! {
             <div class="notice" data-testid="other-tab">
                 <p>{if moved { text::shell::TAKEN_OVER } else { text::shell::OTHER_TAB }}</p>
@@ -230,5 +247,6 @@ fn PhaseNotice() -> impl IntoView {
         .into_any(),
         Phase::Starting if busy.get() => view! { <p class="notice">{text::shell::TAKING_OVER}</p> }.into_any(),
         _ => ().into_any(),
+    }
     }
 }

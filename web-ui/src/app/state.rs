@@ -1,13 +1,14 @@
 //! What all components share: signals that follow the node, and what the person is doing.
 
 use leptos::prelude::*;
-use node_proto::ids::{ModelId, NodeId, Timestamp};
+use node_proto::ids::{NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::view::{PeerView, Snapshot};
 use node_wasm::NodeHandle;
 use node_wasm::error::CommandError;
 use node_wasm::invite::Invite;
 use node_wasm::status::ShellStatus;
+use web_sys::ServiceWorker;
 
 use super::ask::Run;
 use super::prefs::Prefs;
@@ -52,9 +53,9 @@ pub(crate) struct App {
     pub(crate) run: RwSignal<Option<Run>>,
     /// Choices that stick.
     pub(crate) prefs: RwSignal<Prefs>,
+    /// A newer version of the page that waits.
+    pub(crate) update: RwSignal<Option<ServiceWorker>, LocalStorage>,
     node: StoredValue<Option<NodeHandle>, LocalStorage>,
-    /// Models that lending asked for by itself since the node started.
-    asked_for: StoredValue<Vec<ModelId>>,
 }
 
 impl App {
@@ -70,10 +71,11 @@ impl App {
             knowledge: RwSignal::new(prefs::knowledge()),
             run: RwSignal::new(None),
             prefs: RwSignal::new(Prefs::load()),
+            update: RwSignal::new_local(None),
             node: StoredValue::new_local(None),
-            asked_for: StoredValue::new(Vec::new()),
         };
         app.follow_address();
+        Effect::new(move || platform::set_title(&text::title(app.page.get())));
         platform::on_window("hashchange", move || app.follow_address());
         platform::on_window("online", move || app.online.set(true));
         platform::on_window("offline", move || app.online.set(false));
@@ -87,21 +89,11 @@ impl App {
 
     pub(crate) fn set_node(self, node: NodeHandle) {
         self.node.set_value(Some(node));
-        self.asked_for.set_value(Vec::new());
     }
 
     /// The page goes on without it.
     pub(crate) fn take_node(self) -> Option<NodeHandle> {
         self.node.try_update_value(Option::take).flatten()
-    }
-
-    /// Whether lending asked for this model before; it counts as asked for from now on.
-    pub(crate) fn asked_for(self, model: ModelId) -> bool {
-        self.asked_for.try_update_value(|asked| {
-            let before = asked.contains(&model);
-            asked.extend((!before).then_some(model));
-            before
-        }) == Some(true)
     }
 
     /// Hands a command to the node; what it refuses is shown.
@@ -127,7 +119,10 @@ impl App {
     }
 
     /// The same for the shell's state.
-    pub(crate) fn shell_part<T>(self, read: impl Fn(&ShellStatus) -> T + Send + Sync + 'static) -> Memo<Option<T>>
+    pub(crate) fn shell_part<T>(
+        self,
+        read: impl Fn(&ShellStatus) -> T + Send + Sync + 'static,
+    ) -> Memo<Option<T>>
     where
         T: PartialEq + Send + Sync + 'static,
     {
@@ -136,17 +131,26 @@ impl App {
 
     /// Every peer.
     pub(crate) fn peers(self) -> Memo<Vec<PeerView>> {
-        Memo::new(move |_| self.snapshot.with(|s| s.as_ref().map(|s| s.peers.clone()).unwrap_or_default()))
+        Memo::new(move |_| {
+            self.snapshot
+                .with(|s| s.as_ref().map(|s| s.peers.clone()).unwrap_or_default())
+        })
     }
 
     /// A peer as a person would speak of it: "a strong device …x7Kp9Q".
     pub(crate) fn name(self, id: NodeId) -> String {
         self.snapshot.with_untracked(|snapshot| {
-            let Some(snapshot) = snapshot else { return format::short_id(id) };
+            let Some(snapshot) = snapshot else {
+                return format::short_id(id);
+            };
             if snapshot.me == id {
                 return text::YOU.to_owned();
             }
-            let tier = snapshot.peers.iter().find(|peer| peer.id == id).and_then(|peer| peer.tier);
+            let tier = snapshot
+                .peers
+                .iter()
+                .find(|peer| peer.id == id)
+                .and_then(|peer| peer.tier);
             format!("{} {}", text::device(tier), format::short_id(id))
         })
     }
@@ -154,7 +158,11 @@ impl App {
     /// The group's name, reactive.
     pub(crate) fn group_name(self) -> &'static str {
         let own = self.prefs.with(|prefs| prefs.group.is_some());
-        if own { text::shell::OWN_GROUP } else { text::shell::OPEN_GROUP }
+        if own {
+            text::shell::OWN_GROUP
+        } else {
+            text::shell::OPEN_GROUP
+        }
     }
 
     /// Changes the choices and keeps them.

@@ -18,7 +18,13 @@ const SHOWN: usize = 5;
 #[component]
 pub(crate) fn Steps() -> impl IntoView {
     let app = use_app();
-    let lines = Memo::new(move |_| app.run.with(|run| run.as_ref().map(|run| run.trade.lines().to_vec()).unwrap_or_default()));
+    let lines = Memo::new(move |_| {
+        app.run.with(|run| {
+            run.as_ref()
+                .map(|run| run.trade.lines().to_vec())
+                .unwrap_or_default()
+        })
+    });
     let count = Memo::new(move |_| lines.with(Vec::len));
     let line = move |index: usize| Memo::new(move |_| lines.with(|lines| lines.get(index).cloned()));
     view! {
@@ -59,11 +65,19 @@ pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoVie
     let total = ranked.len();
     let results: Vec<_> = ranked
         .into_iter()
-        .filter_map(|ranked| passages.get(ranked.index).map(|passage| (ranked.score, passage.clone())))
+        .filter_map(|ranked| {
+            passages
+                .get(ranked.index)
+                .map(|passage| (ranked.score, passage.clone()))
+        })
         .collect();
     let (first, rest) = results.split_at(total.min(SHOWN));
     let items = |results: &[(f32, Passage)]| {
-        results.iter().cloned().map(|(score, passage)| view! { <ResultItem score passage/> }).collect::<Vec<_>>()
+        results
+            .iter()
+            .cloned()
+            .map(|(score, passage)| view! { <ResultItem score passage/> })
+            .collect::<Vec<_>>()
     };
     let rest_items = items(rest);
     view! {
@@ -116,16 +130,39 @@ const fn verdict(verification: &Verification) -> &'static str {
 
 #[component]
 fn TradeDetails(outcome: Outcome) -> impl IntoView {
-    let Outcome { provider, model, backend, price, factors, verification, receipt, took_ms, .. } = outcome;
-    let signed = if receipt.fully_signed { words::FULLY_SIGNED } else { words::HALF_SIGNED };
+    let Outcome {
+        provider,
+        model,
+        backend,
+        price,
+        factors,
+        verification,
+        receipt,
+        took_ms,
+        ..
+    } = outcome;
+    let signed = if receipt.fully_signed {
+        words::FULLY_SIGNED
+    } else {
+        words::HALF_SIGNED
+    };
     let app = use_app();
     let model_name = model.map(|id| {
         let known = app.status.with_untracked(|status| {
-            let models = status.as_ref().map(|status| status.models.as_slice()).unwrap_or_default();
-            models.iter().find(|model| model.id == id).map(|model| model.name.clone())
+            let models = status
+                .as_ref()
+                .map(|status| status.models.as_slice())
+                .unwrap_or_default();
+            models
+                .iter()
+                .find(|model| model.id == id)
+                .map(|model| model.name.clone())
         });
         let hash = format::short_hash(&id);
-        (known.map_or_else(|| hash.clone(), |name| format!("{name} ({hash})")), id.to_string())
+        (
+            known.map_or_else(|| hash.clone(), |name| format!("{name} ({hash})")),
+            id.to_string(),
+        )
     });
     view! {
         <details class="trade" data-testid="trade">
