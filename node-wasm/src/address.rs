@@ -88,6 +88,29 @@ pub fn announced(peer: PeerId, texts: &[String]) -> Vec<Multiaddr> {
         .collect()
 }
 
+/// Which of the addresses that this node listens on others may be told: those whose relay a browser can dial, the
+/// WebSocket ones first.
+#[must_use]
+pub fn worth_announcing<'a>(listening: impl IntoIterator<Item = &'a Multiaddr>) -> Vec<String> {
+    let relay_of = |address: &Multiaddr| -> Multiaddr {
+        address
+            .iter()
+            .take_while(|part| !matches!(part, Protocol::P2pCircuit))
+            .collect()
+    };
+    let mut ranked: Vec<(TransportKind, &Multiaddr)> = listening
+        .into_iter()
+        .map(|address| (transport_of(&relay_of(address)), address))
+        .collect();
+    ranked.retain(|(relay, _)| matches!(relay, TransportKind::Websocket | TransportKind::WebrtcDirect));
+    ranked.sort_by_key(|(relay, _)| *relay != TransportKind::Websocket);
+    ranked
+        .into_iter()
+        .take(ADDRESSES_MAX)
+        .map(|(_, address)| address.to_string())
+        .collect()
+}
+
 /// Under which address others reach this node through a relay.
 #[must_use]
 pub fn through_relay(relay: &Multiaddr, me: PeerId) -> Multiaddr {
@@ -184,6 +207,20 @@ mod tests {
         .into();
         assert_eq!(announced(me, &texts), [mine.clone(), mine.clone()]);
         assert_eq!(announced(me, &vec![mine.to_string(); 100]).len(), ADDRESSES_MAX);
+    }
+
+    #[test]
+    fn only_relays_that_browsers_can_dial_are_announced() {
+        let me = PeerId::random();
+        let through = |relay: &str| through_relay(&relay.parse().unwrap(), me);
+        let direct = format!("/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/{HASH}");
+        let listening = [
+            through("/ip4/10.0.0.1/tcp/4001"),
+            through(&direct),
+            through(RELAY),
+        ];
+        let expected = [through(RELAY).to_string(), through(&direct).to_string()];
+        assert_eq!(worth_announcing(&listening), expected);
     }
 
     #[test]

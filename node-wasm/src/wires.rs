@@ -85,13 +85,11 @@ impl Wires {
             .count()
     }
 
-    /// Direct connections to one peer, the oldest first.
-    pub(crate) fn direct_to(&self, peer: &PeerId) -> Vec<ConnectionId> {
+    /// Whether a direct connection to the peer stands.
+    pub(crate) fn is_direct(&self, peer: &PeerId) -> bool {
         self.open
-            .iter()
-            .filter(|(_, wire)| wire.peer == *peer && wire.transport == TransportKind::Webrtc)
-            .map(|(id, _)| *id)
-            .collect()
+            .values()
+            .any(|wire| wire.peer == *peer && wire.transport == TransportKind::Webrtc)
     }
 
     /// The newest round trip to a peer.
@@ -198,7 +196,7 @@ mod tests {
                 .opened(id(2), peer, TransportKind::Webrtc, String::new())
                 .is_none()
         );
-        assert_eq!(wires.direct_to(&peer), [id(1), id(2)]);
+        assert!(wires.is_direct(&peer));
         assert!(wires.closed(id(1)).is_none());
         assert!(wires.closed(id(7)).is_none());
     }

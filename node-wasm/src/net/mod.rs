@@ -165,13 +165,16 @@ impl Network {
     /// Connects to a peer directly, unless that is so or under way.
     pub(crate) fn dial_peer(&mut self, node: &NodeId, addresses: &[String]) {
         let Some(peer) = peer_id(node) else { return };
-        let addresses = address::announced(peer, addresses);
-        if addresses.is_empty() || !self.wires.direct_to(&peer).is_empty() {
+        // One is enough: they differ in the relay's name alone, and each would become a connection of its own.
+        let Some(address) = address::announced(peer, addresses).into_iter().next() else {
+            return;
+        };
+        if self.wires.is_direct(&peer) {
             return;
         }
         let options = DialOpts::peer_id(peer)
             .condition(PeerCondition::NotDialing)
-            .addresses(addresses)
+            .addresses(vec![address])
             .build();
         self.dial(options, Dial::Peer);
     }
@@ -249,6 +252,12 @@ impl Network {
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        web_sys::console::log_1(
+            &format!("{} {event:?}", self.clock.age_ms())
+                .chars()
+                .take(700)
+                .collect::<String>()
+                .into(),
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished {
@@ -381,7 +390,6 @@ impl Network {
             Some(Dial::Relay) => {
                 let action = self.relay.link.connected(address.clone());
                 self.follow(action);
-                self.discovery_point(&peer, true);
             }
             Some(Dial::Hand(reply)) => {
                 let answer = node_id(&peer)
@@ -392,20 +400,10 @@ impl Network {
         }
         if transport == TransportKind::Webrtc {
             (self.direct_failed, self.direct_failure) = (0, None);
-            self.keep_one(&peer);
         }
         let input = self.wires.opened(id, peer, transport, address.to_string());
         self.ready.extend(input.map(NetEvent::Input));
         self.ready.push_back(NetEvent::Changed);
-    }
-
-    /// When both sides dialled at once, the one with the smaller id closes what stood before.
-    fn keep_one(&mut self, peer: &PeerId) {
-        if self.swarm.local_peer_id() < peer {
-            for older in self.wires.direct_to(peer) {
-                self.swarm.close_connection(older);
-            }
-        }
     }
 
     fn on_dial_failed(&mut self, id: ConnectionId, error: &DialError) {
@@ -432,12 +430,17 @@ impl Network {
             return;
         }
         if added {
-            self.listening.insert(address)
+            self.listening.insert(address);
         } else {
-            self.listening.remove(&address)
-        };
-        let addresses = self.listening.iter().map(Multiaddr::to_string).collect();
+            self.listening.remove(&address);
+        }
+        let addresses = address::worth_announcing(&self.listening);
+        let reachable = !addresses.is_empty();
         self.input(Input::Addresses(addresses));
+        // Asked for earlier, discovery would tell others of a node that they cannot reach.
+        if reachable {
+            self.announce_relay();
+        }
     }
 
     fn on_listener_closed(
@@ -455,7 +458,8 @@ impl Network {
                 reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
             let action = self.relay.failed(&reason);
             self.follow(action);
-            self.ready.push_back(NetEvent::Changed);
+            // Nobody can reach this node, but it can still find and reach others.
+            self.announce_relay();
         }
     }
 

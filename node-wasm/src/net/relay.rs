@@ -17,6 +17,8 @@ use crate::relay_link::{Action, RelayLink};
 pub(super) struct Relay {
     pub(super) link: RelayLink,
     pub(super) listener: Option<ListenerId>,
+    /// The core was told that the relay can be asked.
+    announced: bool,
     https: bool,
     host: String,
     transports: Transports,
@@ -31,6 +33,7 @@ impl Relay {
         Self {
             link: RelayLink::new(),
             listener: None,
+            announced: false,
             https: https.as_deref() == Some("https:"),
             host,
             transports,
@@ -74,7 +77,12 @@ impl Network {
     }
 
     pub(super) fn on_relay_gone(&mut self, relay: &PeerId, reason: &str) {
-        self.discovery_point(relay, false);
+        if let Some(peer) = node_id(relay).filter(|_| std::mem::take(&mut self.relay.announced)) {
+            self.input(Input::DiscoveryPoint {
+                peer,
+                available: false,
+            });
+        }
         if let Some(listener) = self.relay.listener.take() {
             self.swarm.remove_listener(listener);
         }
@@ -82,9 +90,15 @@ impl Network {
         self.follow(action);
     }
 
-    pub(super) fn discovery_point(&mut self, relay: &PeerId, available: bool) {
-        if let Some(peer) = node_id(relay) {
-            self.input(Input::DiscoveryPoint { peer, available });
+    /// Tells the core that the relay can be asked, once for each connection.
+    pub(super) fn announce_relay(&mut self) {
+        let relay = self.relay.link.peer().filter(|peer| self.wires.has(peer));
+        if let Some(peer) = relay.as_ref().and_then(node_id).filter(|_| !self.relay.announced) {
+            self.relay.announced = true;
+            self.input(Input::DiscoveryPoint {
+                peer,
+                available: true,
+            });
         }
     }
 
