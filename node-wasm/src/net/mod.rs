@@ -252,12 +252,6 @@ impl Network {
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        web_sys::console::log_1(
-            &format!("{} {event:?}", self.clock.age_ms())
-                .chars()
-                .take(700)
-                .collect::<String>()
-                .into(),
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished {
