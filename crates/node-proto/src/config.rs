@@ -9,16 +9,26 @@ pub struct Config {
     pub connections_max: usize,
     /// Peers that are remembered at all; those without receipts are forgotten first.
     pub peers_max: usize,
+    /// Discovery points that are asked at the same time.
+    pub discovery_points_max: usize,
     /// How long a registration lasts at a discovery point, milliseconds.
     pub registration_ttl_ms: u32,
+    /// A change of what is registered is filed at most this often, milliseconds.
+    pub refile_ms: u32,
+    /// A registration that failed is tried again after this long, milliseconds.
+    pub refile_failed_ms: u32,
     /// How often members and offers are sampled anew, milliseconds.
     pub sample_interval_ms: u32,
     /// How many members or offers one sample asks for.
     pub sample_size: u32,
+    /// Whoever turns up after this node dials this node; after so long this node dials, milliseconds.
+    pub dial_grace_ms: u32,
     /// After a failed dial, the same peer is left alone this long, milliseconds.
     pub redial_ms: u32,
     /// Answer time allowed for short exchanges (discovery, proposal, agreement, settlement), milliseconds.
     pub exchange_timeout_ms: u32,
+    /// An exchange whose end the shell never reports is given up this long after its timeout, milliseconds.
+    pub unreported_ms: u32,
     /// How long the buyer waits for providers to be found and connected, milliseconds.
     pub search_ms: u32,
     /// How long the buyer waits for proposals once the first came in, milliseconds.
@@ -29,9 +39,15 @@ pub struct Config {
     pub attempts_max: usize,
     /// Requests of this node that run at the same time.
     pub jobs_max: usize,
+    /// A provider gets its promised time twice over, or this much more, milliseconds.
+    pub late_ms: u32,
+    /// After the first result a second provider's is waited for this much longer than promised, milliseconds.
+    pub second_grace_ms: u32,
     /// Most known-answer texts hidden in one request.
     pub probes_max: usize,
-    /// Known-answer texts kept per model, and models that have them.
+    /// Models that are offered, and models whose known answers are kept.
+    pub models_max: usize,
+    /// Known-answer texts kept per model.
     pub probes_kept_max: usize,
     /// Most items that a second provider is paid to compute for comparison.
     pub compare_max: usize,
@@ -46,12 +62,24 @@ pub struct Config {
     pub agreements_max: usize,
     /// The same for one buyer.
     pub agreements_per_buyer_max: usize,
+    /// A buyer sends the input within this time after the agreement, milliseconds.
+    pub input_ms: u32,
+    /// A buyer pays, or rejects, within this time after delivery, milliseconds.
+    pub payment_ms: u32,
+    /// No run of the engine gets less time than this, milliseconds.
+    pub engine_min_ms: u32,
+    /// Time that every activity takes besides the engine's (queues, messages, copying), milliseconds.
+    pub overhead_ms: u32,
     /// Activities that wait for the engine.
     pub queue_max: usize,
     /// Engine time that may be used at once before the compute share throttles, milliseconds.
     pub compute_burst_ms: u32,
-    /// Settlement is tried again after this long, milliseconds.
+    /// Settlement is tried again after this long, milliseconds; the pause doubles each time.
     pub settle_retry_ms: u32,
+    /// The pause between two attempts to settle grows no longer than this, milliseconds.
+    pub settle_retry_max_ms: u32,
+    /// Answers to payments that wait for storage at the same time; payers try again.
+    pub answers_max: usize,
     /// Frames over this size do not travel through a relay's circuit, bytes.
     pub relayed_bytes_max: usize,
     /// How far below zero a newcomer may go with strangers.
@@ -77,17 +105,25 @@ impl Default for Config {
         Self {
             connections_max: 16,
             peers_max: 512,
+            discovery_points_max: 8,
             registration_ttl_ms: 120_000,
+            refile_ms: 2_000,
+            refile_failed_ms: 5_000,
             sample_interval_ms: 5_000,
             sample_size: 32,
+            dial_grace_ms: 6_000,
             redial_ms: 15_000,
             exchange_timeout_ms: 10_000,
+            unreported_ms: 2_000,
             search_ms: 8_000,
             proposals_grace_ms: 400,
             proposals_max: 4,
             attempts_max: 3,
             jobs_max: 16,
+            late_ms: 5_000,
+            second_grace_ms: 1_000,
             probes_max: 2,
+            models_max: 16,
             probes_kept_max: 32,
             compare_max: 2,
             cosine_min: 0.99,
@@ -95,9 +131,15 @@ impl Default for Config {
             quote_valid_ms: 30_000,
             agreements_max: 64,
             agreements_per_buyer_max: 16,
+            input_ms: 30_000,
+            payment_ms: 60_000,
+            engine_min_ms: 10_000,
+            overhead_ms: 500,
             queue_max: 8,
             compute_burst_ms: 60_000,
             settle_retry_ms: 5_000,
+            settle_retry_max_ms: 300_000,
+            answers_max: 256,
             relayed_bytes_max: 48 * 1024,
             newcomer_allowance: Millicredits(10_000),
             stranger_pair_max: Millicredits(10_000),
@@ -132,6 +174,26 @@ impl Config {
                 "registration_ttl_ms",
                 self.registration_ttl_ms >= 1_000 && self.registration_ttl_ms <= 3_600_000,
             ),
+            (
+                "discovery_points_max",
+                self.discovery_points_max >= 1 && self.discovery_points_max <= 64,
+            ),
+            ("refile_ms", self.refile_ms >= 100),
+            ("refile_failed_ms", self.refile_failed_ms >= 100),
+            // Presence, and every model under its own key; discovery points take 32 in all.
+            ("models_max", self.models_max >= 1 && self.models_max <= 30),
+            (
+                "agreements_per_buyer_max",
+                self.agreements_per_buyer_max >= 1 && self.agreements_per_buyer_max <= self.agreements_max,
+            ),
+            ("input_ms", self.input_ms >= 1_000),
+            ("payment_ms", self.payment_ms >= 1_000),
+            ("engine_min_ms", self.engine_min_ms >= 100),
+            (
+                "settle_retry_max_ms",
+                self.settle_retry_max_ms >= self.settle_retry_ms,
+            ),
+            ("answers_max", self.answers_max >= 1),
             ("sample_interval_ms", self.sample_interval_ms >= 100),
             ("sample_size", self.sample_size >= 1 && self.sample_size <= 64),
             ("exchange_timeout_ms", self.exchange_timeout_ms >= 100),
@@ -175,5 +237,25 @@ impl Config {
             Some((name, _)) => Err(ConfigError(name)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_own_bounds() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let unbounded = Config {
+            peers_max: usize::MAX,
+            ..Config::default()
+        };
+        assert_eq!(unbounded.validate(), Err(ConfigError("peers_max")));
+        let nan = Config {
+            cosine_min: f32::NAN,
+            ..Config::default()
+        };
+        assert_eq!(nan.validate(), Err(ConfigError("cosine_min")));
     }
 }

@@ -11,15 +11,6 @@ use crate::wire::{
     SampledRecord, Signed, to_cbor,
 };
 
-/// Discovery points asked at the same time.
-const POINTS_MAX: usize = 8;
-/// A change is filed at most this often, milliseconds.
-const REFILE_MS: u64 = 2_000;
-/// A failed registration is tried again after this long, milliseconds.
-const REFILE_FAILED_MS: u64 = 5_000;
-/// Whoever turns up after this node dials this node; after so long it dials itself, milliseconds.
-const DIAL_GRACE_MS: u64 = 6_000;
-
 /// What stands under one key.
 struct Notice {
     key: Hash,
@@ -37,7 +28,9 @@ impl Node {
     pub(super) fn set_discovery_point(&mut self, peer: NodeId, available: bool) {
         if !available {
             self.network.points.remove(&peer);
-        } else if self.network.points.len() < POINTS_MAX || self.network.points.contains_key(&peer) {
+        } else if self.network.points.len() < self.config.discovery_points_max
+            || self.network.points.contains_key(&peer)
+        {
             self.network.points.insert(
                 peer,
                 Point {
@@ -140,7 +133,8 @@ impl Node {
                 .get(point)
                 .and_then(|point| point.filed.get(&notice.key));
             let due = filed.is_none_or(|filed| {
-                filed.renew_at <= now || (filed.print != print && now >= filed.filed_at.plus_ms(REFILE_MS))
+                filed.renew_at <= now
+                    || (filed.print != print && now >= filed.filed_at.plus_ms(self.config.refile_ms.into()))
             });
             if !due {
                 continue;
@@ -148,7 +142,7 @@ impl Node {
             let registration = self.registration(notice);
             let timeout_ms = self.config.exchange_timeout_ms;
             if let Some(point) = self.network.points.get_mut(point) {
-                let renew_at = now.plus_ms(u64::from(timeout_ms) + REFILE_FAILED_MS);
+                let renew_at = now.plus_ms(u64::from(timeout_ms) + u64::from(self.config.refile_failed_ms));
                 point.filed.insert(
                     notice.key,
                     Filed {
@@ -209,7 +203,7 @@ impl Node {
         let Some(filed) = filed else { return };
         filed.renew_at = match result {
             Ok(Response::Registered { ttl_ms }) => now.plus_ms(u64::from(ttl_ms / 2).max(1_000)),
-            _ => now.plus_ms(REFILE_FAILED_MS),
+            _ => now.plus_ms(self.config.refile_failed_ms.into()),
         };
         self.changed = true;
     }
@@ -296,7 +290,11 @@ impl Node {
         if former.is_none() && self.network.members.len() >= self.config.peers_max {
             return;
         }
-        let grace_ms = if first { 0 } else { DIAL_GRACE_MS };
+        let grace_ms = if first {
+            0
+        } else {
+            u64::from(self.config.dial_grace_ms)
+        };
         let lasts_ms = registration.ttl_ms.saturating_sub(record.age_ms);
         let member = Member {
             addresses: registration.addresses,

@@ -9,10 +9,6 @@ use crate::price::{self, DemandController, Factors};
 use crate::service::{ModelInfo, Service};
 use crate::wire::Offer;
 
-/// Most models that are offered at the same time.
-const MODELS_MAX: usize = 16;
-/// Time that every activity takes besides the engine's: queues, messages, copying.
-const OVERHEAD_MS: u32 = 500;
 /// A promise allows for an engine at half its measured speed.
 const PROMISE_SLACK: u64 = 2;
 
@@ -31,6 +27,8 @@ pub(super) struct Lending {
     allowance_at: Timestamp,
     burst: i64,
     engine_second_price: Millicredits,
+    models_max: usize,
+    overhead_ms: u32,
     /// Follows the verdicts of buyers, see [`price::reputation_factor`].
     pub(super) reputation_factor: u32,
 }
@@ -52,6 +50,8 @@ impl Lending {
             allowance_at: now,
             burst,
             engine_second_price: config.engine_second_price,
+            models_max: config.models_max,
+            overhead_ms: config.overhead_ms,
             reputation_factor: price::reputation_factor(0.0),
         }
     }
@@ -64,7 +64,7 @@ impl Lending {
     pub(super) fn set_models(&mut self, models: Vec<ModelInfo>) {
         self.models = models
             .into_iter()
-            .take(MODELS_MAX)
+            .take(self.models_max)
             .map(|model| (model.id, model))
             .collect();
     }
@@ -135,10 +135,10 @@ impl Lending {
     ) -> Option<u32> {
         let rate_ms = f64::from(tokens.saturating_add(tokens_before)) * 1_000.0;
         let engine_ms = libm::ceil(rate_ms / f64::from(model.tokens_per_second.max(0.001))) as u64;
-        let least = engine_ms.saturating_add(OVERHEAD_MS.into());
+        let least = engine_ms.saturating_add(self.overhead_ms.into());
         let with_slack = engine_ms
             .saturating_mul(PROMISE_SLACK)
-            .saturating_add(OVERHEAD_MS.into());
+            .saturating_add(self.overhead_ms.into());
         (least <= deadline_ms.into()).then(|| u32::try_from(with_slack).unwrap_or(u32::MAX).min(deadline_ms))
     }
 

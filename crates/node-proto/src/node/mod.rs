@@ -46,11 +46,6 @@ use network::{Connection, Exchanges, Network, Purpose, Sent};
 use sell::Seller;
 use settle::Retry;
 
-/// A request whose answer the shell never reports is given up this long after its timeout.
-const UNREPORTED_MS: u64 = 2_000;
-/// Models whose probes are kept.
-const PROBE_MODELS_MAX: usize = 16;
-
 /// Why a node could not be made from what was stored. The stored pairs are left as they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -272,7 +267,7 @@ impl Node {
             Command::Models { models } => self.lending.set_models(models),
             Command::Probes { model, mut probes } => {
                 probes.truncate(self.config.probes_kept_max);
-                if self.probes.len() < PROBE_MODELS_MAX || self.probes.contains_key(&model) {
+                if self.probes.len() < self.config.models_max || self.probes.contains_key(&model) {
                     self.probes.insert(model, probes);
                 }
             }
@@ -313,7 +308,9 @@ impl Node {
     }
 
     fn request_frame(&mut self, peer: NodeId, frame: Vec<u8>, purpose: Purpose, timeout_ms: u32) {
-        let expires = self.now.plus_ms(u64::from(timeout_ms) + UNREPORTED_MS);
+        let expires = self
+            .now
+            .plus_ms(u64::from(timeout_ms) + u64::from(self.config.unreported_ms));
         let exchange = self.exchanges.add(Sent {
             peer,
             purpose,

@@ -13,7 +13,7 @@ use crate::capability::PauseReason;
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::{Output, Path};
 use crate::market::{input_hash, output_hash};
-use crate::node::{Node, UNREPORTED_MS};
+use crate::node::Node;
 use crate::price;
 use crate::reputation::Aspect;
 use crate::service::{Failure, Scope, Service, WorkInput, WorkOutput};
@@ -24,14 +24,8 @@ use crate::wire::{
     RefusalCode, Response, ResultHead, Signed, Verdict, encode_frame,
 };
 
-/// A buyer sends the input within this time after the agreement, milliseconds.
-const INPUT_MS: u64 = 30_000;
-/// A buyer pays, or rejects, within this time after delivery, milliseconds.
-const PAYMENT_MS: u64 = 60_000;
 /// The engine may take this many times the promise before it counts as hung.
 const HUNG_FACTOR: u32 = 4;
-/// No engine run gets less than this, milliseconds.
-const ENGINE_MS_MIN: u32 = 10_000;
 /// Exchanges of one agreement that wait for the same result.
 const ASKERS_MAX: usize = 4;
 /// What a buyer that does not pay loses in reputation, in ordinary trades.
@@ -329,7 +323,7 @@ impl Node {
                 return Err(Refusal::new(RefusalCode::Busy));
             }
             self.seller.quotes.remove(&terms.proposal);
-            let until = self.now.plus_ms(INPUT_MS);
+            let until = self.now.plus_ms(self.config.input_ms.into());
             self.seller.active.insert(
                 id,
                 Active {
@@ -387,13 +381,17 @@ impl Node {
         if self.seller.queue.len() >= self.config.queue_max {
             return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
         }
-        let engine_ms = u64::from(engine_limit_ms(terms.promised_ms));
+        let engine_ms = u64::from(engine_limit_ms(terms.promised_ms, self.config.engine_min_ms));
         let waiting = self.seller.queue.len() as u64 + 2;
         active.state = State::Queued {
             exchanges: vec![exchange],
             texts,
         };
-        active.until = now.plus_ms(engine_ms.saturating_mul(waiting).saturating_add(UNREPORTED_MS));
+        active.until = now.plus_ms(
+            engine_ms
+                .saturating_mul(waiting)
+                .saturating_add(self.config.unreported_ms.into()),
+        );
         self.seller.queue.push_back(id);
         self.start_next();
     }
@@ -413,9 +411,11 @@ impl Node {
             let (exchanges, texts) = (std::mem::take(exchanges), std::mem::take(texts));
             self.seller.last_work += 1;
             let work = WorkId(self.seller.last_work);
-            let limit_ms = engine_limit_ms(active.terms.promised_ms);
+            let limit_ms = engine_limit_ms(active.terms.promised_ms, self.config.engine_min_ms);
             active.state = State::Running { exchanges, work };
-            active.until = self.now.plus_ms(u64::from(limit_ms) + UNREPORTED_MS);
+            active.until = self
+                .now
+                .plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
             self.seller.running = Some(id);
             let (model, input) = (active.terms.model, WorkInput::Texts { texts });
             self.outputs.push_back(Output::Work {
@@ -486,7 +486,7 @@ impl Node {
         });
         if let Some(active) = self.seller.active.get_mut(&id) {
             active.state = State::Delivered { frame: frame.clone() };
-            active.until = self.now.plus_ms(PAYMENT_MS);
+            active.until = self.now.plus_ms(self.config.payment_ms.into());
         }
         self.lending.served = self.lending.served.saturating_add(1);
         for exchange in exchanges {
@@ -586,8 +586,8 @@ impl Quoted {
     }
 }
 
-fn engine_limit_ms(promised_ms: u32) -> u32 {
-    promised_ms.saturating_mul(HUNG_FACTOR).max(ENGINE_MS_MIN)
+fn engine_limit_ms(promised_ms: u32, engine_min_ms: u32) -> u32 {
+    promised_ms.saturating_mul(HUNG_FACTOR).max(engine_min_ms)
 }
 
 /// The output as it travels, when it has the agreed shape.

@@ -16,12 +16,6 @@ use crate::sign::Domain;
 use crate::view::{Event, ServeStep, Verification};
 use crate::wire::{Agreement, Refusal, RefusalCode, Request, Response, Signed, WireError, encode_frame};
 
-/// The pause between attempts doubles up to this, milliseconds.
-const RETRY_MS_MAX: u64 = 300_000;
-
-/// Answers that wait for storage at the same time; payments beyond that are tried again by their payers.
-const ANSWERS_MAX: usize = 256;
-
 /// A payment whose answer is missing.
 pub(super) struct Retry {
     counterparty: NodeId,
@@ -109,7 +103,7 @@ impl Node {
         let peer = retry.counterparty;
         if !self.network.connections.contains_key(&peer) {
             retry.at = Some(self.now.plus_ms(retry.pause_ms));
-            retry.pause_ms = (retry.pause_ms * 2).min(RETRY_MS_MAX);
+            retry.pause_ms = (retry.pause_ms * 2).min(self.config.settle_retry_max_ms.into());
             return;
         }
         retry.at = None;
@@ -151,7 +145,7 @@ impl Node {
     fn settle_later(&mut self, place: Place) {
         if let Some(retry) = self.retries.get_mut(&place) {
             retry.at = Some(self.now.plus_ms(retry.pause_ms));
-            retry.pause_ms = (retry.pause_ms * 2).min(RETRY_MS_MAX);
+            retry.pause_ms = (retry.pause_ms * 2).min(self.config.settle_retry_max_ms.into());
         }
     }
 
@@ -181,7 +175,7 @@ impl Node {
         countersignature: &[u8; 64],
         block: &Signed,
     ) {
-        if self.journal.waiting() >= ANSWERS_MAX {
+        if self.journal.waiting() >= self.config.answers_max {
             return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
         }
         match self.receive(peer, agreement, countersignature, block) {

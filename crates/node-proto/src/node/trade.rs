@@ -15,10 +15,6 @@ use crate::wire::{
     Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, Verdict, encode_frame,
 };
 
-/// A provider gets its promise twice over, or this much more, milliseconds.
-const LATE_MS: u64 = 5_000;
-/// After the first result the second one is waited for this much longer than promised, milliseconds.
-const SECOND_GRACE_MS: u64 = 1_000;
 /// What a wrong result costs in quality, in ordinary trades.
 const WRONG_WEIGHT: f64 = 3.0;
 
@@ -136,7 +132,9 @@ impl Node {
         let (id, left_ms) = (job.id, job.deadline.ms_since(self.now));
         let Some(leg) = job.leg(which) else { return };
         let promised_ms = u64::from(leg.terms.promised_ms);
-        let timeout_ms = (2 * promised_ms).max(promised_ms + LATE_MS).min(left_ms.max(1));
+        let timeout_ms = (2 * promised_ms)
+            .max(promised_ms + u64::from(self.config.late_ms))
+            .min(left_ms.max(1));
         let (provider, agreement, items) = (leg.provider, leg.id, leg.terms.items);
         let batch = leg.batch.clone();
         let frame = encode_frame(&Request::Execute {
@@ -208,7 +206,10 @@ impl Node {
             (Some(_), None) => 0,
             (None, None) => return false,
         };
-        let until = self.now.plus_ms(promised_ms + SECOND_GRACE_MS).min(job.deadline);
+        let until = self
+            .now
+            .plus_ms(promised_ms + u64::from(self.config.second_grace_ms))
+            .min(job.deadline);
         self.now < *job.second_until.get_or_insert(until)
     }
 
