@@ -652,7 +652,11 @@ pub mod node {
     /// The model is on its way.
     pub const PREPARING: &str = "Preparing: the model is not ready yet.";
     /// No model list.
-    pub const NO_MODELS: &str = "The relay offers no model, so there is nothing to compute with.";
+    pub fn no_models(reason: &str) -> String {
+        format!(
+            "Paused: the relay's list of models cannot be had, so there is nothing to compute with: {reason}"
+        )
+    }
     /// Limits.
     pub const LIMITS: &str = "Limits";
     /// Compute share.
@@ -784,7 +788,7 @@ pub mod node {
     }
     /// Refused.
     pub fn refused(reason: &str) -> String {
-        format!("Cannot be used here: {reason}")
+        format!("The model cannot be used here: {reason}")
     }
     /// Backends.
     pub const BACKENDS: &str = "Backends";
@@ -988,4 +992,30 @@ pub mod invite {
     pub const LOCAL_ONLY: &str = "This address works on this machine only. Start the relay with --lan to invite phones and other computers.";
     /// No plain http on phones.
     pub const INSECURE: &str = "This address is not secure (http): browsers on other devices will not keep a key or use graphics there.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is seen before the program arrives is written in `index.html`; both must say the same, or the page jumps.
+    #[test]
+    fn the_static_frame_says_what_the_page_says() {
+        let frame = include_str!("../../index.html");
+        assert!(frame.contains(&format!("<span>{NAME}</span>")));
+        assert!(frame.contains(shell::STARTING));
+        for open in Page::ALL {
+            let link = format!("</span>{}</a>", page(open));
+            assert!(
+                frame.contains(&link) && frame.contains(&format!("href=\"{}\"", open.href())),
+                "{open:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_can_run_inline() {
+        let frame = include_str!("../../index.html");
+        assert!(!frame.contains("<script") && !frame.contains("<style") && !frame.contains(" style="));
+    }
 }

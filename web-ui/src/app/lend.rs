@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use node_proto::capability::{LendPolicy, PauseReason};
 use node_proto::io::Command;
 use node_proto::view::LendingView;
-use node_wasm::status::ModelState;
+use node_wasm::status::{ModelState, ShellStatus};
 
 use super::models;
 use super::state::{App, use_app};
@@ -37,13 +37,15 @@ fn switch(app: App, policy: LendPolicy, on: bool) {
 }
 
 /// The state as one word for tests and styles, and as a sentence with the reason.
-fn state(lending: &LendingView, no_models: bool) -> (&'static str, String) {
+fn state(lending: &LendingView, obstacle: Option<String>) -> (&'static str, String) {
     if !lending.policy.enabled {
         return ("off", words::OFF.to_owned());
     }
     match lending.paused {
-        Some(PauseReason::NoModel) if no_models => ("paused", words::NO_MODELS.to_owned()),
-        Some(PauseReason::NoModel) => ("preparing", words::PREPARING.to_owned()),
+        Some(PauseReason::NoModel) => obstacle.map_or_else(
+            || ("preparing", words::PREPARING.to_owned()),
+            |reason| ("paused", reason),
+        ),
         Some(reason) => ("paused", text::pause(reason).to_owned()),
         None if !lending.offering => ("preparing", words::LENDING_SOON.to_owned()),
         None if lending.running > 0 => ("lending", words::lending(lending.running)),
@@ -51,11 +53,20 @@ fn state(lending: &LendingView, no_models: bool) -> (&'static str, String) {
     }
 }
 
+/// Why no model gets ready, if that is so.
+fn obstacle(status: &ShellStatus) -> Option<String> {
+    let refused = status.models.first().and_then(|model| match &model.state {
+        ModelState::Refused { reason } => Some(words::refused(reason)),
+        _ => None,
+    });
+    refused.or_else(|| status.models_unavailable.as_deref().map(words::no_models))
+}
+
 #[component]
 pub(crate) fn Lend() -> impl IntoView {
     let app = use_app();
     let lending = app.part(|snapshot| snapshot.lending.clone());
-    let no_models = app.shell_part(|status| status.models_unavailable.is_some());
+    let obstacle = app.shell_part(obstacle);
     let policy = Memo::new(move |_| lending.get().map(|lending| lending.policy).unwrap_or_default());
     let known = Memo::new(move |_| lending.with(Option::is_some));
     let change = move |change: &dyn Fn(&mut LendPolicy)| {
@@ -63,8 +74,7 @@ pub(crate) fn Lend() -> impl IntoView {
         change(&mut changed);
         app.command(Command::Lend(changed));
     };
-    let shown =
-        Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, no_models.get() == Some(true)))));
+    let shown = Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, obstacle.get().flatten()))));
     let offline = move || !known.get();
     view! {
         <section class="card lend" aria-labelledby="lend-heading">

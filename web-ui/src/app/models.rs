@@ -130,7 +130,7 @@ fn backend_line(report: BackendReport, chosen: &str) -> impl IntoView + use<> {
         }
         .into_any(),
         BackendOutcome::NotTried { reason } => view! {
-            <li data-backend=kind><strong>{name}</strong><small>{words::not_tried(&reason)}</small></li>
+            <li data-testid="backend-refused" data-backend=kind><strong>{name}</strong><small>{words::not_tried(&reason)}</small></li>
         }
         .into_any(),
     }
