@@ -6,7 +6,8 @@
 //!   doubling or halving, 0.8 of that for int8; within 0.5..=2.
 //! - **market_demand**: a controller of EIP-1559's shape on the provider's own utilisation. Above half used it rises, below
 //!   it falls, by at most an eighth per step of [`DEMAND_STEP_MS`]; within 0.5..=4.
-//! - **reputation_factor**: `0.8 + 0.4 × lower bound` of the provider's quality, as its buyers' verdicts show it.
+//! - **reputation_factor**: `0.8 + 0.4 × lower bound` of the provider's quality, as its buyers' verdicts show it,
+//!   in whole hundredths.
 //!
 //! Floats only lead *to* the factors. From there on everything is integer: the three multipliers are parts per million,
 //! and the price is the exact product, divided by 10^18 once and rounded up, at least one millicredit. Anyone with a
@@ -122,14 +123,15 @@ pub fn quality_multiplier(precision: Precision, tokens_per_s: f32) -> u32 {
     (libm::round((speed * precision).clamp(0.5, 2.0) * f64::from(PPM))) as u32
 }
 
-/// The factor of a provider's standing, from the lower bound of its quality.
+/// The factor of a provider's standing, from the lower bound of its quality; in whole hundredths, so that an offer does not
+/// change with every moment in which observations fade.
 pub fn reputation_factor(lower: f32) -> u32 {
     let lower = if lower.is_finite() {
         f64::from(lower).clamp(0.0, 1.0)
     } else {
         0.0
     };
-    libm::round((0.8 + 0.4 * lower) * f64::from(PPM)) as u32
+    libm::round(80.0 + 40.0 * lower) as u32 * (PPM / 100)
 }
 
 /// Follows how much of the lent engine time is used and how many had to be turned away.
