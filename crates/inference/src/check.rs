@@ -25,7 +25,10 @@ pub async fn embed_tokens<B: Backend>(
     let hidden = backend.run(&tokens.ids).await?;
     let expected = tokens.len() * dimension;
     if hidden.rows.len() < expected {
-        return Err(BackendError::Shape { expected, actual: hidden.rows.len() });
+        return Err(BackendError::Shape {
+            expected,
+            actual: hidden.rows.len(),
+        });
     }
     Ok(mean_pool(&hidden.rows, &vec![1; tokens.len()], dimension))
 }
@@ -73,7 +76,11 @@ pub async fn check<B: Backend>(
         least = least.min(cosine);
     }
     match benchmark {
-        Some((ms_per_run, tokens)) => Ok(BackendOutcome::Correct { ms_per_run, tokens, cosine: least }),
+        Some((ms_per_run, tokens)) => Ok(BackendOutcome::Correct {
+            ms_per_run,
+            tokens,
+            cosine: least,
+        }),
         None => refused("the model has no known answer".to_owned()),
     }
 }

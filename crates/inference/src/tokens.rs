@@ -47,9 +47,13 @@ impl TextTokenizer {
             return Err(refuse(format!("it has {} bytes", json.len())));
         }
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| refuse(error.to_string()))?;
-        let truncation =
-            TruncationParams { max_length: max_tokens.min(limits::TOKENS_MAX), ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| refuse(error.to_string()))?;
+        let truncation = TruncationParams {
+            max_length: max_tokens.min(limits::TOKENS_MAX),
+            ..TruncationParams::default()
+        };
+        tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|error| refuse(error.to_string()))?;
         tokenizer.with_padding(None);
         Ok(Self { tokenizer })
     }
@@ -65,7 +69,9 @@ impl TextTokenizer {
             .map_err(|error| EngineError::Model(format!("a text cannot be tokenized: {error}")))?;
         let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
         if ids.is_empty() {
-            return Err(EngineError::Model("its tokenizer gives no tokens for a text".to_owned()));
+            return Err(EngineError::Model(
+                "its tokenizer gives no tokens for a text".to_owned(),
+            ));
         }
         Ok(Tokens { ids })
     }

@@ -32,18 +32,30 @@ struct Model {
 
 impl Model {
     fn minilm() -> Self {
-        let folder = std::env::var_os("KNOWLEDGE_MODELS_DIR").map(PathBuf::from).expect(
-            "KNOWLEDGE_MODELS_DIR must name the folder with index.json that `prepare-model` wrote; \
+        let folder = std::env::var_os("KNOWLEDGE_MODELS_DIR")
+            .map(PathBuf::from)
+            .expect(
+                "KNOWLEDGE_MODELS_DIR must name the folder with index.json that `prepare-model` wrote; \
              `cargo xtask test` sets it",
-        );
+            );
         let index = ModelIndex::from_json(&fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
-        let found = index.models.into_iter().find(|model| model.name == "all-MiniLM-L6-v2");
-        Self { manifest: found.expect("the folder has no all-MiniLM-L6-v2"), folder }
+        let found = index
+            .models
+            .into_iter()
+            .find(|model| model.name == "all-MiniLM-L6-v2");
+        Self {
+            manifest: found.expect("the folder has no all-MiniLM-L6-v2"),
+            folder,
+        }
     }
 
     fn file(&self, file: FileRef) -> Vec<u8> {
         let content = fs::read(self.folder.join(file.blake3.to_string())).unwrap();
-        assert_eq!(blake3::hash(&content).as_bytes(), &file.blake3.0, "a file is not what its name says");
+        assert_eq!(
+            blake3::hash(&content).as_bytes(),
+            &file.blake3.0,
+            "a file is not what its name says"
+        );
         content
     }
 
@@ -52,12 +64,18 @@ impl Model {
     }
 
     fn tract(&self) -> TractBackend {
-        TractBackend::prepare(bytes::Bytes::from(self.file(self.manifest.onnx)), self.manifest.dimension).unwrap()
+        TractBackend::prepare(
+            bytes::Bytes::from(self.file(self.manifest.onnx)),
+            self.manifest.dimension,
+        )
+        .unwrap()
     }
 }
 
 fn reference() -> Vec<Row> {
-    serde_json::from_str::<Reference>(include_str!("reference/minilm.json")).unwrap().rows
+    serde_json::from_str::<Reference>(include_str!("../reference/minilm.json"))
+        .unwrap()
+        .rows
 }
 
 #[test]
@@ -68,7 +86,12 @@ fn embeddings_agree_with_sentence_transformers() {
         let tokens = tokenizer.encode(&row.text).unwrap();
         let vector = block_on(embed_tokens(&mut backend, &tokens, model.manifest.dimension)).unwrap();
         let cosine = cosine(&vector, &row.embedding);
-        assert!(cosine >= 0.999_99, "cosine {cosine} for {:?} ({} tokens)", row.text, tokens.len());
+        assert!(
+            cosine >= 0.999_99,
+            "cosine {cosine} for {:?} ({} tokens)",
+            row.text,
+            tokens.len()
+        );
     }
 }
 
@@ -79,7 +102,10 @@ fn the_known_answer_tells_right_from_wrong() {
     let mut answer = model.manifest.known_answer.clone();
     let dimension = model.manifest.dimension;
     let right = block_on(check(&mut backend, &tokenizer, &answer, dimension, || 0.0)).unwrap();
-    assert!(matches!(right, BackendOutcome::Correct { cosine, .. } if cosine > 0.999_99), "{right}");
+    assert!(
+        matches!(right, BackendOutcome::Correct { cosine, .. } if cosine > 0.999_99),
+        "{right}"
+    );
     answer.embeddings.swap(0, 1);
     let wrong = block_on(check(&mut backend, &tokenizer, &answer, dimension, || 0.0)).unwrap();
     assert!(matches!(wrong, BackendOutcome::Refused { .. }), "{wrong}");

@@ -4,8 +4,9 @@
 //! the fastest way for mixed lengths, since nothing is computed for padding, and a text's vector does not depend on
 //! what else was in the batch.
 
-#[cfg(feature = "engine")]
 pub mod tract;
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+pub mod wonnx;
 
 use thiserror::Error;
 
@@ -40,7 +41,10 @@ pub struct Hidden {
 /// A prepared model on one implementation.
 ///
 /// Not `Send`: a worker has one thread.
-#[allow(async_fn_in_trait, reason = "single-threaded, and never used as a trait object")]
+#[allow(
+    async_fn_in_trait,
+    reason = "single-threaded, and never used as a trait object"
+)]
 pub trait Backend {
     /// Which implementation it is.
     fn kind(&self) -> BackendKind;

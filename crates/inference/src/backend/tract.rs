@@ -48,10 +48,16 @@ impl TractBackend {
         let inputs = proto.graph.as_ref().map_or(&[][..], |graph| &graph.input);
         let inputs = inputs
             .iter()
-            .map(|input| InputRole::of(&input.name).ok_or_else(|| refuse(&format!("unknown input {:?}", input.name))))
+            .map(|input| {
+                InputRole::of(&input.name).ok_or_else(|| refuse(&format!("unknown input {:?}", input.name)))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let plan = plan(proto, inputs.len()).map_err(|error| refuse(&format!("{error:#}")))?;
-        Ok(Self { plan, inputs, dimension })
+        Ok(Self {
+            plan,
+            inputs,
+            dimension,
+        })
     }
 }
 
@@ -76,15 +82,29 @@ impl Backend for TractBackend {
         });
         let inputs = inputs.collect::<TractResult<TVec<TValue>>>().map_err(failed)?;
         let outputs = self.plan.run(inputs).map_err(failed)?;
-        let hidden = outputs.first().ok_or_else(|| BackendError::Run("it has no output".to_owned()))?;
-        let rows = hidden.try_as_plain_ram().and_then(|plain| plain.as_slice::<f32>().map(<[f32]>::to_vec)).map_err(failed)?;
+        let hidden = outputs
+            .first()
+            .ok_or_else(|| BackendError::Run("it has no output".to_owned()))?;
+        let rows = hidden
+            .try_as_plain_ram()
+            .and_then(|plain| plain.as_slice::<f32>().map(<[f32]>::to_vec))
+            .map_err(failed)?;
         let expected = ids.len() * self.dimension;
-        if rows.len() == expected { Ok(Hidden { rows }) } else { Err(BackendError::Shape { expected, actual: rows.len() }) }
+        if rows.len() == expected {
+            Ok(Hidden { rows })
+        } else {
+            Err(BackendError::Shape {
+                expected,
+                actual: rows.len(),
+            })
+        }
     }
 }
 
 fn plan(proto: tract_onnx::pb::ModelProto, inputs: usize) -> TractResult<Arc<TypedRunnableModel>> {
-    let mut model = tract_onnx::onnx().with_ignore_output_shapes(true).model_for_proto_model(&proto)?;
+    let mut model = tract_onnx::onnx()
+        .with_ignore_output_shapes(true)
+        .model_for_proto_model(&proto)?;
     drop(proto);
     let length = model.symbols.sym("S").to_dim();
     for input in 0..inputs {

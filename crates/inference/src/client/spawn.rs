@@ -114,13 +114,13 @@ fn deliver(pending: &Rc<RefCell<Pending>>, response: Response) {
 }
 
 /// A module that starts the worker's script wherever that lies: the constructor itself takes no script of another
-/// origin, an import does. It also gives the worker what wasm alone lacks: dynamic import, and rejections that count
+/// origin, an import does. It also gives the worker what wasm alone lacks: import of a module that lies beside the script, and rejections that count
 /// as errors, so that the page hears of them.
 fn loader(script_url: &str) -> Result<String, JsValue> {
     let script = serde_json::Value::from(script_url);
     let source = format!(
         "import init from {script};\n\
-         self.importModule = (url) => import(url);\n\
+         self.importSibling = (name) => import(new URL(name, {script}).href);\n\
          self.onunhandledrejection = (event) => setTimeout(() => {{ throw event.reason; }});\n\
          await init();\n"
     );
@@ -151,8 +151,8 @@ fn with_constructor_returning<T>(worker: &Worker, spawn: impl FnOnce() -> T) -> 
 fn reason_of(event: &Event) -> String {
     match event.dyn_ref::<ErrorEvent>() {
         Some(error) if !error.message().is_empty() => error.message(),
-        Some(_) => "its script could not be loaded or run".to_owned(),
-        None => "it sent a message that cannot be read".to_owned(),
+        _ if event.type_() == "messageerror" => "it sent a message that cannot be read".to_owned(),
+        _ => "its script could not be loaded or run".to_owned(),
     }
 }
 

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::proto::{
-    AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto,
+    NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// The operator set that is written: the first with LayerNormalization.
@@ -42,7 +42,12 @@ impl GraphBuilder {
     /// An empty graph.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { graph: GraphProto { name: name.to_owned(), ..GraphProto::default() } }
+        Self {
+            graph: GraphProto {
+                name: name.to_owned(),
+                ..GraphProto::default()
+            },
+        }
     }
 
     /// Declares an input.
@@ -66,7 +71,13 @@ impl GraphBuilder {
     }
 
     /// Adds a node with one output, which also names the node, and returns that name.
-    pub fn node(&mut self, op: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> String {
+    pub fn node(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: Vec<AttributeProto>,
+    ) -> String {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
@@ -93,7 +104,10 @@ impl GraphBuilder {
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             doc_string: doc.to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: opset }],
+            opset_import: vec![OperatorSetIdProto {
+                domain: String::new(),
+                version: opset,
+            }],
         }
     }
 }
@@ -102,21 +116,36 @@ impl GraphBuilder {
 #[must_use]
 pub fn int(name: &str, value: i64) -> AttributeProto {
     let r#type = AttributeType::Int as i32;
-    AttributeProto { name: name.to_owned(), i: value, r#type, ..AttributeProto::default() }
+    AttributeProto {
+        name: name.to_owned(),
+        i: value,
+        r#type,
+        ..AttributeProto::default()
+    }
 }
 
 /// A setting of several integers.
 #[must_use]
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = AttributeType::Ints as i32;
-    AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
+    AttributeProto {
+        name: name.to_owned(),
+        ints: values.to_vec(),
+        r#type,
+        ..AttributeProto::default()
+    }
 }
 
 /// A setting with a fraction.
 #[must_use]
 pub fn float(name: &str, value: f32) -> AttributeProto {
     let r#type = AttributeType::Float as i32;
-    AttributeProto { name: name.to_owned(), f: value, r#type, ..AttributeProto::default() }
+    AttributeProto {
+        name: name.to_owned(),
+        f: value,
+        r#type,
+        ..AttributeProto::default()
+    }
 }
 
 /// A constant of floats.
@@ -152,7 +181,17 @@ fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> ValueInfoPro
             Dim::Named(name) => DimensionValue::DimParam(name.to_owned()),
         }),
     };
-    let shape = TensorShapeProto { dim: dims.iter().map(dimension).collect() };
-    let tensor_type = TensorTypeProto { elem_type: data_type as i32, shape: Some(shape) };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    let shape = TensorShapeProto {
+        dim: dims.iter().map(dimension).collect(),
+    };
+    let tensor_type = TensorTypeProto {
+        elem_type: data_type as i32,
+        shape: Some(shape),
+    };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(tensor_type),
+        }),
+    }
 }

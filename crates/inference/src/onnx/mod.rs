@@ -81,7 +81,10 @@ pub fn read(file: Bytes) -> Result<ModelProto, OnnxError> {
     let model = ModelProto::decode(file).map_err(|error| OnnxError::Malformed(error.to_string()))?;
     for opset in &model.opset_import {
         if !opset.domain.is_empty() || !OPSETS.contains(&opset.version) {
-            return Err(OnnxError::Opset { domain: opset.domain.clone(), version: opset.version });
+            return Err(OnnxError::Opset {
+                domain: opset.domain.clone(),
+                version: opset.version,
+            });
         }
     }
     check_graph(model.graph.as_ref().ok_or(OnnxError::NoGraph)?)?;
@@ -117,11 +120,15 @@ fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
 
 /// Checks a constant and leaves its elements where they are.
 fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
-    let refuse = |problem| OnnxError::Tensor { name: tensor.name.clone(), problem };
+    let refuse = |problem| OnnxError::Tensor {
+        name: tensor.name.clone(),
+        problem,
+    };
     if tensor.data_location != 0 || !tensor.external_data.is_empty() {
         return Err(refuse("keeps its elements in another file"));
     }
-    let elements = element_count(&tensor.dims).ok_or_else(|| refuse("has an impossible or too large shape"))?;
+    let elements =
+        element_count(&tensor.dims).ok_or_else(|| refuse("has an impossible or too large shape"))?;
     let (size, listed) = match DataType::try_from(tensor.data_type) {
         Ok(DataType::Float) => (4, tensor.float_data.len()),
         Ok(DataType::Int32) => (4, tensor.int32_data.len()),
@@ -129,7 +136,11 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
         Ok(DataType::Bool | DataType::Uint8 | DataType::Int8) => (1, tensor.int32_data.len()),
         _ => return Err(refuse("has an element type that is not supported")),
     };
-    let given = if tensor.raw_data.is_empty() { listed } else { tensor.raw_data.len() / size };
+    let given = if tensor.raw_data.is_empty() {
+        listed
+    } else {
+        tensor.raw_data.len() / size
+    };
     if given != elements || (!tensor.raw_data.is_empty() && tensor.raw_data.len() % size != 0) {
         return Err(refuse("has not as many elements as its shape says"));
     }
@@ -142,12 +153,18 @@ pub fn element_count(dims: &[i64]) -> Option<usize> {
     if dims.len() > limits::TENSOR_RANK_MAX {
         return None;
     }
-    let product = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?))?;
+    let product = dims.iter().try_fold(1_usize, |product, &dim| {
+        product.checked_mul(usize::try_from(dim).ok()?)
+    })?;
     (product <= limits::TENSOR_ELEMENTS_MAX).then_some(product)
 }
 
 fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), OnnxError> {
-    if count > max { Err(OnnxError::TooMany { what, count, max }) } else { Ok(()) }
+    if count > max {
+        Err(OnnxError::TooMany { what, count, max })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -180,12 +197,30 @@ mod tests {
 
     #[test]
     fn a_tensor_that_contradicts_itself_is_refused() {
-        assert!(matches!(refused(|g| g.initializer[0].dims = vec![2, 3]), OnnxError::Tensor { .. }));
-        assert!(matches!(refused(|g| g.initializer[0].dims = vec![-2, -2]), OnnxError::Tensor { .. }));
-        assert!(matches!(refused(|g| g.initializer[0].dims = vec![i64::MAX; 4]), OnnxError::Tensor { .. }));
-        assert!(matches!(refused(|g| g.initializer[0].dims = vec![1; 9]), OnnxError::Tensor { .. }));
-        assert!(matches!(refused(|g| g.initializer[0].data_location = 1), OnnxError::Tensor { .. }));
-        assert!(matches!(refused(|g| g.initializer[0].data_type = 8), OnnxError::Tensor { .. }));
+        assert!(matches!(
+            refused(|g| g.initializer[0].dims = vec![2, 3]),
+            OnnxError::Tensor { .. }
+        ));
+        assert!(matches!(
+            refused(|g| g.initializer[0].dims = vec![-2, -2]),
+            OnnxError::Tensor { .. }
+        ));
+        assert!(matches!(
+            refused(|g| g.initializer[0].dims = vec![i64::MAX; 4]),
+            OnnxError::Tensor { .. }
+        ));
+        assert!(matches!(
+            refused(|g| g.initializer[0].dims = vec![1; 9]),
+            OnnxError::Tensor { .. }
+        ));
+        assert!(matches!(
+            refused(|g| g.initializer[0].data_location = 1),
+            OnnxError::Tensor { .. }
+        ));
+        assert!(matches!(
+            refused(|g| g.initializer[0].data_type = 8),
+            OnnxError::Tensor { .. }
+        ));
     }
 
     #[test]

@@ -28,9 +28,16 @@ impl Download {
         if !response.ok() {
             return Err(refuse(format!("the server answered {}", response.status())));
         }
-        let body = response.body().ok_or_else(|| refuse("the answer is empty".to_owned()))?;
+        let body = response
+            .body()
+            .ok_or_else(|| refuse("the answer is empty".to_owned()))?;
         let reader = ReadableStreamDefaultReader::new(&body).map_err(|error| refuse(text_of(&error)))?;
-        Ok(Self { url, reader, buffer: BytesMut::new(), left: bytes })
+        Ok(Self {
+            url,
+            reader,
+            buffer: BytesMut::new(),
+            left: bytes,
+        })
     }
 
     /// The next piece of [`CHUNK_BYTES`] (the last may be shorter), or `None` at the end.
@@ -62,7 +69,9 @@ impl Download {
     async fn read(&self) -> Result<Option<Uint8Array>, EngineError> {
         let broken = |_: JsValue| self.refuse("the connection broke off".to_owned());
         let result = JsFuture::from(self.reader.read()).await.map_err(broken)?;
-        let done = Reflect::get(&result, &JsValue::from_str("done")).map_err(broken)?.is_truthy();
+        let done = Reflect::get(&result, &JsValue::from_str("done"))
+            .map_err(broken)?
+            .is_truthy();
         let value = Reflect::get(&result, &JsValue::from_str("value")).map_err(broken)?;
         Ok((!done).then(|| value.unchecked_into()))
     }

@@ -54,7 +54,10 @@ impl<'a> Files<'a> {
         while let Some(piece) = download.next().await? {
             hasher.update(&piece);
             self.arrived += piece.len() as u64;
-            (self.progress)(LoadProgress::Downloading { bytes: self.arrived.min(self.total), total: self.total });
+            (self.progress)(LoadProgress::Downloading {
+                bytes: self.arrived.min(self.total),
+                total: self.total,
+            });
             if let Some(store) = &self.store
                 && let Err(error) = store.write_piece(file.blake3, pieces, &piece).await
             {
@@ -67,7 +70,10 @@ impl<'a> Files<'a> {
         let actual = ContentHash(*hasher.finalize().as_bytes());
         if actual != file.blake3 {
             self.forget(file, pieces).await;
-            return Err(EngineError::WrongHash { expected: file.blake3, actual });
+            return Err(EngineError::WrongHash {
+                expected: file.blake3,
+                actual,
+            });
         }
         if let Some(store) = &self.store
             && let Err(error) = store.finish(file, pieces).await

@@ -6,6 +6,7 @@
 
 mod fetch;
 mod files;
+mod gpu;
 mod models;
 mod store;
 
@@ -47,7 +48,13 @@ impl Worker for Service {
     fn received(&mut self, scope: &WorkerScope<Self>, request: Request, sender: HandlerId) {
         let id = request.id;
         if self.queue.try_send((sender, request)).is_err() {
-            scope.respond(sender, Response { id, body: ResponseBody::Failed(EngineError::Busy) });
+            scope.respond(
+                sender,
+                Response {
+                    id,
+                    body: ResponseBody::Failed(EngineError::Busy),
+                },
+            );
         }
     }
 }
@@ -58,7 +65,9 @@ async fn serve(scope: WorkerScope<Service>, mut requests: mpsc::Receiver<(Handle
         let respond = |body| scope.respond(sender, Response { id, body });
         let result = match body {
             RequestBody::Load(request) => {
-                let loaded = models.load(*request, &|progress| respond(ResponseBody::Progress(progress))).await;
+                let loaded = models
+                    .load(*request, &|progress| respond(ResponseBody::Progress(progress)))
+                    .await;
                 loaded.map(ResponseBody::Loaded)
             }
             RequestBody::Embed { model, texts } => match check_texts(&texts) {
@@ -80,10 +89,14 @@ fn global() -> DedicatedWorkerGlobalScope {
 
 /// Milliseconds since the worker started.
 fn now_ms() -> f64 {
-    global().performance().map_or(0.0, |performance| performance.now())
+    global()
+        .performance()
+        .map_or(0.0, |performance| performance.now())
 }
 
 /// What a JavaScript error says.
 fn text_of(error: &wasm_bindgen::JsValue) -> String {
-    error.as_string().unwrap_or_else(|| js_sys::Object::from(error.clone()).to_string().into())
+    error
+        .as_string()
+        .unwrap_or_else(|| js_sys::Object::from(error.clone()).to_string().into())
 }

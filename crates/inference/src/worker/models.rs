@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::files::Files;
+use super::gpu::{self, Adapter};
 use super::now_ms;
 use crate::backend::tract::TractBackend;
-use crate::backend::{Backend, BackendError};
+use crate::backend::wonnx::WonnxBackend;
+use crate::backend::{Backend, BackendError, Hidden};
 use crate::check::{check, embed_tokens};
 use crate::manifest::{ModelId, ModelManifest};
+use crate::onnx;
 use crate::protocol::{
-    BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadProgress, LoadReport, LoadRequest,
+    BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadProgress, LoadReport,
+    LoadRequest,
 };
 use crate::tokens::TextTokenizer;
 
@@ -17,68 +21,230 @@ use crate::tokens::TextTokenizer;
 #[derive(Default)]
 pub(super) struct Models {
     loaded: BTreeMap<ModelId, Loaded>,
+    /// Backends that failed while running a model, and why. They are not tried again in this worker.
+    failed: BTreeMap<(ModelId, BackendKind), String>,
 }
 
 struct Loaded {
     tokenizer: TextTokenizer,
-    backend: TractBackend,
+    backend: AnyBackend,
     dimension: usize,
+    pin: Option<BackendKind>,
     report: LoadReport,
 }
 
+/// Either backend.
+enum AnyBackend {
+    Tract(TractBackend),
+    Wonnx(WonnxBackend),
+}
+
+/// A backend that was correct, or nothing, and what became of it.
+type Tried = (Option<AnyBackend>, BackendOutcome);
+
+/// Everything that trying a backend needs.
+struct Trial<'a> {
+    manifest: &'a ModelManifest,
+    tokenizer: &'a TextTokenizer,
+    progress: &'a dyn Fn(LoadProgress),
+    pin: Option<BackendKind>,
+}
+
 impl Models {
+    /// Loads a model, unless it is loaded with the same pin already.
     pub(super) async fn load(
         &mut self,
         request: LoadRequest,
         progress: &dyn Fn(LoadProgress),
     ) -> Result<LoadReport, EngineError> {
         let start = now_ms();
-        let LoadRequest { manifest, models_url, options: _ } = request;
-        manifest.validate().map_err(|error| EngineError::Manifest(error.to_string()))?;
+        let LoadRequest {
+            manifest,
+            models_url,
+            options,
+        } = request;
+        manifest
+            .validate()
+            .map_err(|error| EngineError::Manifest(error.to_string()))?;
+        let model = manifest.id();
+        if let Some(loaded) = self.loaded.get(&model).filter(|loaded| loaded.pin == options.pin) {
+            return Ok(loaded.report.clone());
+        }
+        // Its memory is free before the model is prepared anew.
+        self.unload(model);
         let mut files = Files::new(&manifest, &models_url, progress).await;
         let tokenizer = files.obtain(manifest.tokenizer).await?.into_bytes();
         let tokenizer = TextTokenizer::from_json(&tokenizer, manifest.max_tokens)?;
-        let onnx = files.obtain(manifest.onnx).await?;
-        if files.from_cache() {
-            progress(LoadProgress::Cached { total: manifest.onnx.bytes + manifest.tokenizer.bytes });
+        let trial = Trial {
+            manifest: &manifest,
+            tokenizer: &tokenizer,
+            progress,
+            pin: options.pin,
+        };
+        let mut candidates = Vec::new();
+        let mut backends = Vec::new();
+        for kind in [BackendKind::Tract, BackendKind::Wonnx] {
+            let (backend, outcome) = match self.failed.get(&(model, kind)) {
+                Some(reason) => (
+                    None,
+                    BackendOutcome::Refused {
+                        reason: reason.clone(),
+                    },
+                ),
+                None => trial.run(kind, &mut files).await?,
+            };
+            if let (
+                Some(backend),
+                BackendOutcome::Correct {
+                    ms_per_run, tokens, ..
+                },
+            ) = (backend, &outcome)
+            {
+                candidates.push((*ms_per_run, *tokens, backend));
+            }
+            backends.push(BackendReport { kind, outcome });
         }
-        progress(LoadProgress::Preparing(BackendKind::Tract));
-        let mut backend =
-            TractBackend::prepare(onnx, manifest.dimension).map_err(|error| EngineError::Model(error.to_string()))?;
-        progress(LoadProgress::Checking(BackendKind::Tract));
-        let outcome = check(&mut backend, &tokenizer, &manifest.known_answer, manifest.dimension, now_ms).await?;
-        let backends = vec![BackendReport { kind: BackendKind::Tract, outcome: outcome.clone() }];
-        let BackendOutcome::Correct { ms_per_run, tokens, .. } = outcome else {
+        let fastest = candidates.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((ms, tokens, backend)) = fastest else {
             return Err(EngineError::NoBackend(backends));
         };
         let report = LoadReport {
-            model: manifest.id(),
+            model,
             backends,
-            chosen: BackendKind::Tract,
-            tokens_per_second: tokens as f64 * 1000.0 / ms_per_run,
+            chosen: backend.kind(),
+            tokens_per_second: tokens as f64 * 1000.0 / ms.max(0.001),
             from_cache: files.from_cache(),
             took_ms: now_ms() - start,
         };
-        let ModelManifest { dimension, .. } = manifest;
-        self.loaded.insert(report.model, Loaded { tokenizer, backend, dimension, report: report.clone() });
+        let loaded = Loaded {
+            tokenizer,
+            backend,
+            dimension: manifest.dimension,
+            pin: options.pin,
+            report: report.clone(),
+        };
+        self.loaded.insert(model, loaded);
         Ok(report)
     }
 
-    pub(super) async fn embed(&mut self, model: ModelId, texts: &[String]) -> Result<Embeddings, EngineError> {
+    /// Embeds texts. A backend that fails is dropped with its model: the next load chooses among the others.
+    pub(super) async fn embed(
+        &mut self,
+        model: ModelId,
+        texts: &[String],
+    ) -> Result<Embeddings, EngineError> {
         let start = now_ms();
         let loaded = self.loaded.get_mut(&model).ok_or(EngineError::NotLoaded(model))?;
-        let backend = loaded.report.chosen;
-        let failed = |error: BackendError| EngineError::Backend { backend, reason: error.to_string() };
+        let backend = loaded.backend.kind();
         let (mut vectors, mut tokens) = (Vec::with_capacity(texts.len()), 0_u64);
         for text in texts {
             let encoded = loaded.tokenizer.encode(text)?;
             tokens += encoded.len() as u64;
-            vectors.push(embed_tokens(&mut loaded.backend, &encoded, loaded.dimension).await.map_err(failed)?);
+            match embed_tokens(&mut loaded.backend, &encoded, loaded.dimension).await {
+                Ok(vector) => vectors.push(vector),
+                Err(error) => {
+                    let reason = format!("it failed while running: {error}");
+                    self.failed.insert((model, backend), reason);
+                    self.unload(model);
+                    return Err(EngineError::Backend {
+                        backend,
+                        reason: error.to_string(),
+                    });
+                }
+            }
         }
-        Ok(Embeddings { vectors, backend: loaded.backend.kind(), took_ms: now_ms() - start, tokens })
+        Ok(Embeddings {
+            vectors,
+            backend,
+            took_ms: now_ms() - start,
+            tokens,
+        })
     }
 
     pub(super) fn unload(&mut self, model: ModelId) {
         self.loaded.remove(&model);
+    }
+}
+
+impl Trial<'_> {
+    /// Tries one backend. Only what is wrong with the files or the model is an error.
+    async fn run(&self, kind: BackendKind, files: &mut Files<'_>) -> Result<Tried, EngineError> {
+        if let Some(reason) = self.reason_not_to(kind).await {
+            return Ok((None, BackendOutcome::NotTried { reason }));
+        }
+        let onnx = files.obtain(self.manifest.onnx).await?;
+        if files.from_cache() {
+            (self.progress)(LoadProgress::Cached {
+                total: self.manifest.onnx.bytes + self.manifest.tokenizer.bytes,
+            });
+        }
+        (self.progress)(LoadProgress::Preparing(kind));
+        let dimension = self.manifest.dimension;
+        let prepared = match kind {
+            BackendKind::Tract => TractBackend::prepare(onnx, dimension).map(AnyBackend::Tract),
+            BackendKind::Wonnx => {
+                let model =
+                    onnx::read(onnx.into_bytes()).map_err(|error| EngineError::Model(error.to_string()))?;
+                WonnxBackend::prepare(model, dimension)
+                    .await
+                    .map(AnyBackend::Wonnx)
+            }
+        };
+        let mut backend = match prepared {
+            Ok(backend) => backend,
+            Err(error) => {
+                return Ok((
+                    None,
+                    BackendOutcome::Refused {
+                        reason: error.to_string(),
+                    },
+                ));
+            }
+        };
+        (self.progress)(LoadProgress::Checking(kind));
+        let answer = &self.manifest.known_answer;
+        let outcome = check(&mut backend, self.tokenizer, answer, dimension, now_ms).await?;
+        Ok((Some(backend), outcome))
+    }
+
+    async fn reason_not_to(&self, kind: BackendKind) -> Option<String> {
+        if let Some(pin) = self.pin
+            && pin != kind
+        {
+            return Some(format!("{pin} is pinned"));
+        }
+        if kind == BackendKind::Tract {
+            return None;
+        }
+        match gpu::probe().await {
+            Adapter::Absent(reason) => Some(reason.to_owned()),
+            Adapter::Software if self.pin.is_none() => {
+                Some("the WebGPU adapter is a software renderer, slower than the CPU backend".to_owned())
+            }
+            Adapter::Software | Adapter::Hardware => None,
+        }
+    }
+}
+
+impl Backend for AnyBackend {
+    fn kind(&self) -> BackendKind {
+        match self {
+            Self::Tract(backend) => backend.kind(),
+            Self::Wonnx(backend) => backend.kind(),
+        }
+    }
+
+    fn padded_length(&self, tokens: usize) -> usize {
+        match self {
+            Self::Tract(backend) => backend.padded_length(tokens),
+            Self::Wonnx(backend) => backend.padded_length(tokens),
+        }
+    }
+
+    async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError> {
+        match self {
+            Self::Tract(backend) => backend.run(ids).await,
+            Self::Wonnx(backend) => backend.run(ids).await,
+        }
     }
 }

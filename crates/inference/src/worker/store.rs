@@ -54,17 +54,27 @@ impl Store {
 
     /// The whole file, if it is there and its content is what its name says.
     pub(super) async fn read(&self, file: FileRef) -> Result<Option<Chunks>, StoreError> {
-        let transaction = self.database.transaction(&[RECORDS, PIECES], TransactionMode::ReadOnly)?;
-        let Some(record) = transaction.store(RECORDS)?.get(record_key(file.blake3)).await? else { return Ok(None) };
-        let Ok(record) = serde_wasm_bindgen::from_value::<Record>(record) else { return Ok(None) };
+        let transaction = self
+            .database
+            .transaction(&[RECORDS, PIECES], TransactionMode::ReadOnly)?;
+        let Some(record) = transaction.store(RECORDS)?.get(record_key(file.blake3)).await? else {
+            return Ok(None);
+        };
+        let Ok(record) = serde_wasm_bindgen::from_value::<Record>(record) else {
+            return Ok(None);
+        };
         if record.bytes != file.bytes as f64 || u64::from(record.pieces) > file.bytes {
             return Ok(None);
         }
         let pieces = transaction.store(PIECES)?;
         let (mut chunks, mut hasher) = (Chunks::default(), blake3::Hasher::new());
         for index in 0..record.pieces {
-            let Some(piece) = pieces.get(piece_key(file.blake3, index)).await? else { return Ok(None) };
-            let Ok(piece) = piece.dyn_into::<Uint8Array>() else { return Ok(None) };
+            let Some(piece) = pieces.get(piece_key(file.blake3, index)).await? else {
+                return Ok(None);
+            };
+            let Ok(piece) = piece.dyn_into::<Uint8Array>() else {
+                return Ok(None);
+            };
             if piece.length() as usize > CHUNK_BYTES {
                 return Ok(None);
             }
@@ -75,27 +85,45 @@ impl Store {
         Ok((hasher.finalize().as_bytes() == &file.blake3.0).then_some(chunks))
     }
 
-    pub(super) async fn write_piece(&self, hash: ContentHash, index: u32, piece: &[u8]) -> Result<(), StoreError> {
+    pub(super) async fn write_piece(
+        &self,
+        hash: ContentHash,
+        index: u32,
+        piece: &[u8],
+    ) -> Result<(), StoreError> {
         let transaction = self.database.transaction(&[PIECES], TransactionMode::ReadWrite)?;
         let value = Uint8Array::from(piece);
-        transaction.store(PIECES)?.put(&value, Some(&piece_key(hash, index))).await?;
+        transaction
+            .store(PIECES)?
+            .put(&value, Some(&piece_key(hash, index)))
+            .await?;
         transaction.done().await?;
         Ok(())
     }
 
     /// Says that all pieces of a file are there.
     pub(super) async fn finish(&self, file: FileRef, pieces: u32) -> Result<(), StoreError> {
-        let record = serde_wasm_bindgen::to_value(&Record { bytes: file.bytes as f64, pieces })
-            .map_err(|error| StoreError(error.to_string()))?;
-        let transaction = self.database.transaction(&[RECORDS], TransactionMode::ReadWrite)?;
-        transaction.store(RECORDS)?.put(&record, Some(&record_key(file.blake3))).await?;
+        let record = serde_wasm_bindgen::to_value(&Record {
+            bytes: file.bytes as f64,
+            pieces,
+        })
+        .map_err(|error| StoreError(error.to_string()))?;
+        let transaction = self
+            .database
+            .transaction(&[RECORDS], TransactionMode::ReadWrite)?;
+        transaction
+            .store(RECORDS)?
+            .put(&record, Some(&record_key(file.blake3)))
+            .await?;
         transaction.done().await?;
         Ok(())
     }
 
     /// Removes what there is of a file.
     pub(super) async fn remove(&self, hash: ContentHash, pieces: u32) -> Result<(), StoreError> {
-        let transaction = self.database.transaction(&[RECORDS, PIECES], TransactionMode::ReadWrite)?;
+        let transaction = self
+            .database
+            .transaction(&[RECORDS, PIECES], TransactionMode::ReadWrite)?;
         transaction.store(RECORDS)?.delete(record_key(hash)).await?;
         let store = transaction.store(PIECES)?;
         for index in 0..pieces {

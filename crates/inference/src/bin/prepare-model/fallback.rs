@@ -4,21 +4,37 @@
 //! projection mixes them. Texts that share words are close, texts that only share meaning are not: it keeps the whole
 //! network testable and is named so that nobody mistakes it for a language model.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
+use inference::KnownAnswer;
+use inference::embed::mean_pool;
 use inference::manifest::ModelTier;
 use inference::onnx::build::{self, GraphBuilder, int};
 use inference::onnx::proto::DataType;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use crate::output::{Files, Recipe};
+use crate::output::{COSINE_MIN, Files, Recipe};
 
-const BUILDER_VERSION: u32 = 1;
+const BUILDER_VERSION: u32 = 2;
 /// Components of a piece's own vector.
 const HIDDEN: usize = 32;
 /// Components of an embedding.
 const DIMENSION: usize = 64;
 const SPECIAL: [&str; 3] = ["[PAD]", "[UNK]", "[CLS]"];
+
+/// Words of small letters only, which anyone can cut into pieces by hand.
+const KNOWN: [&str; 8] = [
+    "rainbows form when light bends",
+    "bread needs flour and water",
+    "the library closes at six",
+    "cats purr when they are content",
+    "my bicycle chain keeps slipping",
+    "which planet has the most moons",
+    "glaciers carve valleys slowly",
+    "prices rise when more people buy",
+];
 
 /// How to make the fallback model.
 pub(crate) fn recipe() -> Recipe {
@@ -33,7 +49,12 @@ pub(crate) fn recipe() -> Recipe {
         ),
         make: Box::new(|| {
             let pieces = pieces();
-            Ok(Files { onnx: graph(pieces.len())?, tokenizer: tokenizer(&pieces)? })
+            let weights = Weights::new(pieces.len());
+            Ok(Files {
+                onnx: graph(&weights)?,
+                tokenizer: tokenizer(&pieces)?,
+                known_answer: known_answer(&pieces, &weights),
+            })
         }),
     }
 }
@@ -42,38 +63,120 @@ pub(crate) fn recipe() -> Recipe {
 fn pieces() -> Vec<String> {
     let letters: Vec<String> = ('a'..='z').map(String::from).collect();
     let longer = |shorter: &[String]| -> Vec<String> {
-        shorter.iter().flat_map(|piece| letters.iter().map(move |letter| format!("{piece}{letter}"))).collect()
+        shorter
+            .iter()
+            .flat_map(|piece| letters.iter().map(move |letter| format!("{piece}{letter}")))
+            .collect()
     };
     let pairs = longer(&letters);
     let triples = longer(&pairs);
     let digits = ('0'..='9').map(String::from);
-    let starts: Vec<String> = letters.iter().cloned().chain(digits).chain(pairs).chain(triples).collect();
+    let starts: Vec<String> = letters
+        .iter()
+        .cloned()
+        .chain(digits)
+        .chain(pairs)
+        .chain(triples)
+        .collect();
     let insides: Vec<String> = starts.iter().map(|piece| format!("##{piece}")).collect();
-    SPECIAL.iter().map(|&name| name.to_owned()).chain(starts).chain(insides).collect()
+    SPECIAL
+        .iter()
+        .map(|&name| name.to_owned())
+        .chain(starts)
+        .chain(insides)
+        .collect()
 }
 
-fn graph(pieces: usize) -> Result<Vec<u8>> {
-    let mut random = Random(0x6b6e_6f77_6c65_6467);
+/// The model's numbers.
+struct Weights {
+    /// A row of [`HIDDEN`] for each piece.
+    table: Vec<f32>,
+    /// [`HIDDEN`] rows of [`DIMENSION`].
+    projection: Vec<f32>,
+}
+
+impl Weights {
+    fn new(pieces: usize) -> Self {
+        let mut random = Random(0x6b6e_6f77_6c65_6467);
+        let mut table: Vec<f32> = (0..pieces * HIDDEN).map(|_| random.next()).collect();
+        // The mark at the start is in every text and says nothing: its vector is small.
+        table[..SPECIAL.len() * HIDDEN]
+            .iter_mut()
+            .for_each(|value| *value *= 0.01);
+        let projection = (0..HIDDEN * DIMENSION).map(|_| random.next()).collect();
+        Self { table, projection }
+    }
+
+    /// What the graph computes for one piece.
+    fn hidden(&self, piece: usize) -> Vec<f32> {
+        let row = &self.table[piece * HIDDEN..(piece + 1) * HIDDEN];
+        let column = |at: usize| {
+            row.iter()
+                .enumerate()
+                .map(|(i, x)| x * self.projection[i * DIMENSION + at])
+                .sum()
+        };
+        (0..DIMENSION).map(column).collect()
+    }
+}
+
+fn graph(weights: &Weights) -> Result<Vec<u8>> {
     let mut graph = GraphBuilder::new("made-here-tiny-embedder");
     for input in ["input_ids", "attention_mask"] {
         graph.input(input, DataType::Int64, &["batch".into(), "sequence".into()]);
     }
-    let (rows, hidden, dimension) = (i64::try_from(pieces)?, HIDDEN as i64, DIMENSION as i64);
-    let mut table: Vec<f32> = (0..pieces * HIDDEN).map(|_| random.next()).collect();
-    // The mark at the start is in every text and says nothing: its vector is small.
-    table[..SPECIAL.len() * HIDDEN].iter_mut().for_each(|value| *value *= 0.01);
-    let projection: Vec<f32> = (0..HIDDEN * DIMENSION).map(|_| random.next()).collect();
-    graph.constant(build::f32_tensor("pieces", &[rows, hidden], &table));
-    graph.constant(build::f32_tensor("projection", &[hidden, dimension], &projection));
+    let (hidden, dimension) = (HIDDEN as i64, DIMENSION as i64);
+    let rows = i64::try_from(weights.table.len() / HIDDEN)?;
+    graph.constant(build::f32_tensor("pieces", &[rows, hidden], &weights.table));
+    graph.constant(build::f32_tensor(
+        "projection",
+        &[hidden, dimension],
+        &weights.projection,
+    ));
     graph.node("Gather", &["pieces", "input_ids"], "embed", vec![int("axis", 0)]);
     graph.node("MatMul", &["embed", "projection"], "last_hidden_state", vec![]);
-    graph.output("last_hidden_state", DataType::Float, &["batch".into(), "sequence".into(), dimension.into()]);
-    Ok(graph.finish("prepare-model", "made-here-tiny-embedder").encode_to_vec())
+    graph.output(
+        "last_hidden_state",
+        DataType::Float,
+        &["batch".into(), "sequence".into(), dimension.into()],
+    );
+    Ok(graph
+        .finish("prepare-model", "made-here-tiny-embedder")
+        .encode_to_vec())
+}
+
+/// Computed without the engine, so that it checks the engine.
+fn known_answer(pieces: &[String], weights: &Weights) -> KnownAnswer {
+    let ids: BTreeMap<&str, usize> = pieces
+        .iter()
+        .enumerate()
+        .map(|(id, piece)| (piece.as_str(), id))
+        .collect();
+    let embed = |text: &str| {
+        let mut tokens = vec![ids["[CLS]"]];
+        for word in text.split(' ') {
+            let letters: Vec<char> = word.chars().collect();
+            for (place, piece) in letters.chunks(3).enumerate() {
+                let mark = if place == 0 { "" } else { "##" };
+                tokens.push(ids[format!("{mark}{}", piece.iter().collect::<String>()).as_str()]);
+            }
+        }
+        let hidden: Vec<f32> = tokens.iter().flat_map(|&token| weights.hidden(token)).collect();
+        mean_pool(&hidden, &vec![1; tokens.len()], DIMENSION)
+    };
+    KnownAnswer {
+        texts: KNOWN.map(str::to_owned).to_vec(),
+        embeddings: KNOWN.iter().map(|text| embed(text)).collect(),
+        cosine_min: COSINE_MIN,
+    }
 }
 
 fn tokenizer(pieces: &[String]) -> Result<Vec<u8>> {
-    let vocabulary: Map<String, Value> =
-        pieces.iter().enumerate().map(|(id, piece)| (piece.clone(), Value::from(id))).collect();
+    let vocabulary: Map<String, Value> = pieces
+        .iter()
+        .enumerate()
+        .map(|(id, piece)| (piece.clone(), Value::from(id)))
+        .collect();
     let special = SPECIAL.iter().enumerate().map(|(id, content)| {
         json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
                "rstrip": false, "normalized": false})

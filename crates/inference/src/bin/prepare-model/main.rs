@@ -6,7 +6,6 @@
 
 mod bert;
 mod fallback;
-mod known;
 mod output;
 
 use std::path::PathBuf;

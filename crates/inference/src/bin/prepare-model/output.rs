@@ -5,9 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use inference::manifest::{ModelTier, Task};
-use inference::{ContentHash, FileRef, ModelIndex, ModelManifest};
-
-use crate::known;
+use inference::{ContentHash, FileRef, KnownAnswer, ModelIndex, ModelManifest};
 
 /// Everything about a model but its files' hashes, and a way to make those files.
 pub(crate) struct Recipe {
@@ -18,15 +16,20 @@ pub(crate) struct Recipe {
     pub(crate) max_tokens: usize,
     /// Describes the input and this program's way with it: equal sources make equal files.
     pub(crate) source: String,
-    /// Makes the ONNX file and the tokenizer file.
+    /// Makes the rest.
     pub(crate) make: Box<dyn FnOnce() -> Result<Files>>,
 }
 
-/// The contents of a model's files.
+/// The contents of a model's files, and what it computes.
 pub(crate) struct Files {
     pub(crate) onnx: Vec<u8>,
     pub(crate) tokenizer: Vec<u8>,
+    pub(crate) known_answer: KnownAnswer,
 }
+
+/// The least cosine that a backend must reach. f32 backends are within 1e-6; int8 ones are within 1e-2 and would be
+/// models, and manifests, of their own.
+pub(crate) const COSINE_MIN: f32 = 0.999;
 
 /// Makes what is missing and returns a line for people.
 pub(crate) fn write(recipe: Recipe, out: &Path) -> Result<String> {
@@ -35,11 +38,20 @@ pub(crate) fn write(recipe: Recipe, out: &Path) -> Result<String> {
     if let Some(model) = finished(&index_path, &recipe.source) {
         return Ok(format!("{} is ready ({})", model.name, model.id()));
     }
-    let Recipe { name, license, tier, dimension, max_tokens, source, make } = recipe;
-    let Files { onnx, tokenizer } = make()?;
-    let files = [&onnx, &tokenizer].map(|content| store(out, content));
-    let [onnx_file, tokenizer_file] = files;
-    let known_answer = known::compute(onnx, &tokenizer, dimension, max_tokens)?;
+    let Recipe {
+        name,
+        license,
+        tier,
+        dimension,
+        max_tokens,
+        source,
+        make,
+    } = recipe;
+    let Files {
+        onnx,
+        tokenizer,
+        known_answer,
+    } = make()?;
     let model = ModelManifest {
         name: name.to_owned(),
         license: license.to_owned(),
@@ -48,14 +60,22 @@ pub(crate) fn write(recipe: Recipe, out: &Path) -> Result<String> {
         precision: "f32".to_owned(),
         dimension,
         max_tokens,
-        onnx: onnx_file?,
-        tokenizer: tokenizer_file?,
+        onnx: store(out, &onnx)?,
+        tokenizer: store(out, &tokenizer)?,
         known_answer,
         source,
     };
     model.validate()?;
-    let line = format!("made {} ({}, {:.1} MB)", model.name, model.id(), model.onnx.bytes as f64 / 1e6);
-    replace(&index_path, serde_json::to_string(&ModelIndex { models: vec![model] })?.as_bytes())?;
+    let line = format!(
+        "made {} ({}, {:.1} MB)",
+        model.name,
+        model.id(),
+        model.onnx.bytes as f64 / 1e6
+    );
+    replace(
+        &index_path,
+        serde_json::to_string(&ModelIndex { models: vec![model] })?.as_bytes(),
+    )?;
     Ok(line)
 }
 
@@ -71,7 +91,10 @@ fn finished(index_path: &Path, source: &str) -> Option<ModelManifest> {
 }
 
 fn store(out: &Path, content: &[u8]) -> Result<FileRef> {
-    let file = FileRef { blake3: ContentHash(*blake3::hash(content).as_bytes()), bytes: content.len() as u64 };
+    let file = FileRef {
+        blake3: ContentHash(*blake3::hash(content).as_bytes()),
+        bytes: content.len() as u64,
+    };
     replace(&out.join(file.blake3.to_string()), content)?;
     Ok(file)
 }

@@ -1,0 +1,145 @@
+//! A lowered graph computes what the original does.
+//!
+//! Both run on tract. The model is the one that `KNOWLEDGE_MODELS_DIR` holds (see `minilm.rs`), whatever it is.
+
+use std::fs;
+use std::path::PathBuf;
+
+use futures::executor::block_on;
+use inference::backend::Backend;
+use inference::backend::tract::TractBackend;
+use inference::lower::{Lowered, ZERO_INPUT, bucket_for, lower};
+use inference::onnx::{self, OnnxError};
+use inference::tokens::TextTokenizer;
+use inference::{FileRef, ModelIndex, ModelManifest};
+use prost::Message;
+use tract_onnx::prelude::*;
+
+fn model() -> (ModelManifest, impl Fn(FileRef) -> Vec<u8>) {
+    let folder = std::env::var_os("KNOWLEDGE_MODELS_DIR")
+        .map(PathBuf::from)
+        .expect(
+            "KNOWLEDGE_MODELS_DIR must name the folder with index.json that `prepare-model` wrote; \
+         `cargo xtask test` sets it",
+        );
+    let index = ModelIndex::from_json(&fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
+    let read = move |file: FileRef| fs::read(folder.join(file.blake3.to_string())).unwrap();
+    (
+        index.models.into_iter().next().expect("the folder has no model"),
+        read,
+    )
+}
+
+fn run_lowered(lowered: &Lowered, ids: &[i64], bucket: usize) -> Vec<f32> {
+    let bytes = lowered.model.encode_to_vec();
+    let model = tract_onnx::onnx().model_for_read(&mut &bytes[..]).unwrap();
+    let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+    let graph = lowered.model.graph.as_ref().unwrap();
+    let padded = |value: i64, rest: i64| {
+        let mut row = vec![value; ids.len()];
+        row.resize(bucket, rest);
+        row
+    };
+    let inputs = graph.input.iter().map(|input| -> TValue {
+        let tensor = match input.name.as_str() {
+            ZERO_INPUT => Tensor::from_shape(&[1], &[0.0_f32]),
+            "input_ids" => {
+                let mut row = ids.to_vec();
+                row.resize(bucket, 0);
+                Tensor::from_shape(&[1, bucket], &row)
+            }
+            "attention_mask" => {
+                let mask: Vec<f32> = padded(1, 0).into_iter().map(|kept| kept as f32).collect();
+                Tensor::from_shape(&[1, bucket], &mask)
+            }
+            other => panic!("unknown input {other}"),
+        };
+        tensor.unwrap().into()
+    });
+    let outputs = plan.run(inputs.collect()).unwrap();
+    outputs[0]
+        .try_as_plain_ram()
+        .unwrap()
+        .as_slice::<f32>()
+        .unwrap()
+        .to_vec()
+}
+
+#[test]
+fn lowering_keeps_the_numbers() {
+    let (manifest, read) = model();
+    let file = read(manifest.onnx);
+    let graph = onnx::read(file.clone().into()).unwrap();
+    let tokenizer = TextTokenizer::from_json(&read(manifest.tokenizer), manifest.max_tokens).unwrap();
+    let mut original = TractBackend::prepare(bytes::Bytes::from(file), manifest.dimension).unwrap();
+    let short = "Glaciers carve valleys as they slowly move downhill.".to_owned();
+    let long = vec![short.clone(); 5].join(" ");
+    for text in [short, long] {
+        let ids = tokenizer.encode(&text).unwrap().ids;
+        let bucket = bucket_for(ids.len()).unwrap();
+        let lowered = lower(&graph, bucket).unwrap();
+        let expected = block_on(original.run(&ids)).unwrap().rows;
+        let actual = run_lowered(&lowered, &ids, bucket);
+        assert_eq!(actual.len(), bucket * manifest.dimension);
+        let worst = expected
+            .iter()
+            .zip(&actual)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{} tokens in {bucket}: off by {worst}", ids.len());
+    }
+}
+
+#[test]
+fn every_value_has_a_shape_and_every_node_a_name() {
+    let (manifest, read) = model();
+    let graph = onnx::read(read(manifest.onnx).into()).unwrap();
+    let lowered = lower(&graph, 32).unwrap().model.graph.unwrap();
+    let shaped: Vec<&str> = lowered
+        .value_info
+        .iter()
+        .map(|value| value.name.as_str())
+        .collect();
+    for node in &lowered.node {
+        assert!(!node.name.is_empty());
+        assert!(
+            shaped.contains(&node.output[0].as_str()),
+            "{} has no shape",
+            node.output[0]
+        );
+        let known = [
+            "Gather",
+            "MatMul",
+            "Add",
+            "Sub",
+            "Mul",
+            "Div",
+            "Sqrt",
+            "Exp",
+            "Neg",
+            "Abs",
+            "Sign",
+            "Reciprocal",
+        ];
+        let moving = ["Reshape", "Transpose", "ReduceMean", "ReduceMax", "ReduceSum"];
+        assert!(
+            known.iter().chain(&moving).any(|op| *op == node.op_type),
+            "{} is left",
+            node.op_type
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_lowered_is_named() {
+    let (manifest, read) = model();
+    let mut graph = onnx::read(read(manifest.onnx).into()).unwrap();
+    let node = &mut graph.graph.as_mut().unwrap().node;
+    let last = node.len() - 1;
+    node[last].op_type = "Einsum".into();
+    let error = lower(&graph, 32).unwrap_err();
+    assert!(
+        matches!(&error, OnnxError::Operator { op, .. } if op == "Einsum"),
+        "{error}"
+    );
+}
