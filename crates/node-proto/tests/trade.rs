@@ -312,3 +312,20 @@ fn a_paused_provider_says_so_and_withdraws() {
     assert!(snapshot.offers.is_empty());
     assert_eq!(snapshot.peers.len(), 1);
 }
+
+#[test]
+fn new_addresses_are_told_at_once() {
+    let mut world = World::new();
+    let first = world.join(private(1));
+    world.input(first, node_proto::Input::Addresses(Vec::new()));
+    world.run(500);
+    world.input(
+        first,
+        node_proto::Input::Addresses(vec!["/memory/new".to_owned()]),
+    );
+    world.run(100);
+    let second = world.join(private(1));
+    world.run(500);
+    let snapshot = world.node(second).snapshot(node_proto::Timestamp(world.now));
+    assert_eq!(snapshot.peers.len(), 1);
+}

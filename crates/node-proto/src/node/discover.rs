@@ -22,7 +22,17 @@ impl Node {
     pub(super) fn set_addresses(&mut self, mut addresses: Vec<String>) {
         addresses.retain(|address| address.len() <= ADDRESS_BYTES_MAX);
         addresses.truncate(ADDRESSES_MAX);
+        if addresses == self.network.addresses {
+            return;
+        }
         self.network.addresses = addresses;
+        // Until the new ones are filed nobody can connect: this change does not wait its turn.
+        let filed = self
+            .network
+            .points
+            .values_mut()
+            .flat_map(|point| point.filed.values_mut());
+        filed.for_each(|filed| filed.filed_at = Timestamp::default());
     }
 
     pub(super) fn set_discovery_point(&mut self, peer: NodeId, available: bool) {

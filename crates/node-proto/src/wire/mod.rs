@@ -11,7 +11,7 @@
 //! they are, and are then decoded *strictly*: what does not re-encode to the same bytes is refused, so one meaning has one
 //! encoding, one hash and one signature. A signed object grows by a new version only.
 //!
-//! Nothing is reserved on the word of a sender: byte strings are bounded by the frame, arrays by [`bounded`], and the
+//! Nothing is reserved on the word of a sender: byte strings are bounded by the frame, arrays and texts by their own limits, and the
 //! frame by whoever carried it.
 
 mod message;
