@@ -21,9 +21,9 @@ pub fn mark(id: NodeId) -> Mark {
     let key = id.as_bytes();
     let mut cells = [[false; SIDE]; SIDE];
     for (row, byte) in cells.iter_mut().zip(key) {
-        for column in 0..SIDE {
+        for (column, cell) in row.iter_mut().enumerate() {
             let mirrored = column.min(SIDE - 1 - column);
-            row[column] = byte >> mirrored & 1 == 1;
+            *cell = byte >> mirrored & 1 == 1;
         }
     }
     Mark {

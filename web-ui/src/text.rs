@@ -455,6 +455,11 @@ pub mod ask {
     pub fn by(name: &str, took: &str, price: &str) -> String {
         format!("Computed by {name} in {took} for {price}")
     }
+    /// Vectors from before.
+    pub fn recalled(passages: usize) -> String {
+        let known = count(passages, "passage was", "passages were");
+        format!("{known} computed and checked earlier in this visit, so only the rest was sent.")
+    }
     /// Beside a score.
     pub const SCORE_HINT: &str = "How close the passage's meaning is to the question's: 1 is the same, 0 is unrelated (cosine similarity).";
     /// A passage from the field.
@@ -755,7 +760,11 @@ pub mod node {
     ];
     /// A speed.
     pub fn tokens_per_second(value: f64) -> String {
-        format!("{value:.0} tokens/s")
+        if value < 10.0 {
+            format!("{value:.1} tokens/s")
+        } else {
+            format!("{value:.0} tokens/s")
+        }
     }
     /// Models.
     pub const MODELS: &str = "Models";
@@ -905,6 +914,8 @@ pub mod network {
     pub const OK: &str = "Direct connections work.";
     /// Early.
     pub const STARTING: &str = "Connecting to the relay…";
+    /// Through the relay so far.
+    pub const CONNECTING: &str = "Connected through the relay; a direct connection is being made.";
     /// No network.
     pub const OFFLINE: &str = "No peers because this device is offline.";
     /// No relay.

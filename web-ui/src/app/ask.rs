@@ -5,7 +5,7 @@ use leptos::task::spawn_local;
 use node_proto::ids::JobId;
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, WorkOutput};
-use node_proto::view::{Outcome, TradeStep};
+use node_proto::view::{Outcome, TradeStep, Verification};
 use node_wasm::error::RequestError;
 use web_sys::SubmitEvent;
 
@@ -15,6 +15,7 @@ use super::state::{App, Phase, use_app};
 use super::trade_view::{AnswerView, Steps};
 use crate::passages::{PASSAGES_MAX, Passage};
 use crate::rank::{Ranked, rank};
+use crate::recall::{Plan, Recall};
 use crate::route::Page;
 use crate::text;
 use crate::text::ask as words;
@@ -39,6 +40,8 @@ pub(crate) struct Run {
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) ranked: Vec<Ranked>,
+    /// Passages whose embeddings were known from before.
+    pub(crate) recalled: usize,
     pub(crate) outcome: Outcome,
 }
 
@@ -48,6 +51,14 @@ pub(crate) struct Refusal {
     code: String,
     what: String,
     advice: &'static str,
+}
+
+impl Run {
+    /// What is compared: the question, then the passages.
+    fn texts(&self) -> Vec<String> {
+        let passages = self.passages.iter().map(|passage| &passage.text);
+        std::iter::once(&self.question).chain(passages).cloned().collect()
+    }
 }
 
 /// Takes in a step of a trade.
@@ -82,7 +93,7 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Hands a waiting question to the node.
+/// Hands a waiting question to the node: its own text, and of the passages those that are not known from before.
 fn begin(app: App) {
     let Some(node) = app.node() else { return };
     let waiting = app
@@ -90,10 +101,13 @@ fn begin(app: App) {
         .get_untracked()
         .filter(|run| run.job.is_none() && run.end.is_none());
     let Some(run) = waiting else { return };
-    let passages = run.passages.into_iter().map(|passage| passage.text);
-    let texts = std::iter::once(run.question).chain(passages).collect();
+    let texts = run.texts();
+    let plan = app.recall.with_value(|recall| recall.plan(&texts));
+    let request = ServiceRequest::Inference {
+        model: plan.model,
+        texts: plan.missing(&texts),
+    };
     let scope = app.prefs.with_untracked(|prefs| prefs.scope);
-    let request = ServiceRequest::Inference { model: None, texts };
     let (job, outcome) = node.request(
         request,
         Requirements {
@@ -108,11 +122,16 @@ fn begin(app: App) {
     });
     spawn_local(async move {
         let result = outcome.await;
-        finish(app, job, result);
+        finish(app, job, &plan, result);
     });
 }
 
-fn finish(app: App, job: JobId, result: Result<Outcome, RequestError>) {
+fn finish(app: App, job: JobId, plan: &Plan, result: Result<Outcome, RequestError>) {
+    let gone = matches!(
+        &result,
+        Err(RequestError::Trade(Failure::NoProvider | Failure::UnknownModel))
+    );
+    let mut again = false;
     app.run.update(|run| {
         let Some(run) = run
             .as_mut()
@@ -120,25 +139,53 @@ fn finish(app: App, job: JobId, result: Result<Outcome, RequestError>) {
         else {
             return;
         };
+        if gone && plan.model.is_some() {
+            // Nobody runs the model of the known vectors any more; with another one all texts are new.
+            (run.job, run.trade, again) = (None, Trade::default(), true);
+            return;
+        }
         let end = result
             .map_err(Refusal::from)
-            .and_then(|outcome| read(outcome, run.passages.len()));
+            .and_then(|outcome| read(app, outcome, plan, &run.texts()));
         run.trade
             .close(if end.is_ok() { Mark::Done } else { Mark::Failed });
         run.end = Some(end);
     });
+    if again {
+        app.recall.set_value(Recall::default());
+        begin(app);
+    }
 }
 
-fn read(outcome: Outcome, passages: usize) -> Result<Answer, Refusal> {
+fn read(app: App, outcome: Outcome, plan: &Plan, texts: &[String]) -> Result<Answer, Refusal> {
     let WorkOutput::Embeddings {
         dimension, values, ..
     } = &outcome.output;
-    let ranked = rank(values, *dimension as usize, passages).map_err(|error| Refusal {
+    let dimension = *dimension as usize;
+    let merged = plan.merge(values, dimension);
+    let ranked = rank(&merged, dimension, texts.len() - 1).map_err(|error| Refusal {
         code: "bad_answer".to_owned(),
         what: words::bad_answer(&error.to_string()),
         advice: "",
     })?;
-    Ok(Answer { ranked, outcome })
+    let checked = matches!(
+        outcome.verification,
+        Verification::SpotChecked { .. } | Verification::TwoAgree { .. }
+    );
+    if let Some(model) = outcome.model.filter(|_| checked) {
+        // The question is not kept: it is hardly asked twice.
+        let passages = texts
+            .iter()
+            .map(String::as_str)
+            .zip(merged.chunks(dimension))
+            .skip(1);
+        app.recall.update_value(|recall| recall.keep(model, passages));
+    }
+    Ok(Answer {
+        ranked,
+        recalled: plan.recalled(),
+        outcome,
+    })
 }
 
 fn cancel(app: App) {

@@ -54,8 +54,17 @@ pub(crate) fn NetworkPage() -> impl IntoView {
 fn DiagnosisLine() -> impl IntoView {
     let app = use_app();
     let diagnosis = app.shell_part(|status| status.diagnosis.clone());
+    let met = app.shell_part(|status| {
+        status
+            .connections
+            .iter()
+            .any(|connection| connection.role == Role::Node)
+    });
     let said = Memo::new(move |_| match diagnosis.get() {
         _ if !app.online.get() => ("offline", words::OFFLINE.to_owned()),
+        Some(Diagnosis::Starting | Diagnosis::Alone) if met.get() == Some(true) => {
+            ("starting", words::CONNECTING.to_owned())
+        }
         None | Some(Diagnosis::Starting) => ("starting", words::STARTING.to_owned()),
         Some(Diagnosis::Ok) => ("ok", words::OK.to_owned()),
         Some(Diagnosis::Offline) => ("offline", words::OFFLINE.to_owned()),

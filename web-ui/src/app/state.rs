@@ -14,6 +14,7 @@ use super::ask::Run;
 use super::prefs::Prefs;
 use super::{connect, platform, prefs};
 use crate::passages::Knowledge;
+use crate::recall::Recall;
 use crate::route::{Fragment, Page};
 use crate::{format, text};
 
@@ -55,6 +56,8 @@ pub(crate) struct App {
     pub(crate) prefs: RwSignal<Prefs>,
     /// A newer version of the page that waits.
     pub(crate) update: RwSignal<Option<ServiceWorker>, LocalStorage>,
+    /// Embeddings that were computed before.
+    pub(crate) recall: StoredValue<Recall>,
     node: StoredValue<Option<NodeHandle>, LocalStorage>,
 }
 
@@ -72,6 +75,7 @@ impl App {
             run: RwSignal::new(None),
             prefs: RwSignal::new(Prefs::load()),
             update: RwSignal::new_local(None),
+            recall: StoredValue::new(Recall::default()),
             node: StoredValue::new_local(None),
         };
         app.follow_address();

@@ -55,7 +55,11 @@ fn StepLine(line: Memo<Option<Line>>) -> impl IntoView {
 #[component]
 pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoView {
     let app = use_app();
-    let Answer { ranked, outcome } = answer;
+    let Answer {
+        ranked,
+        recalled,
+        outcome,
+    } = answer;
     let by = words::by(
         &app.name(outcome.provider),
         &format::duration(u64::from(outcome.took_ms)),
@@ -94,6 +98,7 @@ pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoVie
                 <span class=format!("badge {}", verdict(&outcome.verification))>{check}</span>
                 {by}
             </p>
+            {(recalled > 0).then(|| view! { <p class="hint">{words::recalled(recalled)}</p> })}
             <TradeDetails outcome/>
         </section>
     }
