@@ -486,3 +486,6 @@ impl From<LedgerError> for RestoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! What a provider answers to a member that breaks the rules.
+
+use super::*;
+use crate::group::GroupSecret;
+use crate::ids::{AgreementId, Millicredits};
+use crate::market::input_hash;
+use crate::service::{ModelInfo, Precision, Scope};
+use crate::sign::{Domain, Ed25519Signer};
+use crate::wire::{Agreement, ComparisonRule, Demand, OBJECT_VERSION, Proposal, Signed};
+
+struct Pair {
+    node: Node,
+    buyer: Ed25519Signer,
+    exchange: u64,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let group = Group::private(&GroupSecret::from_bytes([1; 32]));
+        let signer = Box::new(Ed25519Signer::from_secret(&[2; 32]));
+        let mut node = Node::new(Config::default(), signer, group, 1, Timestamp(0), []).unwrap();
+        let buyer = Ed25519Signer::from_secret(&[3; 32]);
+        let peer = buyer.id();
+        let model = ModelInfo {
+            id: ModelId([4; 32]),
+            name: "test".to_owned(),
+            dimension: 4,
+            backend: "cpu".to_owned(),
+            tokens_per_second: 500.0,
+            precision: Precision::F32,
+        };
+        let policy = crate::capability::LendPolicy {
+            enabled: true,
+            ..Default::default()
+        };
+        let path = crate::io::Path::Direct;
+        for input in [
+            Input::Connected { peer, path },
+            Input::Command(Command::Models { models: vec![model] }),
+            Input::Command(Command::Lend(policy)),
+        ] {
+            node.handle_input(Timestamp(0), input);
+        }
+        Self {
+            node,
+            buyer,
+            exchange: 0,
+        }
+    }
+
+    fn ask(&mut self, request: &Request) -> Response {
+        self.exchange += 1;
+        let exchange = ExchangeId(self.exchange);
+        let (peer, frame) = (self.buyer.id(), encode_frame(request));
+        self.node.handle_input(
+            Timestamp(1),
+            Input::Request {
+                exchange,
+                peer,
+                frame,
+            },
+        );
+        let answer = std::iter::from_fn(|| self.node.poll_output()).find_map(|output| match output {
+            Output::Respond {
+                exchange: answered,
+                frame,
+            } if answered == exchange => Some(frame),
+            _ => None,
+        });
+        decode_frame(&answer.unwrap()).unwrap()
+    }
+
+    fn code(&mut self, request: &Request) -> u16 {
+        match self.ask(request) {
+            Response::Refused(refusal) => refusal.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tag(&self) -> Hash {
+        Hash(
+            self.node
+                .group
+                .tag(TagPurpose::Trade, &self.buyer.id(), &self.node.me),
+        )
+    }
+
+    fn demand(&self) -> Demand {
+        Demand {
+            nonce: [0; 16],
+            scope: Scope::Group,
+            service: 0,
+            model: None,
+            items: 1,
+            tokens: 1,
+            deadline_ms: 10_000,
+            head: None,
+        }
+    }
+
+    fn quoted(&mut self) -> (Agreement, Hash) {
+        let request = Request::RequestProposal {
+            tag: self.tag(),
+            demand: self.demand(),
+        };
+        let Response::Proposal(signed) = self.ask(&request) else {
+            panic!("no proposal")
+        };
+        let proposal: Proposal = signed.open(&self.node.me).unwrap();
+        let terms = Agreement {
+            version: OBJECT_VERSION,
+            requester: self.buyer.id(),
+            provider: self.node.me,
+            proposal: signed.hash::<Proposal>(),
+            scope: Scope::Group,
+            service: 0,
+            model: proposal.model,
+            precision: proposal.precision,
+            rule: ComparisonRule::Cosine,
+            cosine_min_ppm: 990_000,
+            items: 1,
+            tokens: 1,
+            input: input_hash(&["text"]),
+            price: proposal.price,
+            factors: proposal.factors,
+            promised_ms: proposal.promised_ms,
+        };
+        (terms, signed.hash::<Proposal>())
+    }
+
+    fn agree(&self, agreement: Signed) -> Request {
+        Request::Agree {
+            tag: self.tag(),
+            agreement,
+        }
+    }
+}
+
+#[test]
+fn demands_that_cannot_be_served_are_refused_with_their_reason() {
+    let mut pair = Pair::new();
+    let (tag, demand) = (pair.tag(), pair.demand());
+    let mut code = |demand: Demand| pair.code(&Request::RequestProposal { tag, demand });
+    let service = |service| Demand {
+        service,
+        ..demand.clone()
+    };
+    assert_eq!(code(service(1)), RefusalCode::UnknownService as u16);
+    assert_eq!(code(service(200)), RefusalCode::UnknownService as u16);
+    assert_eq!(
+        code(Demand {
+            scope: Scope::Own,
+            ..demand.clone()
+        }),
+        RefusalCode::NotAMember as u16
+    );
+    assert_eq!(
+        code(Demand {
+            items: 0,
+            ..demand.clone()
+        }),
+        RefusalCode::InvalidRequest as u16
+    );
+    assert_eq!(
+        code(Demand {
+            items: 300,
+            tokens: 300,
+            ..demand.clone()
+        }),
+        RefusalCode::InvalidRequest as u16
+    );
+    assert_eq!(
+        code(Demand {
+            deadline_ms: 1,
+            ..demand.clone()
+        }),
+        RefusalCode::Deadline as u16
+    );
+    let model = Some(ModelId([9; 32]));
+    assert_eq!(
+        code(Demand {
+            model,
+            ..demand.clone()
+        }),
+        RefusalCode::UnknownModel as u16
+    );
+    let wrong = Request::RequestProposal {
+        tag: Hash([0; 32]),
+        demand,
+    };
+    assert_eq!(pair.code(&wrong), RefusalCode::NotAMember as u16);
+}
+
+#[test]
+fn an_agreement_must_be_signed_and_say_what_was_quoted() {
+    let mut pair = Pair::new();
+    let (terms, proposal) = pair.quoted();
+    let cheaper = Agreement {
+        price: Millicredits(terms.price.0 - 1),
+        ..terms.clone()
+    };
+    let request = pair.agree(Signed::seal(&pair.buyer, &cheaper));
+    assert_eq!(pair.code(&request), RefusalCode::InvalidRequest as u16);
+    let mut forged = Signed::seal(&pair.buyer, &terms);
+    forged.signature[3] ^= 1;
+    let request = pair.agree(forged);
+    assert_eq!(pair.code(&request), RefusalCode::BadSignature as u16);
+    let newer = Signed::seal(
+        &pair.buyer,
+        &Agreement {
+            version: 2,
+            ..terms.clone()
+        },
+    );
+    let request = pair.agree(newer);
+    assert_eq!(pair.code(&request), RefusalCode::UnknownVersion as u16);
+    let unknown = Agreement {
+        proposal: Hash([0; 32]),
+        ..terms.clone()
+    };
+    let request = pair.agree(Signed::seal(&pair.buyer, &unknown));
+    assert_eq!(pair.code(&request), RefusalCode::Expired as u16);
+    let counter = Request::Counter {
+        tag: pair.tag(),
+        proposal,
+        price: Millicredits(0),
+    };
+    assert_eq!(pair.code(&counter), RefusalCode::TooCheap as u16);
+    let request = pair.agree(Signed::seal(&pair.buyer, &terms));
+    assert!(matches!(pair.ask(&request), Response::Agreed { .. }));
+}
+
+#[test]
+fn an_input_must_be_the_agreed_one_and_a_payment_the_agreed_ones() {
+    let mut pair = Pair::new();
+    let (terms, _) = pair.quoted();
+    let agreement = Signed::seal(&pair.buyer, &terms);
+    let id = AgreementId(agreement.hash::<Agreement>().0);
+    let request = pair.agree(agreement.clone());
+    let Response::Agreed { signature } = pair.ask(&request) else {
+        panic!("not agreed")
+    };
+    assert!(Domain::Agreement.verify(&pair.node.me, &agreement.body, &signature));
+    let stranger = Request::Execute {
+        agreement: AgreementId([0; 32]),
+        texts: vec!["text".to_owned()],
+    };
+    assert_eq!(pair.code(&stranger), RefusalCode::Expired as u16);
+    let other = Request::Execute {
+        agreement: id,
+        texts: vec!["longer text".to_owned()],
+    };
+    assert_eq!(pair.code(&other), RefusalCode::InvalidRequest as u16);
+    // Neither without this node's own signature nor with a block that is none.
+    let settle = |countersignature, block| Request::Settle {
+        agreement: agreement.clone(),
+        countersignature,
+        block,
+    };
+    let unsigned = settle([0; 64], agreement.clone());
+    assert_eq!(pair.code(&unsigned), RefusalCode::BadSignature as u16);
+    let blockless = settle(signature, agreement.clone());
+    assert_eq!(pair.code(&blockless), RefusalCode::InvalidRequest as u16);
+    assert_eq!(
+        pair.node.snapshot(Timestamp(2)).balance.settled,
+        Millicredits::ZERO
+    );
+}
