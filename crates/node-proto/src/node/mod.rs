@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `discover` | presence, offers, samples, connections |
 //! | `lending` | what is offered, at what price, or why not |
-//! | `sell` | proposal, agreement and activity on the provider's side |
+//! | `sell`, `seller` | proposal, agreement and activity on the provider's side |
 //! | `buy` | demand, proposals and choice on the buyer's side |
 //! | `trade` | agreement, activity and verification on the buyer's side |
 //! | `settle` | receipts, on both sides |
@@ -21,6 +21,7 @@ mod journal;
 mod lending;
 mod network;
 mod sell;
+mod seller;
 mod settle;
 mod snapshot;
 mod trade;
@@ -43,7 +44,7 @@ use job::Job;
 use journal::{Journal, Step};
 use lending::Lending;
 use network::{Connection, Exchanges, Network, Purpose, Sent};
-use sell::Seller;
+use seller::Seller;
 use settle::Retry;
 
 /// Why a node could not be made from what was stored. The stored pairs are left as they are.

@@ -7,21 +7,20 @@
 //!
 //! One activity runs at a time; a bounded number waits. Messages that come twice get the same answer twice.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use crate::capability::PauseReason;
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::{Output, Path};
 use crate::market::{input_hash, output_hash};
 use crate::node::Node;
+use crate::node::seller::{Active, Quoted, State};
 use crate::price;
 use crate::reputation::Aspect;
 use crate::service::{Failure, Scope, Service, WorkInput, WorkOutput};
 use crate::sign::Domain;
 use crate::view::{Quote, ServeStep};
 use crate::wire::{
-    Agreement, Blocks, ComparisonRule, Demand, FetchBlocks, Head, OBJECT_VERSION, Proposal, Refusal,
-    RefusalCode, Response, ResultHead, Signed, Verdict, encode_frame,
+    Agreement, Blocks, Demand, FetchBlocks, Head, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Response,
+    ResultHead, Signed, Verdict, encode_frame,
 };
 
 /// The engine may take this many times the promise before it counts as hung.
@@ -30,86 +29,6 @@ const HUNG_FACTOR: u32 = 4;
 const ASKERS_MAX: usize = 4;
 /// What a buyer that does not pay loses in reputation, in ordinary trades.
 const UNPAID_WEIGHT: f64 = 2.0;
-
-/// A quote that was given.
-struct Quoted {
-    requester: NodeId,
-    demand: Demand,
-    proposal: Proposal,
-    until: Timestamp,
-}
-
-/// How far an agreement is.
-enum State {
-    Agreed,
-    Queued {
-        exchanges: Vec<ExchangeId>,
-        texts: Vec<String>,
-    },
-    Running {
-        exchanges: Vec<ExchangeId>,
-        work: WorkId,
-    },
-    Delivered {
-        frame: Vec<u8>,
-    },
-}
-
-/// An agreement that is not settled yet.
-struct Active {
-    terms: Agreement,
-    state: State,
-    until: Timestamp,
-}
-
-/// Everything a provider has open.
-#[derive(Default)]
-pub(super) struct Seller {
-    quotes: BTreeMap<Hash, Quoted>,
-    active: BTreeMap<AgreementId, Active>,
-    queue: VecDeque<AgreementId>,
-    running: Option<AgreementId>,
-    last_work: u64,
-}
-
-impl Seller {
-    pub(super) fn running(&self) -> u32 {
-        u32::from(self.running.is_some())
-    }
-
-    /// Agreed prices that a buyer has not paid yet.
-    fn owed_by(&self, peer: &NodeId) -> i64 {
-        let prices = self.active_of(peer).map(|active| active.terms.price.0);
-        prices.fold(0, i64::saturating_add)
-    }
-
-    fn active_of(&self, peer: &NodeId) -> impl Iterator<Item = &Active> {
-        self.active
-            .values()
-            .filter(move |active| active.terms.requester == *peer)
-    }
-
-    /// A buyer's newest quotes stand; beyond its share the one that runs out first goes.
-    fn make_room_for_quote(&mut self, peer: &NodeId, quotes_max: usize) {
-        let theirs = self.quotes.iter().filter(|(_, quoted)| quoted.requester == *peer);
-        let mut theirs: Vec<(Timestamp, Hash)> = theirs.map(|(hash, quoted)| (quoted.until, *hash)).collect();
-        theirs.sort_unstable();
-        let excess = (theirs.len() + 1).saturating_sub(quotes_max.max(1));
-        for (_, hash) in theirs.into_iter().take(excess) {
-            self.quotes.remove(&hash);
-        }
-    }
-
-    /// Tokens that are to be computed before anything new.
-    fn tokens_waiting(&self) -> u32 {
-        let busy = self
-            .queue
-            .iter()
-            .chain(&self.running)
-            .filter_map(|id| self.active.get(id));
-        busy.fold(0, |sum, active| sum.saturating_add(active.terms.tokens))
-    }
-}
 
 impl Node {
     pub(super) fn selling_timeout(&self) -> Option<Timestamp> {
@@ -562,27 +481,6 @@ impl Node {
             head,
             blocks: self.ledger.blocks(fetch.epoch, fetch.from, count),
         })
-    }
-}
-
-impl Quoted {
-    /// The agreement repeats the quote.
-    fn covers(&self, peer: &NodeId, terms: &Agreement, me: &NodeId) -> bool {
-        let (proposal, demand) = (&self.proposal, &self.demand);
-        self.requester == *peer
-            && terms.requester == *peer
-            && terms.provider == *me
-            && terms.scope == demand.scope
-            && terms.service == demand.service
-            && terms.model == proposal.model
-            && terms.precision == proposal.precision
-            && terms.rule == ComparisonRule::Cosine
-            && (0..=1_000_000).contains(&terms.cosine_min_ppm)
-            && terms.items == demand.items
-            && terms.tokens == demand.tokens
-            && terms.price == proposal.price
-            && terms.factors == proposal.factors
-            && terms.promised_ms == proposal.promised_ms
     }
 }
 

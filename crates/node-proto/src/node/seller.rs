@@ -1,0 +1,107 @@
+//! What a provider has open: quotes, agreements, the queue.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp, WorkId};
+use crate::wire::{Agreement, ComparisonRule, Demand, Proposal};
+
+/// A quote that was given.
+pub(super) struct Quoted {
+    pub(super) requester: NodeId,
+    pub(super) demand: Demand,
+    pub(super) proposal: Proposal,
+    pub(super) until: Timestamp,
+}
+
+/// How far an agreement is.
+pub(super) enum State {
+    Agreed,
+    Queued {
+        exchanges: Vec<ExchangeId>,
+        texts: Vec<String>,
+    },
+    Running {
+        exchanges: Vec<ExchangeId>,
+        work: WorkId,
+    },
+    Delivered {
+        frame: Vec<u8>,
+    },
+}
+
+/// An agreement that is not settled yet.
+pub(super) struct Active {
+    pub(super) terms: Agreement,
+    pub(super) state: State,
+    pub(super) until: Timestamp,
+}
+
+/// Everything a provider has open.
+#[derive(Default)]
+pub(super) struct Seller {
+    pub(super) quotes: BTreeMap<Hash, Quoted>,
+    pub(super) active: BTreeMap<AgreementId, Active>,
+    pub(super) queue: VecDeque<AgreementId>,
+    pub(super) running: Option<AgreementId>,
+    pub(super) last_work: u64,
+}
+
+impl Seller {
+    pub(super) fn running(&self) -> u32 {
+        u32::from(self.running.is_some())
+    }
+
+    /// Agreed prices that a buyer has not paid yet.
+    pub(super) fn owed_by(&self, peer: &NodeId) -> i64 {
+        let prices = self.active_of(peer).map(|active| active.terms.price.0);
+        prices.fold(0, i64::saturating_add)
+    }
+
+    pub(super) fn active_of(&self, peer: &NodeId) -> impl Iterator<Item = &Active> {
+        self.active
+            .values()
+            .filter(move |active| active.terms.requester == *peer)
+    }
+
+    /// A buyer's newest quotes stand; beyond its share the one that runs out first goes.
+    pub(super) fn make_room_for_quote(&mut self, peer: &NodeId, quotes_max: usize) {
+        let theirs = self.quotes.iter().filter(|(_, quoted)| quoted.requester == *peer);
+        let mut theirs: Vec<(Timestamp, Hash)> = theirs.map(|(hash, quoted)| (quoted.until, *hash)).collect();
+        theirs.sort_unstable();
+        let excess = (theirs.len() + 1).saturating_sub(quotes_max.max(1));
+        for (_, hash) in theirs.into_iter().take(excess) {
+            self.quotes.remove(&hash);
+        }
+    }
+
+    /// Tokens that are to be computed before anything new.
+    pub(super) fn tokens_waiting(&self) -> u32 {
+        let busy = self
+            .queue
+            .iter()
+            .chain(&self.running)
+            .filter_map(|id| self.active.get(id));
+        busy.fold(0, |sum, active| sum.saturating_add(active.terms.tokens))
+    }
+}
+
+impl Quoted {
+    /// The agreement repeats the quote.
+    pub(super) fn covers(&self, peer: &NodeId, terms: &Agreement, me: &NodeId) -> bool {
+        let (proposal, demand) = (&self.proposal, &self.demand);
+        self.requester == *peer
+            && terms.requester == *peer
+            && terms.provider == *me
+            && terms.scope == demand.scope
+            && terms.service == demand.service
+            && terms.model == proposal.model
+            && terms.precision == proposal.precision
+            && terms.rule == ComparisonRule::Cosine
+            && (0..=1_000_000).contains(&terms.cosine_min_ppm)
+            && terms.items == demand.items
+            && terms.tokens == demand.tokens
+            && terms.price == proposal.price
+            && terms.factors == proposal.factors
+            && terms.promised_ms == proposal.promised_ms
+    }
+}
