@@ -18,8 +18,10 @@ use crate::backoff::Backoff;
 use crate::bootstrap::{Bootstrap, Place};
 use crate::status::{RelayState, TransportKind};
 
-/// Addresses of one transport that are dialled at once.
-const AT_ONCE_MAX: usize = 4;
+/// WebSocket addresses of one relay that are tried, all at once.
+const SOCKETS_MAX: usize = 4;
+/// Other addresses that are tried, one after another.
+const OTHERS_MAX: usize = 3;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,17 +211,17 @@ impl RelayLink {
     }
 }
 
-/// By transport, the best last.
+/// What is dialled together, the best last. Sockets are cheap and race; each WebRTC dial builds a whole connection, so
+/// those go one by one.
 fn groups(candidates: Vec<Multiaddr>) -> Vec<Vec<Multiaddr>> {
     let (mut sockets, mut others): (Vec<_>, Vec<_>) = candidates
         .into_iter()
         .partition(|address| transport_of(address) == TransportKind::Websocket);
-    sockets.truncate(AT_ONCE_MAX);
-    others.truncate(AT_ONCE_MAX);
-    [others, sockets]
-        .into_iter()
-        .filter(|group| !group.is_empty())
-        .collect()
+    sockets.truncate(SOCKETS_MAX);
+    others.truncate(OTHERS_MAX);
+    let mut groups: Vec<Vec<Multiaddr>> = others.into_iter().rev().map(|address| vec![address]).collect();
+    groups.extend((!sockets.is_empty()).then_some(sockets));
+    groups
 }
 
 #[cfg(test)]
@@ -267,6 +269,24 @@ mod tests {
         );
         assert_eq!(link.due(), Action::Fetch);
         assert_eq!(link.state(), RelayState::Connecting { attempt: 2 });
+    }
+
+    #[test]
+    fn sockets_race_and_webrtc_goes_one_by_one() {
+        let others = [DIRECT.to_owned(), DIRECT.replace("10.0.0.1", "10.0.0.2")];
+        let sockets = ["/ip4/10.0.0.1/tcp/80/ws", "/ip4/10.0.0.2/tcp/80/ws"].map(str::to_owned);
+        let all = others
+            .iter()
+            .chain(&sockets)
+            .map(|address| with_relay(address))
+            .collect();
+        let groups = groups(all);
+        let expected = [
+            vec![with_relay(&others[1])],
+            vec![with_relay(&others[0])],
+            sockets.map(|address| with_relay(&address)).to_vec(),
+        ];
+        assert_eq!(groups, expected);
     }
 
     #[test]

@@ -10,13 +10,17 @@ use wasm_bindgen::JsValue;
 use super::convert::error;
 
 /// Reads an options object; leaving it out is an empty one.
+///
+/// It goes through a JSON value, since only that lets a misspelt name be refused.
 pub(super) fn read<T: DeserializeOwned>(value: JsValue, code: &str) -> Result<T, JsValue> {
     let value = if value.is_undefined() || value.is_null() {
         js_sys::Object::new().into()
     } else {
         value
     };
-    serde_wasm_bindgen::from_value(value).map_err(|reason| error(code, &reason))
+    let value: serde_json::Value =
+        serde_wasm_bindgen::from_value(value).map_err(|reason| error(code, &reason))?;
+    serde_json::from_value(value).map_err(|reason| error(code, &reason))
 }
 
 /// The second argument of `request`.

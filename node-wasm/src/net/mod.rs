@@ -4,6 +4,7 @@
 //! the swarm's connection limits and by the limits in [`exchanges`].
 
 mod exchanges;
+mod reason;
 mod relay;
 mod transport;
 
@@ -401,12 +402,14 @@ impl Network {
     }
 
     fn on_dial_failed(&mut self, id: ConnectionId, error: &DialError) {
-        let reason = reason_of(error);
+        let reason = reason::of_dial(error);
         match self.dials.remove(&id) {
             Some(Dial::Relay) => {
                 let action = self.relay.failed(&reason);
                 self.follow(action);
             }
+            // A peer that left is no sign of a network that blocks direct connections.
+            Some(Dial::Peer) if reason::is_gone(&reason) => {}
             Some(Dial::Peer) => {
                 self.direct_failed = self.direct_failed.saturating_add(1);
                 self.direct_failure = Some(reason);
@@ -473,24 +476,4 @@ impl Network {
     fn input(&mut self, input: Input) {
         self.ready.push_back(NetEvent::Input(input));
     }
-}
-
-/// The innermost cause, which is what a person can do something about.
-fn reason_of(error: &DialError) -> String {
-    match error {
-        DialError::Transport(errors) => match errors.last() {
-            Some((_, error)) => innermost(error),
-            None => error.to_string(),
-        },
-        DialError::Denied { cause } => innermost(cause),
-        other => other.to_string(),
-    }
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }

@@ -12,8 +12,8 @@ use libp2p::{PeerId, Transport as _, noise, relay, websocket_websys, yamux};
 use crate::error::StartError;
 use crate::options::StartOptions;
 
-/// How long a connection to a relay may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection to a relay may take to be made. A WebSocket that is refused says nothing before.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a circuit stays after a direct connection made it superfluous. Frames are spread over all connections to a
 /// peer until then, so it is as short as the end of signalling allows.
