@@ -78,6 +78,16 @@ pub fn percent_range(low: f32, high: f32) -> String {
     format!("{:.0}–{:.0} %", number(low), number(high))
 }
 
+/// A similarity between −1 and 1: "0.50".
+pub fn similarity(cosine: f32) -> String {
+    let written = format!("{cosine:.2}");
+    if written == "-0.00" {
+        "0.00".to_owned()
+    } else {
+        written.replace('-', "−")
+    }
+}
+
 /// A dimensionless factor given in parts per million: "×1.25".
 pub fn multiplier(ppm: u32) -> String {
     let hundredths = (u64::from(ppm) + 5_000) / 10_000;
@@ -129,6 +139,7 @@ mod tests {
         assert_eq!(bytes(1_073_741_824), "1.0 GB");
         assert_eq!(percent(0.624), "62 %");
         assert_eq!(percent_range(0.41, 1.7), "41–100 %");
+        assert_eq!([0.504, -0.07, -0.001].map(similarity), ["0.50", "−0.07", "0.00"]);
         assert_eq!(multiplier(1_254_999), "×1.25");
         assert_eq!(multiplier(1_255_000), "×1.26");
     }

@@ -102,13 +102,20 @@ fn TierCard() -> impl IntoView {
     }
 }
 
-fn readings(measurements: &Measurements) -> [(Option<Reading>, fn(f64) -> String); 5] {
+/// The five readings in the catalogue's order, each with how it is written.
+fn readings(measurements: &Measurements) -> [(Option<Reading>, String); 5] {
+    let written = |reading: Option<Reading>, write: fn(f64) -> String| {
+        (
+            reading,
+            reading.map_or_else(|| text::UNKNOWN.to_owned(), |reading| write(reading.value)),
+        )
+    };
     [
-        (measurements.processing_tokens_per_s, words::tokens_per_second),
-        (measurements.memory_bytes, |bytes| format::bytes(bytes as u64)),
-        (measurements.battery_level, |level| format::percent(level as f32)),
-        (measurements.network_rtt_ms, |ms| format::duration(ms as u64)),
-        (measurements.storage_bytes, |bytes| format::bytes(bytes as u64)),
+        written(measurements.processing_tokens_per_s, words::tokens_per_second),
+        written(measurements.memory_bytes, |bytes| format::bytes(bytes as u64)),
+        written(measurements.battery_level, |level| format::percent(level as f32)),
+        written(measurements.network_rtt_ms, |ms| format::duration(ms as u64)),
+        written(measurements.storage_bytes, |bytes| format::bytes(bytes as u64)),
     ]
 }
 
@@ -117,30 +124,29 @@ fn MeasurementTable() -> impl IntoView {
     let app = use_app();
     let measurements = app.part(|snapshot| snapshot.capability.measurements.clone());
     let rows = move || {
-        let readings = readings(&measurements.get().unwrap_or_default());
-        let row = |((name, key, hint), (reading, say)): (
-            &(&'static str, &'static str, &'static str),
-            (Option<Reading>, fn(f64) -> String),
-        )| {
-            let value = reading.map_or_else(|| text::UNKNOWN.to_owned(), |reading| say(reading.value));
-            let how = reading.map(|reading| {
-                if reading.measured {
+        let mut rows = Vec::new();
+        for ((name, key, hint), (reading, value)) in words::FIVE
+            .into_iter()
+            .zip(readings(&measurements.get().unwrap_or_default()))
+        {
+            let age = move || {
+                let Reading { at, measured, .. } = reading?;
+                let how = if measured {
                     words::HOW_MEASURED
                 } else {
                     words::HOW_HINT
-                }
-            });
-            let age = move || reading.map(|reading| format::age(app.now.get().ms_since(reading.at)));
-            let how = how.map(|how| format!("{how}, "));
-            view! {
-                <tr data-testid="measurement" data-measurement=*key title=*hint>
-                    <th scope="row">{*name}</th>
+                };
+                Some(format!("{how}, {}", format::age(app.now.get().ms_since(at))))
+            };
+            rows.push(view! {
+                <tr data-testid="measurement" data-measurement=key title=hint>
+                    <th scope="row">{name}</th>
                     <td class="num" class:hint=reading.is_none()>{value}</td>
-                    <td class="hint">{how}{age}</td>
+                    <td class="hint">{age}</td>
                 </tr>
-            }
-        };
-        words::FIVE.iter().zip(readings).map(row).collect::<Vec<_>>()
+            });
+        }
+        rows
     };
     view! {
         <section class="card" aria-labelledby="measurements-heading">

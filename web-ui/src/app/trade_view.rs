@@ -116,7 +116,7 @@ fn ResultItem(score: f32, passage: Passage) -> impl IntoView {
             <p class="result-text">{passage.text}</p>
             <p class="result-facts" title=words::SCORE_HINT>
                 <meter min="0" max="1" value=format!("{:.3}", score.clamp(0.0, 1.0)) aria-hidden="true"></meter>
-                <span class="num">{format!("{score:.2}")}</span>
+                <span class="num">{format::similarity(score)}</span>
                 <span>{source}</span>
             </p>
         </li>
