@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::StreamExt as _;
-use js_sys::Function;
+use js_sys::{Function, Promise};
 use node_proto::ids::NodeId;
 use node_proto::io::Command;
 use wasm_bindgen::closure::Closure;
@@ -24,7 +24,6 @@ use crate::events::Events;
 use crate::handle::NodeHandle;
 use crate::invite::Invite;
 use crate::options::StartOptions;
-use crate::platform;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.ts");
@@ -266,7 +265,8 @@ async fn tell(state: Rc<State>, mut events: Events) {
         };
         for callback in callbacks {
             if let Err(thrown) = callback.call1(&JsValue::UNDEFINED, &detail) {
-                tracing::warn!("a callback of {name:?} threw: {}", platform::text_of(&thrown));
+                // Shows in the console as any unhandled error does.
+                let _ = Promise::reject(&thrown);
             }
         }
     }
