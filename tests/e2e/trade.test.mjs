@@ -11,6 +11,7 @@ const FACTORS = ["base_cost", "quality_multiplier", "market_demand", "reputation
 test("trade: two browsers see each other and are connected directly over WebRTC", async (t) => {
   const relay = await t.relay();
   const ada = await join(await t.chromium(), relay.url);
+  await ada.goTo("network");
   assert.match((await ada.see("diagnosis", { reason: "alone" })).text, /nobody else|alone|share/i);
   const bob = await join(await t.chromium(), relay.url);
   const [adaId, bobId] = [await ownPeerId(ada), await ownPeerId(bob)];
