@@ -99,7 +99,7 @@ test("embed: wrong start options are refused before anything starts", async (t) 
   const relay = await t.relay();
   const url = await elsewhere(t, relay);
   const browser = await t.chromium();
-  for (const [code, options] of [["invalid_invite", { group: "no invite" }], ["invalid_options", { colour: "red" }]]) {
+  for (const [code, options] of [["invalid_invite", { group: "no invite" }], ["invalid_options", { transports: "none" }], ["invalid_options", { relay: "no origin" }]]) {
     await assert.rejects(embed(browser, url, options), { isError: true, code });
   }
 });
