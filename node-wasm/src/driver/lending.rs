@@ -36,6 +36,8 @@ pub(super) struct Lending {
     asked: BTreeSet<ModelId>,
     /// Loads under way.
     loading: BTreeSet<ModelId>,
+    /// Models that could not be made ready; they are not tried again until somebody asks.
+    refused: BTreeSet<ModelId>,
     /// Work under way.
     pub(super) running: u32,
     /// Deaths of the worker since it last finished something.
@@ -47,6 +49,9 @@ pub(super) struct Lending {
 impl Driver {
     /// The lending switch was set; the core hears of it too.
     pub(super) fn lend(&mut self, policy: LendPolicy) {
+        if policy.enabled && !self.lending.enabled {
+            self.lending.refused.clear();
+        }
         self.lending.enabled = policy.enabled;
         if policy.enabled {
             measure::ask_to_persist();
@@ -82,7 +87,10 @@ impl Driver {
         for (model, probes) in self.models.probes() {
             self.command(Command::Probes { model, probes });
         }
-        self.settle_models();
+        // Without a list there is nothing to settle; asking again at once would never end.
+        if self.models.has_index() {
+            self.settle_models();
+        }
     }
 
     /// Loads what is wanted and missing, forgets what nothing wants.
@@ -99,7 +107,8 @@ impl Driver {
     }
 
     fn load_once(&mut self, model: ModelId) {
-        if !self.models.is_loaded(&model) && !self.lending.loading.contains(&model) {
+        let tried = self.lending.loading.contains(&model) || self.lending.refused.contains(&model);
+        if !self.models.is_loaded(&model) && !tried {
             self.load(model, self.models.pin(&model).or(self.lending.pin), None);
         }
     }
@@ -139,6 +148,10 @@ impl Driver {
         reply: Option<Reply<LoadReport>>,
     ) {
         self.lending.loading.remove(&model);
+        match &result {
+            Ok(_) => self.lending.refused.remove(&model),
+            Err(_) => self.lending.refused.insert(model),
+        };
         self.models.loaded(model, &result);
         if let Some(tokens_per_s) = self.models.tokens_per_s() {
             let reading = measure::measured(tokens_per_s, self.shared.clock.now());
