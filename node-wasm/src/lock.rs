@@ -174,7 +174,7 @@ mod tests {
         drop(first);
         // The browser passes it on in a task of its own.
         TimeoutFuture::new(50).await;
-        held(&name, false).await;
+        drop(held(&name, false).await);
     }
 
     #[wasm_bindgen_test]
@@ -185,6 +185,6 @@ mod tests {
             assert_eq!(wanted.await, Ok(()));
             drop(first);
         });
-        held(&name, true).await;
+        drop(held(&name, true).await);
     }
 }

@@ -181,6 +181,7 @@ impl Driver {
         if self.next_tick <= now {
             self.next_tick = now.plus_ms(TICK_MS);
             self.ticks = self.ticks.wrapping_add(1);
+            self.network.retry_direct();
             self.show_network();
             if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
                 self.measure_storage();

@@ -44,6 +44,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Dials to one peer or by hand that are under way.
 const DIALS_MAX: usize = 64;
+/// A peer that is connected through a circuit alone is dialled again after this long.
+const RETRY_DIRECT_MS: u64 = 30_000;
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -85,6 +87,8 @@ pub(crate) struct Network {
     exchanges: Exchanges,
     relay: Relay,
     dials: BTreeMap<ConnectionId, Dial>,
+    /// The last attempt to reach a peer directly: where, and when.
+    attempts: BTreeMap<PeerId, (Multiaddr, Timestamp)>,
     listening: BTreeSet<Multiaddr>,
     /// Events that one step of the swarm caused.
     ready: VecDeque<NetEvent>,
@@ -121,6 +125,7 @@ impl Network {
             exchanges: Exchanges::default(),
             relay: Relay::new(origin, options.transports),
             dials: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             listening: BTreeSet::new(),
             ready: VecDeque::from([NetEvent::FetchBootstrap]),
             direct_failed: 0,
@@ -170,8 +175,32 @@ impl Network {
         let Some(address) = address::announced(peer, addresses).into_iter().next() else {
             return;
         };
+        self.dial_direct(peer, address);
+    }
+
+    /// Tries again to reach those directly who are connected through a circuit alone.
+    pub(crate) fn retry_direct(&mut self) {
+        let now = self.clock.now();
+        let due = |at: &Timestamp| now.ms_since(*at) >= RETRY_DIRECT_MS;
+        self.attempts
+            .retain(|peer, (_, at)| !due(at) || self.wires.has(peer));
+        let again: Vec<(PeerId, Multiaddr)> = self
+            .attempts
+            .iter()
+            .filter(|(peer, (_, at))| due(at) && !self.wires.is_direct(peer))
+            .map(|(peer, (address, _))| (*peer, address.clone()))
+            .collect();
+        for (peer, address) in again {
+            self.dial_direct(peer, address);
+        }
+    }
+
+    fn dial_direct(&mut self, peer: PeerId, address: Multiaddr) {
         if self.wires.is_direct(&peer) {
             return;
+        }
+        if self.attempts.len() < DIALS_MAX || self.attempts.contains_key(&peer) {
+            self.attempts.insert(peer, (address.clone(), self.clock.now()));
         }
         let options = DialOpts::peer_id(peer)
             .condition(PeerCondition::NotDialing)
@@ -408,7 +437,8 @@ impl Network {
                 let action = self.relay.failed(&reason);
                 self.follow(action);
             }
-            // A peer that left is no sign of a network that blocks direct connections.
+            // Neither a dial under way nor a peer that left is a sign of a network that blocks direct connections.
+            Some(Dial::Peer) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
             Some(Dial::Peer) if reason::is_gone(&reason) => {}
             Some(Dial::Peer) => {
                 self.direct_failed = self.direct_failed.saturating_add(1);
