@@ -19,8 +19,9 @@ self.addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(url);
   const live = LIVE.some((path) => pathname === path || pathname.startsWith(`${path}/`));
   if (method !== "GET" || origin !== location.origin || live) return;
-  if (mode === "navigate") event.respondWith(fromCache("/"));
-  else event.respondWith(fromCache(pathname, event.request));
+  // The page is the root alone: whatever else a relay serves to look at is left to it.
+  if (mode === "navigate" && pathname !== "/") return;
+  event.respondWith(fromCache(pathname, event.request));
 });
 
 // All files or none: a deployment that changes underneath fails this installation, and the next visit tries again.
@@ -41,7 +42,7 @@ async function fromCache(path, request) {
   const cache = await caches.open(CACHE);
   const kept = await cache.match(path);
   if (kept) return kept;
-  const response = await fetch(request ?? path);
+  const response = await fetch(request);
   // The inference worker is too large for a first visit; it joins this version when it is first used.
   if (path.startsWith(WORKERS) && response.ok) await cache.put(path, response.clone());
   return response;
