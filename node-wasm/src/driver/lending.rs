@@ -190,7 +190,7 @@ impl Driver {
     }
 
     /// Loads again what a dead worker had loaded, until that looks hopeless.
-    fn revive(&mut self) {
+    pub(super) fn revive(&mut self) {
         let lost = self.models.revive();
         if lost.is_empty() {
             return;

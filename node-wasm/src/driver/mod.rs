@@ -182,6 +182,8 @@ impl Driver {
             self.next_tick = now.plus_ms(TICK_MS);
             self.ticks = self.ticks.wrapping_add(1);
             self.network.retry_direct();
+            // A worker can die while nobody waits for it.
+            self.revive();
             self.show_network();
             if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
                 self.measure_storage();

@@ -302,8 +302,10 @@ impl Network {
                 let input = self.wires.closed(connection_id);
                 self.ready.extend(input.map(NetEvent::Input));
                 if num_established == 0 && self.relay.is(&peer_id) {
-                    let reason =
-                        cause.map_or_else(|| "the relay closed it".to_owned(), |cause| cause.to_string());
+                    let reason = cause.map_or_else(
+                        || "the relay closed it".to_owned(),
+                        |cause| reason::of_end(&cause),
+                    );
                     self.on_relay_gone(&peer_id, &reason);
                 }
                 self.ready.push_back(NetEvent::Changed);

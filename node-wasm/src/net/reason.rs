@@ -1,8 +1,8 @@
-//! Why a dial failed, in words that a person can do something with.
+//! Why a dial failed or a connection ended, in words that a person can do something with.
 
 use std::error::Error;
 
-use libp2p::swarm::DialError;
+use libp2p::swarm::{ConnectionError, DialError};
 
 /// What the operating system, the browser and timers say when nobody is there.
 const SILENCE: [&str; 2] = ["broken pipe", "Timeout has been reached"];
@@ -19,6 +19,16 @@ pub(super) fn of_dial(error: &DialError) -> String {
     };
     if SILENCE.contains(&reason.as_str()) {
         "there is no answer".to_owned()
+    } else {
+        reason
+    }
+}
+
+/// The innermost cause.
+pub(super) fn of_end(error: &ConnectionError) -> String {
+    let reason = innermost(error);
+    if SILENCE.contains(&reason.as_str()) {
+        "the connection broke".to_owned()
     } else {
         reason
     }
