@@ -10,8 +10,8 @@ use crate::protocol::{BackendOutcome, EngineError};
 use crate::tokens::{TextTokenizer, Tokens};
 
 /// Time that a check may take beyond its first text. A backend that is slower is checked on fewer texts, at least
-/// one: a software GPU needs 10 s for each.
-pub const CHECK_MS_MAX: f64 = 8_000.0;
+/// one: a software GPU needs 6 to 10 s for each.
+pub const CHECK_MS_MAX: f64 = 3_000.0;
 
 /// One unit vector for one tokenized text.
 ///

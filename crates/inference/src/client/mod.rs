@@ -67,7 +67,7 @@ impl Engine {
         manifest
             .validate()
             .map_err(|error| EngineError::Manifest(error.to_string()))?;
-        let models_url = spawn::absolute_url(models_base_url)?;
+        let models_url = spawn::absolute_url(models_base_url).map_err(EngineError::Download)?;
         let request = LoadRequest {
             manifest,
             models_url,

@@ -31,8 +31,8 @@ pub(super) struct Handle {
 
 impl Handle {
     pub(super) fn spawn(worker_url: &str) -> Result<Self, EngineError> {
-        let loader_url =
-            loader(&absolute_url(worker_url)?).map_err(|error| EngineError::Spawn(text_of(&error)))?;
+        let script_url = absolute_url(worker_url).map_err(EngineError::Spawn)?;
+        let loader_url = loader(&script_url).map_err(|error| EngineError::Spawn(text_of(&error)))?;
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         options.set_name("inference");
@@ -89,7 +89,7 @@ impl Drop for Handle {
 }
 
 /// Resolves a URL against the page's own.
-pub(super) fn absolute_url(url: &str) -> Result<String, EngineError> {
+pub(super) fn absolute_url(url: &str) -> Result<String, String> {
     let page = web_sys::window().and_then(|window| window.location().href().ok());
     let resolved = match page {
         Some(base) if !base.starts_with("about:") => Url::new_with_base(url, &base),
@@ -97,7 +97,7 @@ pub(super) fn absolute_url(url: &str) -> Result<String, EngineError> {
     };
     resolved
         .map(|url| url.href())
-        .map_err(|_| EngineError::Spawn(format!("{url:?} is not a URL")))
+        .map_err(|_| format!("{url:?} is not a URL"))
 }
 
 /// Passes a response on. A listener runs while nothing is borrowed, since it may send the next request.
