@@ -66,8 +66,7 @@ pub async fn check<B: Backend>(
             Ok(vector) => cosine(&vector, known),
             Err(error) => return refused(error.to_string()),
         };
-        // The comparison is written so that NaN is refused.
-        if !(cosine >= answer.cosine_min) {
+        if cosine.is_nan() || cosine < answer.cosine_min {
             return refused(format!(
                 "its answer to a known text is wrong (cosine {cosine:.4}, at least {} is needed)",
                 answer.cosine_min

@@ -1,6 +1,13 @@
 //! The model that `prepare-model --fallback` makes runs on the engine and reproduces its known answer, which was
 //! computed without the engine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail their test"
+)]
+
 use std::fs;
 use std::process::Command;
 

@@ -2,6 +2,13 @@
 //!
 //! Both run on tract. The model is the one that `KNOWLEDGE_MODELS_DIR` holds (see `minilm.rs`), whatever it is.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail their test"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -3,6 +3,13 @@
 //! The model is not in the repository: `cargo xtask test` makes it and says where in `KNOWLEDGE_MODELS_DIR`. Without
 //! it these tests fail, they do not skip.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail their test"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -141,7 +141,7 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
     } else {
         tensor.raw_data.len() / size
     };
-    if given != elements || (!tensor.raw_data.is_empty() && tensor.raw_data.len() % size != 0) {
+    if given != elements || (!tensor.raw_data.is_empty() && !tensor.raw_data.len().is_multiple_of(size)) {
         return Err(refuse("has not as many elements as its shape says"));
     }
     Ok(())
