@@ -44,6 +44,7 @@ async function fromCache(path, request) {
   if (kept) return kept;
   const response = await fetch(request);
   // The inference worker is too large for a first visit; it joins this version when it is first used.
-  if (path.startsWith(WORKERS) && response.ok) await cache.put(path, response.clone());
+  // A full disk costs a download next time, not the answer now.
+  if (path.startsWith(WORKERS) && response.ok) await cache.put(path, response.clone()).catch(() => {});
   return response;
 }
