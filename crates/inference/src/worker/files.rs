@@ -39,7 +39,7 @@ impl<'a> Files<'a> {
     }
 
     /// Whether nothing had to be downloaded.
-    pub(super) fn from_cache(&self) -> bool {
+    pub(super) fn came_from_cache(&self) -> bool {
         !self.downloaded
     }
 

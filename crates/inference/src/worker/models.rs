@@ -113,7 +113,7 @@ impl Models {
             backends,
             chosen: backend.kind(),
             tokens_per_second: tokens as f64 * 1000.0 / ms.max(0.001),
-            from_cache: files.from_cache(),
+            from_cache: files.came_from_cache(),
             took_ms: now_ms() - start,
         };
         let loaded = Loaded {
@@ -173,7 +173,7 @@ impl Trial<'_> {
             return Ok((None, BackendOutcome::NotTried { reason }));
         }
         let onnx = files.obtain(self.manifest.onnx).await?;
-        if files.from_cache() {
+        if files.came_from_cache() {
             (self.progress)(LoadProgress::Cached {
                 total: self.manifest.onnx.bytes + self.manifest.tokenizer.bytes,
             });
