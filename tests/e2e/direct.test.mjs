@@ -13,8 +13,13 @@ function interfaceAddress() {
   return found.address;
 }
 
+// libp2p-webrtc-websys 0.5.0 drops the callbacks of a data channel that closes while the browser is still calling them.
+// The connection survives, as the rest of the journey shows.
+const DROPPED_CALLBACK = /closure invoked recursively or after being dropped/;
+
 for (const first of ["chromium", "firefox"]) {
   test(`direct: with WebSocket switched off ${first} joins through webrtc-direct and meets another tab`, async (t) => {
+    t.tolerate(DROPPED_CALLBACK);
     const relay = await t.relay({ address: "0.0.0.0", args: ["--no-websocket"] });
     const url = `http://${interfaceAddress()}:${relay.port}/`;
     const ada = await join(await t[first](), url);

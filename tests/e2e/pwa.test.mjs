@@ -50,7 +50,7 @@ test("pwa: without network it opens and says so", async (t) => {
 test("pwa: a new version asks before it swaps, and is whole", async (t) => {
   const site = await mkdtemp(path.join(os.tmpdir(), "knowledge-site-"));
   t.defer(() => rm(site, { recursive: true, force: true }));
-  await cp(t.site, site, { recursive: true });
+  await cp(t.site, site, { recursive: true, dereference: true });
   const relay = await t.relay({ site });
   const person = await join(await t.chromium(), relay.url);
   await controlled(person);

@@ -26,7 +26,7 @@ test("refusals: an address that is none, or where nobody is, is said so", async 
 test("refusals: a damaged model is not used, and the reason is shown", { timeout: 180_000 }, async (t) => {
   const site = await mkdtemp(path.join(os.tmpdir(), "knowledge-site-"));
   t.defer(() => rm(site, { recursive: true, force: true }));
-  await cp(t.site, site, { recursive: true });
+  await cp(t.site, site, { recursive: true, dereference: true });
   const [model] = JSON.parse(await readFile(path.join(site, "models", "index.json"), "utf8")).models;
   const file = await open(path.join(site, "models", model.onnx.blake3), "r+");
   await file.write(Buffer.from("damaged"), 0, 7, 1000);

@@ -65,6 +65,7 @@ class Context {
   #closers = [];
   #browsers = [];
   #relays = [];
+  #tolerated = [];
 
   constructor({ relay, site, out, clocks }) {
     this.#relayBinary = relay;
@@ -116,9 +117,15 @@ class Context {
     if (ms > msMax) throw new Error(`${name} took ${rounded} ms, promised are ${msMax} ms`);
   }
 
+  /** Lets uncaught errors of this kind pass, for those of a dependency that harm nothing. */
+  tolerate(pattern) {
+    this.#tolerated.push(pattern);
+  }
+
   /** An uncaught error in a page is a failure even when the journey got through. */
   assertNoPageErrors() {
-    const errors = this.#browsers.flatMap((browser) => browser.pageErrors);
+    const all = this.#browsers.flatMap((browser) => browser.pageErrors);
+    const errors = all.filter((error) => !this.#tolerated.some((pattern) => pattern.test(error)));
     if (errors.length > 0) throw new Error(`uncaught errors in pages:\n${errors.join("\n")}`);
   }
 
