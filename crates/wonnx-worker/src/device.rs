@@ -89,7 +89,9 @@ impl Device {
 
     /// Collects the errors of what follows.
     pub(crate) fn push_scopes(&self) {
-        SCOPES.iter().for_each(|filter| self.device.push_error_scope(filter));
+        SCOPES
+            .iter()
+            .for_each(|filter| self.device.push_error_scope(filter));
     }
 
     /// Ends the scopes and gives the first error that they collected.
@@ -97,7 +99,9 @@ impl Device {
         // All are popped before any is awaited, so that an early error leaves none behind.
         let popped: Vec<Promise> = SCOPES.iter().map(|_| self.device.pop_error_scope()).collect();
         for promise in popped {
-            let error = JsFuture::from(promise).await.map_err(|_| JsError::new("the GPU device was lost"))?;
+            let error = JsFuture::from(promise)
+                .await
+                .map_err(|_| JsError::new("the GPU device was lost"))?;
             if !error.is_null() && !error.is_undefined() {
                 return Err(JsError::new(&error.unchecked_into::<GpuError>().message()));
             }

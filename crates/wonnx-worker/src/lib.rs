@@ -44,7 +44,11 @@ pub async fn create_session(onnx: Uint8Array, output: String) -> Result<WonnxSes
     let device = device::take_caught().ok_or_else(|| JsError::new("the browser gave no WebGPU device"))?;
     device.finish_scopes().await?;
     let session = created.map_err(|error| JsError::new(&error.to_string()))?;
-    Ok(WonnxSession { session, device, output })
+    Ok(WonnxSession {
+        session,
+        device,
+        output,
+    })
 }
 
 #[wasm_bindgen]
