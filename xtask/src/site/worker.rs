@@ -13,8 +13,6 @@ pub(super) const WONNX: &str = "wonnx-worker";
 
 /// tract's kernels need 128-bit vectors, which the page does without. Cargo adds this to the flags of `.cargo/config.toml`.
 const VECTORS: &str = r#"target.wasm32-unknown-unknown.rustflags = ["-Ctarget-feature=+simd128"]"#;
-/// Both modules compute, so that speed is worth more than size; no visit waits for them.
-const LEVEL: &str = "-O3";
 
 /// Builds `worker/inference_worker.js`.
 pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
@@ -34,7 +32,7 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         kind: INFERENCE,
         name: "inference_worker",
         wasm: &wasm,
-        level: LEVEL,
+        level: "-O3",
         types: false,
     };
     module::bind(workspace, ticker, &binding)
@@ -52,7 +50,7 @@ pub(super) fn build_wonnx(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         kind: WONNX,
         name: "wonnx_worker",
         wasm: &wasm,
-        level: LEVEL,
+        level: "-Oz",
         types: false,
     };
     module::bind(workspace, ticker, &binding)
