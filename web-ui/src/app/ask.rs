@@ -93,6 +93,10 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// A person who may cancel at any time waits longer than a program: the only device here may be a slow one. A provider
+/// that breaks its own promise is given up long before.
+const PATIENCE_MS: u32 = 120_000;
+
 /// Hands a waiting question to the node: its own text, and of the passages those that are not known from before.
 fn begin(app: App) {
     let Some(node) = app.node() else { return };
@@ -112,6 +116,7 @@ fn begin(app: App) {
         request,
         Requirements {
             scope,
+            deadline_ms: PATIENCE_MS,
             ..Requirements::default()
         },
     );
