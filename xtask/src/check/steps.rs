@@ -31,7 +31,7 @@ const DEV: &[&str] = &[
     "xtask",
 ];
 /// Crates with tests that run inside a browser.
-const IN_BROWSER: &[&str] = &["webrtc-transport"];
+const IN_BROWSER: &[&str] = &["node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
 const FOR_BROWSER: &[&str] = &[
     "exchange",
@@ -107,7 +107,12 @@ fn format(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
-    let selection = ["--workspace", "--all-targets", "--features", "inference/prepare"];
+    let selection = [
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "inference/engine,inference/prepare",
+    ];
     check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
 
@@ -137,7 +142,13 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         "tests of the relay",
         &["--release", "--package", "relay"],
     )?;
-    let inference = ["--release", "--package", "inference", "--features", "prepare"];
+    let inference = [
+        "--release",
+        "--package",
+        "inference",
+        "--features",
+        "engine,prepare",
+    ];
     Ok([
         relay,
         nextest(workspace, "tests of the inference engine", &inference)?,
