@@ -200,7 +200,7 @@ pub enum WorkOutput {
     },
 }
 
-/// Every way in which a request, or a part of one, can fail. `code()` is stable API.
+/// Every way in which a request, or a part of one, can fail. The serialised `code` is stable API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Failure {

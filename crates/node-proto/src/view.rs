@@ -44,7 +44,7 @@ pub enum Event {
     Failed {
         /// The request.
         job: JobId,
-        /// Why; `failure.code()` is stable.
+        /// Why; its serialised `code` is stable.
         failure: Failure,
     },
     /// The snapshot changed; ask for a new one when it suits.
