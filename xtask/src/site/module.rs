@@ -34,11 +34,17 @@ pub(super) struct Binding<'a> {
 
 /// Builds `embed/node_wasm.js`.
 pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    compile(
-        workspace,
-        ticker,
-        &["--package", "node-wasm", "--lib", "--features", "js-api"],
-    )?;
+    // The crate is an rlib, so that the page's build of it, with other features, leaves this module's file alone.
+    let selection = [
+        "--package",
+        "node-wasm",
+        "--lib",
+        "--features",
+        "js-api",
+        "--crate-type",
+        "cdylib",
+    ];
+    compile(workspace, ticker, "rustc", &selection)?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, "node_wasm");
     bind(
         workspace,
@@ -54,14 +60,19 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
 }
 
 /// Compiles a package as browsers download it.
-pub(super) fn compile(workspace: &Workspace, ticker: &mut Ticker, selection: &[&str]) -> Result<(), Error> {
+pub(super) fn compile(
+    workspace: &Workspace,
+    ticker: &mut Ticker,
+    subcommand: &str,
+    selection: &[&str],
+) -> Result<(), Error> {
     let what = format!(
         "compile {} for the browser",
         selection.get(1).unwrap_or(&"everything")
     );
     Program::cargo(workspace, &what)
         .args([
-            "build",
+            subcommand,
             "--locked",
             "--target",
             WASM_TARGET,

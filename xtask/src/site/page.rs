@@ -18,7 +18,7 @@ pub(super) const PAGE: &str = "page";
 
 /// Builds index.html and what it loads.
 pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, &["--package", "web-ui"])?;
+    module::compile(workspace, ticker, "build", &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
         .file(&workspace.wasm_artifact(WASM_PROFILE, "web_ui"))?;

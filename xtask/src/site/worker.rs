@@ -26,7 +26,7 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         "--config",
         VECTORS,
     ];
-    module::compile(workspace, ticker, &selection)?;
+    module::compile(workspace, ticker, "build", &selection)?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, "inference_worker");
     let binding = Binding {
         kind: INFERENCE,
