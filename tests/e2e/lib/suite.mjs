@@ -22,36 +22,25 @@ export function test(name, ...rest) {
   registered.push({ name, run, timeout: options.timeout ?? TIMEOUT_MS });
 }
 
-/**
- * Runs every registered journey whose name contains `filter`; returns `{passed, failed, unsteady, clocks}`.
- *
- * Several browsers on two shared cores sometimes starve each other, so a journey that failed is run once more after all
- * others. One that passes then is counted as passed and named as unsteady with its first failure: it is not hidden.
- */
+/** Runs every registered journey whose name contains `filter`; returns `{passed, failed, clocks}`. */
 export async function runAll({ relay, site, out, filter = "" }) {
   const clocks = [];
-  const settings = { relay, site, out, clocks };
-  const chosen = registered.filter(({ name }) => name.includes(filter));
-  const again = [];
-  for (const journey of chosen) {
-    if (!(await runAndTell(journey, settings))) again.push(journey);
-  }
+  let passed = 0;
   let failed = 0;
-  for (const journey of again) {
-    console.log(`again  ${journey.name}`);
-    if (!(await runAndTell(journey, settings))) failed += 1;
+  for (const journey of registered.filter(({ name }) => name.includes(filter))) {
+    const context = new Context({ relay, site, clocks, out: path.join(out, slug(journey.name)) });
+    const started = performance.now();
+    const failure = await runOne(journey, context);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    if (failure === undefined) {
+      passed += 1;
+      console.log(`ok     ${journey.name} (${seconds} s)`);
+    } else {
+      failed += 1;
+      console.log(`FAILED ${journey.name} (${seconds} s)\n${indent(failure.stack ?? String(failure))}`);
+    }
   }
-  return { passed: chosen.length - failed, failed, unsteady: again.length - failed, clocks };
-}
-
-async function runAndTell(journey, { relay, site, out, clocks }) {
-  const context = new Context({ relay, site, clocks, out: path.join(out, slug(journey.name)) });
-  const started = performance.now();
-  const failure = await runOne(journey, context);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  if (failure === undefined) console.log(`ok     ${journey.name} (${seconds} s)`);
-  else console.log(`FAILED ${journey.name} (${seconds} s)\n${indent(failure.stack ?? String(failure))}`);
-  return failure === undefined;
+  return { passed, failed, clocks };
 }
 
 async function runOne(journey, context) {
