@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { addNotes, ask, balance, join, lend, ownPeerId, Refused, seePeer } from "./lib/journey.mjs";
+import { addNotes, ask, balance, join, lend, ownPeerId, Refused, seeBalance, seePeer } from "./lib/journey.mjs";
 import { test } from "./lib/suite.mjs";
 
 /** Makes a group of one's own and returns its link. */
@@ -34,7 +34,8 @@ test("group: members find each other and trade, an outsider sees and gets nothin
   await addNotes(bob);
   const answer = await ask(bob);
   assert.equal(answer.provider, adaId);
-  assert.equal((await balance(ada)) + (await balance(bob)), 0);
+  await seeBalance(ada, answer.price);
+  await seeBalance(bob, -answer.price);
 
   await stranger.goTo("market");
   assert.equal((await stranger.all("offer")).length, 0, "an outsider sees no offer");

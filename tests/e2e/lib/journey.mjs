@@ -111,6 +111,19 @@ export async function seeBalance(person, millicredits) {
   await person.see("balance", { millicredits });
 }
 
+/**
+ * Waits until what these people gained and lost adds up to nothing. The answer is shown before the last half-block is
+ * back, and a receipt moves a balance only when both have signed it.
+ */
+export async function seeBalancesCancel(...people) {
+  const all = () => Promise.all(people.map(balance));
+  await eventually("balances that cancel", async () => {
+    const balances = await all();
+    if (balances.reduce((sum, each) => sum + each, 0) !== 0) throw new Error(balances.join(", "));
+    return true;
+  });
+}
+
 /** The receipts that the page lists. */
 export async function receipts(person) {
   await person.goTo("reputation");
