@@ -59,6 +59,11 @@ pub(crate) const BROWSERS: &[Need] = &[
         packages: &["firefox-esr"],
         probes: &[&["firefox-esr", "--version"], &["firefox", "--version"]],
     },
+    Need {
+        name: "certutil, which installs a certificate authority in a test's browser",
+        packages: &["libnss3-tools"],
+        probes: &[&["sh", "-c", "command -v certutil"]],
+    },
 ];
 
 /// Checks every need, installs what is missing where that is allowed, and fails with one message otherwise.

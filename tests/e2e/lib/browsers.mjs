@@ -36,11 +36,21 @@ const FIREFOX_PREFS = {
   "network.connectivity-service.enabled": false,
 };
 
-/** Starts Chromium. `webgpu` gives it a software adapter; `profile` continues an earlier browser's. */
-export async function launchChromium({ webgpu = false, profile, args = [] } = {}) {
+/**
+ * Starts Chromium. `webgpu` gives it a software adapter; `profile` continues an earlier browser's; `authority` is the
+ * file of a certificate authority that its owner has installed.
+ */
+export async function launchChromium({ webgpu = false, profile, authority, args = [] } = {}) {
   return launch({
     name: "chromium",
     profile,
+    // Chromium reads the authorities of the person from the home directory, Firefox from the profile.
+    prepare: async (home) => {
+      const database = path.join(home, ".pki", "nssdb");
+      await mkdir(database, { recursive: true });
+      if (authority) installAuthority(database, authority);
+      return { env: { ...process.env, HOME: home } };
+    },
     options: {
       browser: "chrome",
       executablePath: find(CHROMIUM_NAMES),
@@ -50,17 +60,33 @@ export async function launchChromium({ webgpu = false, profile, args = [] } = {}
   });
 }
 
-/** Starts Firefox, driven over WebDriver BiDi. */
-export async function launchFirefox({ profile, prefs = {} } = {}) {
+/** Starts Firefox, driven over WebDriver BiDi; options as for Chromium. */
+export async function launchFirefox({ profile, authority, prefs = {} } = {}) {
   return launch({
     name: "firefox",
     profile,
+    prepare: async (home) => {
+      if (authority) installAuthority(home, authority);
+      return {};
+    },
     options: { browser: "firefox", executablePath: find(FIREFOX_NAMES), extraPrefsFirefox: { ...FIREFOX_PREFS, ...prefs } },
   });
 }
 
-async function launch({ name, profile, options }) {
+/** Does what "import this authority, for websites" does in a browser's settings. */
+function installAuthority(database, file) {
+  for (const args of [
+    ["-N", "--empty-password"],
+    ["-A", "-n", "installed by its owner", "-t", "C,,", "-i", file],
+  ]) {
+    const done = spawnSync("certutil", ["-d", `sql:${database}`, ...args], { encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`certutil ${args[0]}: ${done.error?.message ?? done.stderr}`);
+  }
+}
+
+async function launch({ name, profile, prepare, options }) {
   const userDataDir = profile ?? (await mkdtemp(path.join(os.tmpdir(), `knowledge-${name}-`)));
+  Object.assign(options, await prepare(userDataDir));
   const browser = await puppeteer.launch({ ...options, userDataDir, headless: true, timeout: LAUNCH_MS_MAX, protocolTimeout: 120_000 });
   return new Browser(name, browser, userDataDir);
 }
