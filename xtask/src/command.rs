@@ -103,6 +103,12 @@ impl Program {
         self
     }
 
+    /// Sets several.
+    pub(crate) fn envs(mut self, pairs: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        self.command.envs(pairs);
+        self
+    }
+
     /// Runs somewhere else than in the repository's root.
     pub(crate) fn dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);

@@ -92,7 +92,7 @@ fn OfferTable() -> impl IntoView {
     // Rows are keyed by all that they show: one that changes is replaced, the others stay as they are.
     view! {
         <div class="table-frame" role="region" aria-label=words::OFFERS tabindex="0">
-            <table class="offers">
+            <table class="offers blocks">
                 <thead><tr>{head}</tr></thead>
                 <tbody>
                     <For each=move || sorted.get() key=row_key let:row><OfferRow row/></For>

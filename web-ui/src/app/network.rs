@@ -124,7 +124,7 @@ fn ConnectionTable(connections: Memo<Vec<ConnectionStatus>>) -> impl IntoView {
     let key = |c: &ConnectionStatus| (c.peer, c.transport, c.rtt_ms);
     view! {
         <div class="table-frame" role="region" aria-label=words::CONNECTIONS tabindex="0">
-            <table>
+            <table class="blocks">
                 <caption class="sr">{words::CONNECTIONS}</caption>
                 <thead><tr>
                     <th scope="col">{words::PEER}</th>
@@ -162,9 +162,9 @@ fn ConnectionRow(connection: ConnectionStatus) -> impl IntoView {
     view! {
         <tr data-testid="peer" data-peer=peer.to_string() data-transport=slug(transport) data-role=role_slug(role) data-rtt-ms=rtt_ms>
             <th scope="row"><Peer id=peer/></th>
-            <td>{what}</td>
-            <td title=address>{words::transport(slug(transport))}</td>
-            <td class="num">{rtt_ms.map_or_else(|| text::UNKNOWN.to_owned(), |ms| format::duration(u64::from(ms)))}</td>
+            <td data-label=words::ROLE>{what}</td>
+            <td data-label=words::PATH title=address>{words::transport(slug(transport))}</td>
+            <td class="num" data-label=words::RTT>{rtt_ms.map_or_else(|| text::UNKNOWN.to_owned(), |ms| format::duration(u64::from(ms)))}</td>
         </tr>
     }
 }

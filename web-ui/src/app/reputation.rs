@@ -134,7 +134,7 @@ fn Receipts() -> impl IntoView {
     view! {
         <Show when=move || some.get() fallback=|| view! { <p class="empty">{words::RECEIPTS_EMPTY}</p> }>
             <div class="table-frame" role="region" aria-labelledby="receipts-heading" tabindex="0">
-                <table class="receipts">
+                <table class="receipts blocks">
                     <thead><tr>
                         <th scope="col">{words::WHEN}</th>
                         <th scope="col">{words::WITH}</th>
@@ -166,12 +166,12 @@ fn ReceiptRow(receipt: ReceiptView) -> impl IntoView {
     view! {
         <tr data-testid="receipt" data-receipt=receipt.id.to_string() data-millicredits=receipt.delta.0
             data-peer=receipt.counterparty.to_string() data-status=status>
-            <td>{move || format::age(app.now.get().ms_since(at))}</td>
-            <td><Peer id=receipt.counterparty/></td>
-            <td>{text::service(receipt.service)}</td>
-            <td class="num strong">{format::signed(receipt.delta)}</td>
-            <td>{text::verification(&receipt.verification)}</td>
-            <td><code title=receipt.id.to_string()>{format::short_hash(&receipt.id)}</code><small>{word}</small></td>
+            <td data-label=words::WHEN>{move || format::age(app.now.get().ms_since(at))}</td>
+            <td data-label=words::WITH><Peer id=receipt.counterparty/></td>
+            <td data-label=words::WHAT>{text::service(receipt.service)}</td>
+            <td class="num strong" data-label=words::AMOUNT>{format::signed(receipt.delta)}</td>
+            <td data-label=words::CHECKED>{text::verification(&receipt.verification)}</td>
+            <td data-label=words::RECEIPT><code title=receipt.id.to_string()>{format::short_hash(&receipt.id)}</code><small>{word}</small></td>
         </tr>
     }
 }
