@@ -1,8 +1,10 @@
 // The node on pages that are not ours: the ES module, its class, its errors.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 
 import { embed, embeddingPage } from "./lib/embed.mjs";
+import { join, lend, ownPeerId } from "./lib/journey.mjs";
 import { eventually, test } from "./lib/suite.mjs";
 
 const PREPARE_MS_MAX = 90_000;
@@ -40,18 +42,32 @@ test("embed: two nodes of another origin meet over WebRTC and trade an inference
   assert.ok(result.price > 0);
   assert.ok((await bob.heard()).length > 0, "steps are told as events");
 
-  const paid = (await bob.call("receipts")).find(({ id }) => id === result.receipt.id);
-  const earned = await eventually("the receipt on the other side", async () => (await ada.call("receipts")).find(({ id }) => id === result.receipt.id));
-  assert.equal(paid.delta, -result.price);
-  assert.equal(earned.delta, result.price);
-  assert.equal((await bob.call("balance")).settled, -result.price);
-  await eventually("the same amount on the other side", async () => (await ada.call("balance")).settled === result.price);
+  for (const [node, delta] of [[bob, -result.price], [ada, result.price]]) {
+    const receipt = await eventually("the receipt on both sides", async () => (await node.call("receipts")).find(({ id }) => id === result.receipt.id));
+    assert.equal(receipt.delta, delta);
+    await eventually("a balance moved by the price", async () => (await node.call("balance")).settled === delta);
+  }
   const trusted = await bob.call("reputation", adaId);
   assert.ok(trusted.lower < trusted.score && trusted.score < trusted.upper);
   assert.ok((await ada.call("capabilities")) !== null);
 
   await ada.call("stop");
   await assert.rejects(ada.call("request", "inference", { texts }, {}), { isError: true, code: "stopped" });
+});
+
+test("embed: the README's page, word for word, shows an answer", { timeout: 180_000 }, async (t) => {
+  const relay = await t.relay();
+  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+  const example = /```html\n(.*?)```/s.exec(readme)?.[1];
+  assert.ok(example?.includes("http://localhost:8080/"), "the README has the example");
+  assert.ok(example.trim().split("\n").length <= 15, "in fifteen lines");
+  const ada = await join(await t.chromium(), relay.url);
+  const adaId = await ownPeerId(ada);
+  await lend(ada);
+  const { url } = await t.origin({ "/index.html": example.replace("http://localhost:8080", relay.origin) });
+  const reader = await (await t.chromium()).open(url);
+  const text = await eventually("an answer", () => reader.page.$eval("#out", (out) => out.textContent !== "starting…" && out.textContent), 30_000);
+  assert.match(text, new RegExp(`^384 numbers from ${adaId} for \\d+ millicredits$`));
 });
 
 test("embed: a group keeps embedding pages apart", { timeout: 180_000 }, async (t) => {
