@@ -104,7 +104,7 @@ impl FromStr for GroupSecret {
 
 /// What a membership tag is for; one purpose's tag proves nothing for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// In a record at a discovery point, from its owner to whoever reads it.
     Registration = 0,
     /// In a message of a trade.
@@ -154,12 +154,12 @@ impl Group {
     }
 
     /// Where members say that they are there.
-    pub(crate) fn presence_key(&self) -> RendezvousKey {
+    pub fn presence_key(&self) -> RendezvousKey {
         *blake3::keyed_hash(&self.rendezvous_key, b"presence").as_bytes()
     }
 
     /// Where offers of a service are filed; with `None` for those of every model.
-    pub(crate) fn service_key(&self, service: Service, model: Option<&ModelId>) -> RendezvousKey {
+    pub fn service_key(&self, service: Service, model: Option<&ModelId>) -> RendezvousKey {
         let mut hasher = blake3::Hasher::new_keyed(&self.rendezvous_key);
         hasher.update(b"service").update(&[service as u8]);
         if let Some(model) = model {
@@ -169,7 +169,7 @@ impl Group {
     }
 
     /// Proves to `to` that `from` is a member.
-    pub(crate) fn tag(&self, purpose: Purpose, from: &NodeId, to: &NodeId) -> [u8; 32] {
+    pub fn tag(&self, purpose: Purpose, from: &NodeId, to: &NodeId) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.member_key);
         hasher
             .update(&[purpose as u8])
@@ -184,7 +184,7 @@ impl Group {
     }
 
     /// Stands for the group in a receipt. Members recognise it; to others it is noise that differs in every receipt.
-    pub(crate) fn receipt_mark(&self, agreement: &[u8; 32]) -> [u8; 32] {
+    pub fn receipt_mark(&self, agreement: &[u8; 32]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.member_key);
         hasher.update(b"receipt").update(agreement);
         *hasher.finalize().as_bytes()

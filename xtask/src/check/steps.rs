@@ -63,7 +63,7 @@ pub(super) const ALL: &[Step] = &[
     },
     Step {
         name: "native",
-        about: "native tests",
+        about: "native tests, and the wire vectors read by another language",
         run: native,
     },
     Step {
@@ -127,8 +127,16 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn native(workspace: &Workspace) -> Result<Counts, Error> {
+    prerequisites::ensure(workspace, prerequisites::BUILD)?;
+    let vectors = workspace.root().join("tests").join("vectors").join("verify.py");
+    let read = check(
+        Program::new(workspace, "python3", "wire vectors")
+            .arg("-B")
+            .arg(vectors),
+    )?;
     let selection: Vec<&str> = DEV.iter().flat_map(|package| ["--package", package]).collect();
-    nextest(workspace, "native tests", &selection)
+    let native = nextest(workspace, "native tests", &selection)?;
+    Ok([verdict(read), native].into_iter().sum())
 }
 
 fn build(workspace: &Workspace) -> Result<Counts, Error> {

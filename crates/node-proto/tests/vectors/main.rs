@@ -1,0 +1,93 @@
+//! The formats are final: these bytes were written once and must be read, and written again alike, by every later version.
+//!
+//! `tests/vectors/vectors.json` holds canonical bytes, what they mean and who signed them, all made of fixed keys and
+//! values; `tests/vectors/verify.py` checks the same file without any of this project's code. Entries are added, never
+//! changed: a change of format is a new version and new entries. After adding some here, write the file anew with
+//! `KNOWLEDGE_WRITE_VECTORS=1 cargo test -p node-proto --test vectors` and read the difference.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod frames;
+mod meaning;
+mod objects;
+mod refused;
+
+use node_proto::group::Purpose;
+use node_proto::market::{input_hash, output_hash};
+use node_proto::service::Service;
+use node_proto::{Ed25519Signer, Group, GroupSecret, ModelId, NodeId, Signer};
+use serde_json::{Value, json};
+
+use meaning::hex;
+
+const VECTORS: &str = include_str!("../../../../tests/vectors/vectors.json");
+/// How the file's entries are to be read; it changes only if that does.
+const VECTORS_FORMAT: u32 = 1;
+
+/// Key number `number`: 32 times the same byte is the secret of RFC 8032.
+fn signer(number: u8) -> Ed25519Signer {
+    Ed25519Signer::from_secret(&[number; 32])
+}
+
+fn id(number: u8) -> NodeId {
+    signer(number).id()
+}
+
+fn names() -> Value {
+    let secret = GroupSecret::from_bytes([7; 32]);
+    let group = Group::private(&secret);
+    let (from, to) = (id(1), id(2));
+    json!({
+        "node": { "secret": hex(&[1; 32]), "key": hex(&from.0), "text": from.to_string() },
+        "group": {
+            "secret": hex(secret.as_bytes()),
+            "id": group.id().to_string(),
+            "open id": Group::open().id().to_string(),
+            "invite": secret.to_invite(),
+            "presence key": hex(&group.presence_key()),
+            "service": Service::Inference as u8,
+            "service key": hex(&group.service_key(Service::Inference, None)),
+            "model": hex(&[4; 32]),
+            "model key": hex(&group.service_key(Service::Inference, Some(&ModelId([4; 32])))),
+            "from": hex(&from.0),
+            "to": hex(&to.0),
+            "registration tag": hex(&group.tag(Purpose::Registration, &from, &from)),
+            "trade tag": hex(&group.tag(Purpose::Trade, &from, &to)),
+            "agreement": hex(&[2; 32]),
+            "mark": hex(&group.receipt_mark(&[2; 32])),
+        },
+        "work": {
+            "texts": objects::TEXTS,
+            "tokens": node_proto::price::tokens(&objects::TEXTS),
+            "input hash": input_hash(&objects::TEXTS).to_string(),
+            "dimension": 2,
+            "values": hex(&objects::values()),
+            "output hash": output_hash(2, &objects::values()).to_string(),
+        },
+    })
+}
+
+fn written() -> String {
+    let vectors = json!({
+        "format": VECTORS_FORMAT,
+        "names": names(),
+        "objects": objects::vectors(),
+        "frames": frames::vectors(),
+        "refused": refused::vectors(),
+    });
+    format!("{vectors:#}\n")
+}
+
+#[test]
+fn what_was_written_once_is_written_again() {
+    let written = written();
+    #[cfg(not(target_arch = "wasm32"))]
+    if std::env::var_os("KNOWLEDGE_WRITE_VECTORS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/vectors.json");
+        std::fs::write(path, &written).unwrap();
+        return;
+    }
+    if written != VECTORS {
+        let differs = written.lines().zip(VECTORS.lines()).find(|(new, old)| new != old);
+        panic!("the first line that differs, new and old: {differs:?}");
+    }
+}
