@@ -3,7 +3,7 @@
 //! - `serve` takes a fresh clone to a running network: it checks what the machine needs, installs the pinned tools,
 //!   builds the page and the relay, fetches the model and becomes the relay.
 //! - `test` runs every check that CI runs, in the same order, and ends with one line `N passed, N failed`.
-//! - `prove` runs `test` and keeps the measured clocks under `proof/`.
+//! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
 //! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
 //! does nothing; progress goes to stderr, so that stdout carries only results (`ready <URL>`, `N passed, N failed`).
@@ -44,8 +44,8 @@ enum Task {
     Build,
     /// Run every check and test; the last line is `N passed, N failed`.
     Test(check::Options),
-    /// Run the tests and write the clocks that they measured to `proof/`.
-    Prove,
+    /// Run the long proofs as well, and keep what they measured under `proof/`.
+    Prove(prove::Options),
     /// Open a page in the person's browser once its server answers.
     #[command(hide = true)]
     OpenBrowser(browser::Options),
@@ -67,7 +67,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Serve(options) => serve::run(workspace, &options),
         Task::Build => site::build_all(workspace).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => check::run(workspace, &options),
-        Task::Prove => prove::run(workspace),
+        Task::Prove(options) => prove::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -14,12 +14,22 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// A check without tests of its own that passed.
-    pub(super) const PASSED: Self = Self { passed: 1, failed: 0 };
+    pub(crate) const PASSED: Self = Self { passed: 1, failed: 0 };
     /// A check without tests of its own that failed.
     pub(crate) const FAILED: Self = Self { passed: 0, failed: 1 };
 
+    /// Adds up every line of a report that counts tests: nextest's `Summary`, libtest's and wasm-bindgen's `test result`,
+    /// and the end-to-end suite's last line.
+    pub(crate) fn read(report: &str) -> Self {
+        report
+            .lines()
+            .filter(|line| counts_tests(line.trim()))
+            .map(read_line)
+            .sum()
+    }
+
     /// Adds what the runner's own exit status says: a run that failed without a failed test did not get to its tests.
-    pub(super) fn with_status(self, success: bool) -> Self {
+    pub(crate) fn with_status(self, success: bool) -> Self {
         if success || self.failed > 0 {
             self
         } else {
@@ -41,16 +51,6 @@ impl Sum for Counts {
             failed: sum.failed + next.failed,
         })
     }
-}
-
-/// Adds up every line of a report that counts tests: nextest's `Summary`, libtest's and wasm-bindgen's `test result`,
-/// and the end-to-end suite's last line.
-pub(super) fn read(report: &str) -> Counts {
-    report
-        .lines()
-        .filter(|line| counts_tests(line.trim()))
-        .map(read_line)
-        .sum()
 }
 
 fn counts_tests(line: &str) -> bool {
@@ -84,20 +84,20 @@ mod tests {
     fn nextest_is_read() {
         let report =
             "   Summary [   1.204s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
-        assert_eq!(read(report), Counts { passed: 9, failed: 3 });
+        assert_eq!(Counts::read(report), Counts { passed: 9, failed: 3 });
     }
 
     #[test]
     fn several_wasm_test_binaries_are_added_up() {
         let report = "test result: ok. 3 passed; 0 failed; 0 ignored; 0 filtered out\nnoise\n\
                       test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 filtered out\n";
-        assert_eq!(read(report), Counts { passed: 4, failed: 2 });
+        assert_eq!(Counts::read(report), Counts { passed: 4, failed: 2 });
     }
 
     #[test]
     fn the_last_line_of_the_end_to_end_suite_is_read_and_prose_is_not() {
         let report = "the reviewer said 3 passed, 1 failed\n7 passed, 1 failed\n";
-        assert_eq!(read(report), Counts { passed: 7, failed: 1 });
+        assert_eq!(Counts::read(report), Counts { passed: 7, failed: 1 });
     }
 
     #[test]

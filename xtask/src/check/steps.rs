@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::check::counts::{self, Counts};
+use crate::check::counts::Counts;
 use crate::command::Program;
 use crate::error::Error;
 use crate::prerequisites;
@@ -248,7 +248,7 @@ fn check(program: Program) -> Result<bool, Error> {
 /// Runs a test runner and reads its report.
 fn counted(program: Program) -> Result<Counts, Error> {
     let finished = program.echo().finish_quietly()?;
-    Ok(counts::read(&finished.output).with_status(finished.success))
+    Ok(Counts::read(&finished.output).with_status(finished.success))
 }
 
 fn verdict(worked: bool) -> Counts {
