@@ -3,6 +3,7 @@
 //! - `serve` takes a fresh clone to a running network: it checks what the machine needs, installs the pinned tools,
 //!   builds the page and the relay, fetches the model and becomes the relay.
 //! - `test` runs every check that CI runs, in the same order, and ends with one line `N passed, N failed`.
+//! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
 //! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
@@ -17,6 +18,7 @@ mod prerequisites;
 mod progress;
 mod prove;
 mod serve;
+mod sim;
 mod site;
 mod tools;
 mod workspace;
@@ -44,6 +46,8 @@ enum Task {
     Build,
     /// Run every check and test; the last line is `N passed, N failed`.
     Test(check::Options),
+    /// Run a scenario of the network in virtual time; fails when a bound is broken.
+    Sim(sim::Options),
     /// Run the long proofs as well, and keep what they measured under `proof/`.
     Prove(prove::Options),
     /// Open a page in the person's browser once its server answers.
@@ -67,6 +71,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Serve(options) => serve::run(workspace, &options),
         Task::Build => site::build_all(workspace).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => check::run(workspace, &options),
+        Task::Sim(options) => sim::run(workspace, &options),
         Task::Prove(options) => prove::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
     }

@@ -26,6 +26,7 @@ const DEV: &[&str] = &[
     "exchange",
     "node-proto",
     "node-wasm",
+    "simulator",
     "web-ui",
     "webrtc-transport",
     "xtask",

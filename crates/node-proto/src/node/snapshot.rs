@@ -18,7 +18,6 @@ impl Node {
     /// The state, whole.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let now = self.now.max(now);
-        let (settled, pending) = self.ledger.balance();
         Snapshot {
             me: self.me,
             group: GroupView {
@@ -28,17 +27,23 @@ impl Node {
             tier: self.lending.tier,
             capability: self.capability(),
             lending: self.lending_view(),
-            balance: Balance {
-                settled,
-                pending,
-                newcomer_allowance: self.config.newcomer_allowance,
-                unlimited_in_group: !self.group.is_open() && self.config.group_line.is_none(),
-            },
+            balance: self.balance(),
             peers: self.peer_views(now),
             offers: self.offer_views(now),
             receipts: self.ledger.receipts(RECEIPTS_MAX),
             discovery_points: u32::try_from(self.network.points.len()).unwrap_or(u32::MAX),
             members_seen: self.network.members_total,
+        }
+    }
+
+    /// Credits.
+    pub fn balance(&self) -> Balance {
+        let (settled, pending) = self.ledger.balance();
+        Balance {
+            settled,
+            pending,
+            newcomer_allowance: self.config.newcomer_allowance,
+            unlimited_in_group: !self.group.is_open() && self.config.group_line.is_none(),
         }
     }
 

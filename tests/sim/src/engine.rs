@@ -1,0 +1,119 @@
+//! Engines of the simulated world: a model that everyone can compute, and the ways of not computing it.
+//!
+//! An embedding is drawn from a hash of its text, so the right answer is known without a reference and a wrong one has
+//! nothing to do with it. It takes as long as the device's true speed says.
+
+use node_proto::{ModelId, Probe, WorkOutput};
+
+use crate::rng::{Rng, mix};
+
+/// The one model of the simulated world.
+pub const MODEL: ModelId = ModelId([42; 32]);
+/// Length of its embeddings: two unrelated ones reach a cosine of 0.99 in fewer than one of a million cases.
+pub const DIMENSION: usize = 8;
+/// Known answers that buyers have.
+const PROBES: usize = 32;
+
+/// Which results an engine gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honesty {
+    /// Right ones.
+    Right,
+    /// Wrong ones.
+    AlwaysWrong,
+    /// A wrong one in so many of a million activities.
+    SometimesWrong {
+        /// Parts per million.
+        ppm: u32,
+    },
+    /// Right ones until it has a record, wrong ones from then on.
+    WrongAfter {
+        /// How many right ones come first.
+        activities: u32,
+    },
+    /// Wrong ones, the same as everyone else of the coalition gives.
+    Colluding,
+}
+
+impl Honesty {
+    /// Whether the next activity will be computed rightly, after so many before it.
+    pub fn is_right(self, rng: &mut Rng, before: u32) -> bool {
+        match self {
+            Self::Right => true,
+            Self::AlwaysWrong | Self::Colluding => false,
+            Self::SometimesWrong { ppm } => !rng.chance_ppm(ppm),
+            Self::WrongAfter { activities } => before < activities,
+        }
+    }
+
+    /// What distinguishes this engine's wrong results from others'.
+    fn salt(self, host: u32) -> u64 {
+        match self {
+            Self::Colluding => u64::MAX,
+            _ => u64::from(host) + 1,
+        }
+    }
+}
+
+/// What an engine of `host` gives for the texts.
+pub fn compute(texts: &[String], right: bool, honesty: Honesty, host: u32) -> WorkOutput {
+    let salt = if right { 0 } else { honesty.salt(host) };
+    WorkOutput::Embeddings {
+        dimension: DIMENSION as u32,
+        values: texts.iter().flat_map(|text| embedding(text, salt)).collect(),
+        backend: "cpu".to_owned(),
+    }
+}
+
+/// Whether the values are the right ones for the texts.
+pub fn is_right(texts: &[String], output: &WorkOutput) -> bool {
+    let WorkOutput::Embeddings { values, .. } = output;
+    let expected = texts.iter().flat_map(|text| embedding(text, 0));
+    values.len() == texts.len() * DIMENSION && expected.zip(values).all(|(a, b)| a == *b)
+}
+
+/// Known answers; `false_ones` are what a slanderer checks with, so that honest results look wrong to its node.
+pub fn probes(false_ones: bool) -> Vec<Probe> {
+    (0..PROBES)
+        .map(|number| format!("known answer {number}: what every reference gives"))
+        .map(|text| Probe {
+            embedding: embedding(&text, u64::from(false_ones) * 7).to_vec(),
+            text,
+        })
+        .collect()
+}
+
+/// Small integers as floats, so that every machine has the same bits.
+fn embedding(text: &str, salt: u64) -> [f32; DIMENSION] {
+    let seed = text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ salt, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let bits = mix(seed).to_le_bytes();
+    bits.map(|byte| f32::from(i16::from(byte) - 128) + 0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Vec<String> {
+        vec!["one".to_owned(), "two".to_owned()]
+    }
+
+    #[test]
+    fn right_results_agree_and_wrong_ones_do_not() {
+        let right = compute(&texts(), true, Honesty::Right, 1);
+        let wrong = compute(&texts(), false, Honesty::AlwaysWrong, 1);
+        assert!(is_right(&texts(), &right) && !is_right(&texts(), &wrong));
+        assert_ne!(wrong, compute(&texts(), false, Honesty::AlwaysWrong, 2));
+        let (a, b) = (Honesty::Colluding, Honesty::Colluding);
+        assert_eq!(compute(&texts(), false, a, 1), compute(&texts(), false, b, 2));
+    }
+
+    #[test]
+    fn a_record_is_built_before_it_is_spent() {
+        let mut rng = Rng::new(1, "test", 0);
+        let honesty = Honesty::WrongAfter { activities: 20 };
+        assert!(honesty.is_right(&mut rng, 19) && !honesty.is_right(&mut rng, 20));
+    }
+}

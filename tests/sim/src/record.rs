@@ -1,0 +1,217 @@
+//! What is noted while a world runs, and what is computed from it afterwards.
+
+use std::collections::BTreeMap;
+
+use node_proto::{Event, Failure, JobId, NodeId, TradeStep, Verification};
+
+use crate::engine;
+use crate::network::Millis;
+
+/// One request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who wanted it.
+    pub buyer: u32,
+    /// When it began.
+    pub at: Millis,
+    /// Estimated tokens, probes not counted.
+    pub tokens: u32,
+    /// What a right result in time is worth to the buyer, millicredits.
+    pub worth: i64,
+    /// Time until then, milliseconds.
+    pub deadline_ms: u32,
+    /// What became of it.
+    pub end: End,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// Nothing yet, or its host crashed.
+    Open,
+    /// It was answered.
+    Served(Served),
+    /// It was given up.
+    Failed {
+        /// When.
+        at: Millis,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// An answered request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    /// When the answer was there.
+    pub at: Millis,
+    /// Who computed it.
+    pub provider: u32,
+    /// What it cost, millicredits.
+    pub price: i64,
+    /// What a second provider was paid to check it.
+    pub check_price: i64,
+    /// Whether the result is the right one, which only the simulation knows.
+    pub right: bool,
+    /// Whether anything was checked.
+    pub checked: bool,
+    /// What the provider promised, milliseconds.
+    pub promised_ms: u32,
+    /// From the sending of the input to its result, milliseconds.
+    pub took_ms: u32,
+}
+
+/// What is counted at one host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames sent to peers, requests and answers.
+    pub to_peers: u64,
+    /// Frames sent to relays.
+    pub to_relays: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Activities computed.
+    pub works: u32,
+    /// Their tokens.
+    pub work_tokens: u64,
+    /// Time in the engine, milliseconds.
+    pub busy_ms: u64,
+    /// Activities for which it was paid.
+    pub paid: u32,
+    /// Their prices, millicredits.
+    pub earned: i64,
+    /// Agreements that ended without payment.
+    pub times_unpaid: u32,
+    /// Times that a node could not be made from what was stored.
+    pub times_unreadable: u32,
+    /// Inputs that its node handled.
+    pub inputs: u64,
+}
+
+/// What one host thinks of another at some time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Opinion {
+    /// When.
+    pub at: Millis,
+    /// Whose.
+    pub by: u32,
+    /// Of whom.
+    pub of: u32,
+    /// The score.
+    pub score: f32,
+    /// Its lower bound.
+    pub lower: f32,
+    /// Own receipts that it rests on.
+    pub receipts: u32,
+}
+
+/// Follows the requests of one host from its node's events.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// By the number that the node knows them by.
+    pub all: Vec<Request>,
+    open: BTreeMap<JobId, Follow>,
+    /// Names that were chosen, with the providers' promises.
+    pub chosen: Vec<NodeId>,
+}
+
+#[derive(Debug, Default)]
+struct Follow {
+    texts: Vec<String>,
+    promises: BTreeMap<NodeId, u32>,
+    promised_ms: u32,
+    took_ms: u32,
+}
+
+impl Requests {
+    /// A request begins.
+    pub fn begin(&mut self, request: Request, texts: Vec<String>) -> JobId {
+        let job = JobId(self.all.len() as u64);
+        self.all.push(request);
+        self.open.insert(
+            job,
+            Follow {
+                texts,
+                ..Follow::default()
+            },
+        );
+        job
+    }
+
+    /// The host crashed: what was open stays open for ever.
+    pub fn forget_open(&mut self) {
+        self.open.clear();
+    }
+
+    /// Notes an event of the node; `host_of` tells whose name a name is.
+    pub fn note(&mut self, at: Millis, event: Event, host_of: impl Fn(&NodeId) -> Option<u32>) {
+        match event {
+            Event::Trade { job, step, .. } => self.step(job, step),
+            Event::Finished { job, outcome } => {
+                let (Some(follow), Some(request)) =
+                    (self.open.remove(&job), self.all.get_mut(job.0 as usize))
+                else {
+                    return;
+                };
+                request.end = End::Served(Served {
+                    at,
+                    provider: host_of(&outcome.provider).unwrap_or(u32::MAX),
+                    price: outcome.price.0,
+                    check_price: outcome.check_price.0,
+                    right: engine::is_right(&follow.texts, &outcome.output),
+                    checked: outcome.verification != Verification::Unchecked,
+                    promised_ms: follow.promised_ms,
+                    took_ms: follow.took_ms,
+                });
+            }
+            Event::Failed { job, failure } => {
+                self.open.remove(&job);
+                if let Some(request) = self.all.get_mut(job.0 as usize) {
+                    request.end = End::Failed {
+                        at,
+                        why: name(&failure),
+                    };
+                }
+            }
+            Event::Served { .. } | Event::Changed => {}
+        }
+    }
+
+    fn step(&mut self, job: JobId, step: TradeStep) {
+        let Some(follow) = self.open.get_mut(&job) else {
+            return;
+        };
+        match step {
+            TradeStep::Proposal { provider, quote } => {
+                follow.promises.insert(provider, quote.promised_ms);
+            }
+            TradeStep::Chosen { provider, .. } => {
+                follow.promised_ms = follow.promises.get(&provider).copied().unwrap_or(0);
+                self.chosen.push(provider);
+            }
+            TradeStep::Delivered { took_ms } => follow.took_ms = took_ms,
+            _ => {}
+        }
+    }
+}
+
+/// A failure's serialised code.
+fn name(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::NoDiscovery => "no_discovery",
+        Failure::NoProvider => "no_provider",
+        Failure::NoProposal { .. } => "no_proposal",
+        Failure::Busy => "busy",
+        Failure::Paused => "paused",
+        Failure::CreditLimit { .. } => "credit_limit",
+        Failure::TooExpensive => "too_expensive",
+        Failure::Deadline => "deadline",
+        Failure::Disconnected => "disconnected",
+        Failure::WrongResult => "wrong_result",
+        Failure::Expired => "expired",
+        Failure::Storage => "storage",
+        Failure::Cancelled => "cancelled",
+        Failure::NotAMember => "not_a_member",
+        _ => "other",
+    }
+}

@@ -1,0 +1,232 @@
+//! The shell of a host: what arrives goes into the node, what the node wants is carried out.
+
+use node_proto::{
+    Event as NodeEvent, ExchangeFailure, ExchangeId, Input, Output, Path, ServeStep, WorkId, WorkInput, Write,
+};
+
+use crate::engine;
+use crate::event::{Asker, What};
+use crate::host::{Effects, Host};
+use crate::world::Shared;
+
+/// A write takes this long, milliseconds.
+const WRITE_MS: u64 = 3;
+/// Place of a message's number in its frame: version, array head, number.
+const KIND: usize = 2;
+/// The number of a payment.
+const SETTLE: u8 = 7;
+
+impl Host {
+    /// Something happens to a host that is up.
+    pub(crate) fn happen(&mut self, from: u32, what: What, shared: &Shared, effects: &mut Effects) {
+        match what {
+            What::Frame {
+                name,
+                addressee,
+                asker,
+                frame,
+            } => {
+                if addressee != self.name || !self.links.contains(&name) {
+                    return self.send(from, What::Answer { asker, frame: None }, shared, effects);
+                }
+                self.last_asked += 1;
+                let exchange = ExchangeId(self.last_asked);
+                self.asked.insert(exchange, (from, asker));
+                let input = Input::Request {
+                    exchange,
+                    peer: name,
+                    frame,
+                };
+                self.input(input, shared, effects);
+            }
+            What::Answer { asker, frame } if asker.life == self.life => {
+                let input = Input::Response {
+                    exchange: asker.exchange,
+                    result: frame.ok_or(ExchangeFailure::Unreachable),
+                };
+                self.input(input, shared, effects);
+            }
+            What::Timeout { asker } if asker.life == self.life => {
+                let input = Input::Response {
+                    exchange: asker.exchange,
+                    result: Err(ExchangeFailure::Timeout),
+                };
+                self.input(input, shared, effects);
+            }
+            What::Dial { name, addressee } if addressee == self.name => {
+                let name_here = self.name;
+                self.connected(name, shared, effects);
+                self.send(from, What::Dialled { name: name_here }, shared, effects);
+            }
+            What::Dialled { name } => self.connected(name, shared, effects),
+            What::Closed { name } => {
+                if self.links.remove(&name) {
+                    self.input(Input::Disconnected { peer: name }, shared, effects);
+                }
+            }
+            What::Worked {
+                life,
+                work,
+                result,
+                took_ms,
+            } if life == self.life => {
+                let input = Input::WorkDone {
+                    work,
+                    result,
+                    took_ms,
+                };
+                self.input(input, shared, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// A write reached the disk. Of one that was under way at a crash the half chance decides whether it did.
+    pub(crate) fn written(
+        &mut self,
+        life: u32,
+        seq: u64,
+        writes: Vec<Write>,
+        shared: &Shared,
+        effects: &mut Effects,
+    ) {
+        let alive = life == self.life && self.node.is_some();
+        if !alive && (life != self.life || self.rng.chance_ppm(500_000)) {
+            return;
+        }
+        for write in writes {
+            match write {
+                Write::Put { key, value } => self.disk.insert(key, value),
+                Write::Delete { key } => self.disk.remove(&key),
+            };
+        }
+        self.input(Input::Persisted { seq }, shared, effects);
+    }
+
+    fn connected(&mut self, peer: node_proto::NodeId, shared: &Shared, effects: &mut Effects) {
+        if self.links.insert(peer) {
+            let path = Path::Direct;
+            self.input(Input::Connected { peer, path }, shared, effects);
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, output: Output, shared: &Shared, effects: &mut Effects) {
+        match output {
+            Output::Request {
+                exchange,
+                peer,
+                frame,
+                timeout_ms,
+            } => {
+                let asker = Asker {
+                    life: self.life,
+                    exchange,
+                };
+                let timeout = What::Timeout { asker };
+                self.cause(effects.now + u64::from(timeout_ms), self.index, timeout, effects);
+                self.post(peer, asker, frame, shared, effects);
+            }
+            Output::Respond { exchange, frame } => {
+                if let Some((to, asker)) = self.asked.remove(&exchange) {
+                    self.tally.to_peers += 1;
+                    self.tally.bytes += frame.len() as u64;
+                    if shared.links.copies(&mut self.rng) > 0 {
+                        let answer = What::Answer {
+                            asker,
+                            frame: Some(frame),
+                        };
+                        self.send(to, answer, shared, effects);
+                    }
+                }
+            }
+            Output::Dial { peer, .. } => {
+                if let Some(to) = shared.host_of(&peer) {
+                    let dial = What::Dial {
+                        name: self.name,
+                        addressee: peer,
+                    };
+                    self.send(to, dial, shared, effects);
+                }
+            }
+            Output::Persist { seq, writes } => {
+                let life = self.life;
+                let written = What::Written { life, seq, writes };
+                self.cause(effects.now + WRITE_MS, self.index, written, effects);
+            }
+            Output::Work { work, input, .. } => self.work(work, input, effects),
+            Output::Event(event) => self.event(event, shared, effects),
+        }
+    }
+
+    fn post(
+        &mut self,
+        peer: node_proto::NodeId,
+        asker: Asker,
+        frame: Vec<u8>,
+        shared: &Shared,
+        effects: &mut Effects,
+    ) {
+        if self.spec.conduct.keeps_payments && frame.get(KIND) == Some(&SETTLE) {
+            return;
+        }
+        let (to, copies) = match shared.relay_named(&peer) {
+            Some(relay) => (relay, 1),
+            None if self.links.contains(&peer) => {
+                let copies = shared.links.copies(&mut self.rng);
+                (shared.host_of(&peer).unwrap_or(self.index), copies)
+            }
+            None => {
+                let answer = What::Answer { asker, frame: None };
+                return self.cause(effects.now + 1, self.index, answer, effects);
+            }
+        };
+        if shared.is_relay(to) {
+            self.tally.to_relays += 1;
+        } else {
+            self.tally.to_peers += 1;
+        }
+        self.tally.bytes += frame.len() as u64;
+        for _ in 0..copies {
+            let what = What::Frame {
+                name: self.name,
+                addressee: peer,
+                asker,
+                frame: frame.clone(),
+            };
+            self.send(to, what, shared, effects);
+        }
+    }
+
+    fn work(&mut self, work: WorkId, input: WorkInput, effects: &mut Effects) {
+        let Some(device) = self.spec.lends else { return };
+        let WorkInput::Texts { texts } = input;
+        let right = device.honesty.is_right(&mut self.rng, self.tally.works);
+        let tokens = node_proto::price::tokens(&texts);
+        let took_ms = (u64::from(tokens) * 1_000).div_ceil(u64::from(device.speed.max(1)));
+        self.tally.works += 1;
+        self.tally.work_tokens += u64::from(tokens);
+        self.tally.busy_ms += took_ms;
+        let worked = What::Worked {
+            life: self.life,
+            work,
+            result: Ok(engine::compute(&texts, right, device.honesty, self.index)),
+            took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
+        };
+        self.cause(effects.now + took_ms.max(1), self.index, worked, effects);
+    }
+
+    fn event(&mut self, event: NodeEvent, shared: &Shared, effects: &mut Effects) {
+        if let NodeEvent::Served { step, .. } = &event {
+            match step {
+                ServeStep::Paid { price, .. } => {
+                    self.tally.paid += 1;
+                    self.tally.earned += price.0;
+                }
+                ServeStep::Unpaid { .. } => self.tally.times_unpaid += 1,
+                _ => {}
+            }
+        }
+        self.requests
+            .note(effects.now, event, |name| shared.host_of(name));
+    }
+}

@@ -1,0 +1,199 @@
+//! What a world came to: the numbers that several scenarios look at.
+
+use crate::baseline::Supply;
+use crate::check::{median, share};
+use crate::network::Millis;
+use crate::plot::Plot;
+use crate::record::{End, Opinion, Request, Served};
+use crate::world::World;
+
+/// Points of a curve over time.
+const POINTS: u64 = 40;
+
+/// Everything that was asked for, in the order of asking, and what came of it.
+pub struct Summary<'a> {
+    /// The world at its end.
+    pub world: &'a World,
+    /// All requests.
+    pub requests: Vec<&'a Request>,
+}
+
+impl<'a> Summary<'a> {
+    /// Gathers.
+    pub fn new(world: &'a World) -> Self {
+        let mut requests: Vec<&Request> = world.hosts().flat_map(|host| &host.requests.all).collect();
+        requests.sort_by_key(|request| (request.at, request.buyer));
+        Self { world, requests }
+    }
+
+    /// The answered ones.
+    pub fn served(&self) -> impl Iterator<Item = (&'a Request, &'a Served)> + '_ {
+        self.requests.iter().filter_map(|request| match &request.end {
+            End::Served(served) => Some((*request, served)),
+            _ => None,
+        })
+    }
+
+    /// The answered ones that were in time.
+    pub fn in_time(&self) -> impl Iterator<Item = (&'a Request, &'a Served)> + '_ {
+        self.served()
+            .filter(|(request, served)| served.at <= request.at + u64::from(request.deadline_ms))
+    }
+
+    /// How many requests failed for a reason.
+    pub fn failed(&self, reason: &str) -> usize {
+        let failed = |request: &&&Request| matches!(request.end, End::Failed { why, .. } if why == reason);
+        self.requests.iter().filter(failed).count()
+    }
+
+    /// All reasons, each with how many requests failed for it.
+    pub fn failures(&self) -> std::collections::BTreeMap<&'static str, usize> {
+        let mut failures = std::collections::BTreeMap::new();
+        for request in &self.requests {
+            if let End::Failed { why, .. } = request.end {
+                *failures.entry(why).or_insert(0) += 1;
+            }
+        }
+        failures
+    }
+
+    /// Requests that were worth somebody's while: their buyer would have paid what the average lender asks at least.
+    pub fn wanted(&self) -> usize {
+        self.requests.len() - self.failed("too_expensive")
+    }
+
+    /// Share of the wanted requests that were served in time.
+    pub fn served_share(&self) -> f64 {
+        share(self.in_time().count() as f64, self.wanted() as f64)
+    }
+
+    /// Worth of what was served rightly and in time, less what all computing cost those who lend.
+    pub fn welfare(&self) -> f64 {
+        let worth: i64 = self
+            .in_time()
+            .filter(|(_, served)| served.right)
+            .map(|(request, _)| request.worth)
+            .sum();
+        let cost: f64 = self
+            .world
+            .hosts()
+            .filter_map(|host| host.spec().lends.map(|device| (host, device)))
+            .map(|(host, device)| host.tally.busy_ms as f64 / 1_000.0 * device.second_cost as f64)
+            .sum();
+        worth as f64 - cost
+    }
+
+    /// Everyone who lends, as the comparison sees them.
+    pub fn supplies(&self) -> Vec<Supply> {
+        self.world
+            .hosts()
+            .filter_map(|host| {
+                let second_price = host.spec().config.engine_second_price.0;
+                host.spec().lends.map(|device| Supply::new(&device, second_price))
+            })
+            .collect()
+    }
+
+    /// Frames between peers for each answered request.
+    pub fn messages_per_trade(&self) -> f64 {
+        let sent: u64 = self.world.hosts().map(|host| host.tally.to_peers).sum();
+        share(sent as f64, self.served().count() as f64)
+    }
+
+    /// Tokens computed beyond those that were asked for and answered, for each of the latter.
+    pub fn extra_work(&self) -> f64 {
+        let done: u64 = self.world.hosts().map(|host| host.tally.work_tokens).sum();
+        let useful: u64 = self.served().map(|(request, _)| u64::from(request.tokens)).sum();
+        share(done as f64 - useful as f64, useful as f64)
+    }
+
+    /// Median difference between promised and actual time, as a part of the actual.
+    pub fn promise_error(&self) -> f64 {
+        let errors = self.served().map(|(_, served)| {
+            let took = f64::from(served.took_ms.max(1));
+            (f64::from(served.promised_ms) - took).abs() / took
+        });
+        median(errors.collect())
+    }
+
+    /// What all ledgers add up to, millicredits: settled, and pending.
+    pub fn balances(&self) -> (i64, i64) {
+        let nodes = self.world.hosts().filter_map(|host| host.node());
+        nodes.fold((0, 0), |(settled, pending), node| {
+            let balance = node.balance();
+            (settled + balance.settled.0, pending + balance.pending.0)
+        })
+    }
+
+    /// A curve of a value of the requests that were served in each stretch of time.
+    pub fn over_time(&self, value: impl Fn(&[(&Request, &Served)]) -> f64) -> Vec<(f64, f64)> {
+        let end = self.world.now().max(1);
+        let width = end.div_ceil(POINTS);
+        let mut stretches: Vec<Vec<(&Request, &Served)>> = vec![Vec::new(); POINTS as usize];
+        for (request, served) in self.served() {
+            if let Some(stretch) = stretches.get_mut((served.at / width) as usize) {
+                stretch.push((request, served));
+            }
+        }
+        let middle = |number: usize| (number as u64 * width + width / 2) as f64 / 1_000.0;
+        let stretches = stretches
+            .iter()
+            .enumerate()
+            .filter(|(_, stretch)| !stretch.is_empty());
+        stretches
+            .map(|(number, stretch)| (middle(number), value(stretch)))
+            .collect()
+    }
+
+    /// Welfare and prices over time.
+    pub fn plots(&self) -> Vec<Plot> {
+        let seconds = (self.world.now().div_ceil(POINTS) as f64 / 1_000.0).max(1e-3);
+        let worth = |stretch: &[(&Request, &Served)]| {
+            stretch
+                .iter()
+                .map(|(request, _)| request.worth as f64)
+                .sum::<f64>()
+                / seconds
+        };
+        let spent = |stretch: &[(&Request, &Served)]| {
+            stretch.iter().map(|(_, served)| served.price as f64).sum::<f64>() / seconds
+        };
+        vec![
+            Plot::new("Worth of what was served", "credits a second / 1000")
+                .curve("worth to buyers", self.over_time(worth))
+                .curve("paid", self.over_time(spent)),
+            Plot::new("Price of 1,000 tokens", "millicredits")
+                .curve("median", self.over_time(|stretch| median(prices(stretch)))),
+        ]
+    }
+
+    /// The mean score that watched hosts have with everyone, over time.
+    pub fn scores(&self, name: &str) -> Plot {
+        let opinions: Vec<&Opinion> = self.world.hosts().flat_map(|host| &host.opinions).collect();
+        let mut times: Vec<Millis> = opinions.iter().map(|opinion| opinion.at).collect();
+        times.sort_unstable();
+        times.dedup();
+        let mean = |at: Millis| {
+            let then = || {
+                opinions
+                    .iter()
+                    .filter(|opinion| opinion.at == at && opinion.receipts > 0)
+            };
+            let sum: f64 = then().map(|opinion| f64::from(opinion.score)).sum();
+            share(sum, then().count() as f64)
+        };
+        let points = times
+            .into_iter()
+            .map(|at| (at as f64 / 1_000.0, mean(at)))
+            .collect();
+        Plot::new("Reputation with those who traded", "mean score").curve(name, points)
+    }
+}
+
+/// What 1,000 tokens cost in each of the trades.
+pub fn prices(stretch: &[(&Request, &Served)]) -> Vec<f64> {
+    stretch
+        .iter()
+        .map(|(request, served)| served.price as f64 * 1_000.0 / f64::from(request.tokens.max(1)))
+        .collect()
+}
