@@ -1,7 +1,8 @@
 //! The shell of a host: what arrives goes into the node, what the node wants is carried out.
 
 use node_proto::{
-    Event as NodeEvent, ExchangeFailure, ExchangeId, Input, Output, Path, ServeStep, WorkId, WorkInput, Write,
+    Event as NodeEvent, ExchangeFailure, ExchangeId, Input, NodeId, Output, Path, ServeStep, WorkId,
+    WorkInput, Write,
 };
 
 use crate::engine;
@@ -59,11 +60,7 @@ impl Host {
                 self.send(from, What::Dialled { name: name_here }, shared, effects);
             }
             What::Dialled { name } => self.connected(name, shared, effects),
-            What::Closed { name } => {
-                if self.links.remove(&name) {
-                    self.input(Input::Disconnected { peer: name }, shared, effects);
-                }
-            }
+            What::Closed { name } => self.disconnected(name, shared, effects),
             What::Worked {
                 life,
                 work,
@@ -103,10 +100,16 @@ impl Host {
         self.input(Input::Persisted { seq }, shared, effects);
     }
 
-    fn connected(&mut self, peer: node_proto::NodeId, shared: &Shared, effects: &mut Effects) {
+    fn connected(&mut self, peer: NodeId, shared: &Shared, effects: &mut Effects) {
         if self.links.insert(peer) {
             let path = Path::Direct;
             self.input(Input::Connected { peer, path }, shared, effects);
+        }
+    }
+
+    fn disconnected(&mut self, peer: NodeId, shared: &Shared, effects: &mut Effects) {
+        if self.links.remove(&peer) {
+            self.input(Input::Disconnected { peer }, shared, effects);
         }
     }
 
@@ -158,14 +161,7 @@ impl Host {
         }
     }
 
-    fn post(
-        &mut self,
-        peer: node_proto::NodeId,
-        asker: Asker,
-        frame: Vec<u8>,
-        shared: &Shared,
-        effects: &mut Effects,
-    ) {
+    fn post(&mut self, peer: NodeId, asker: Asker, frame: Vec<u8>, shared: &Shared, effects: &mut Effects) {
         if self.spec.conduct.keeps_payments && frame.get(KIND) == Some(&SETTLE) {
             return;
         }

@@ -338,6 +338,23 @@ impl Node {
         self.search_again();
     }
 
+    /// In a large group a provider is rarely among the few members that were sampled, but its offer says where it is.
+    fn learn_address(&mut self, point: &NodeId, peer: NodeId, addresses: Vec<String>, lasts_ms: u32) {
+        if self.network.members.contains_key(&peer) || self.network.members.len() >= self.config.peers_max {
+            return;
+        }
+        let member = Member {
+            addresses,
+            tier: None,
+            print: Hash([0; 32]),
+            source: *point,
+            expires: self.now.plus_ms(lasts_ms.into()),
+            dial_after: self.now.plus_ms(self.config.dial_grace_ms.into()),
+            dialled_at: None,
+        };
+        self.network.members.insert(peer, member);
+    }
+
     fn learn_offer(&mut self, point: &NodeId, key: Hash, record: &SampledRecord) {
         let print = print_of(record);
         let known = self
@@ -359,6 +376,7 @@ impl Node {
             return;
         }
         let lasts_ms = registration.ttl_ms.saturating_sub(record.age_ms);
+        self.learn_address(point, record.owner, registration.addresses, lasts_ms);
         let known = KnownOffer {
             offer,
             print,

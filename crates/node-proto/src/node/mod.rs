@@ -291,6 +291,8 @@ impl Node {
             .and_then(|former| former.rtt_ms);
         self.network.connections.insert(peer, Connection { path, rtt_ms });
         self.retry_payments_to(&peer);
+        // A search may have dialled to ask this very peer.
+        self.search_again();
         self.changed = true;
     }
 

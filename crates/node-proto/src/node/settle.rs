@@ -104,7 +104,8 @@ impl Node {
         if !self.network.connections.contains_key(&peer) {
             retry.at = Some(self.now.plus_ms(retry.pause_ms));
             retry.pause_ms = (retry.pause_ms * 2).min(self.config.settle_retry_max_ms.into());
-            return;
+            // Nobody else has a reason to connect: the debt is this node's.
+            return self.dial(&peer);
         }
         retry.at = None;
         let Some(pending) = self.ledger.pending_at(place) else {
