@@ -58,7 +58,8 @@ impl Progress {
 /// Reports from inside a running step.
 pub(crate) struct Ticker {
     started: Instant,
-    reported: Instant,
+    /// Never, for a step whose lines would mix with another's.
+    reported: Option<Instant>,
     on_new_line: bool,
     terminal: bool,
 }
@@ -71,18 +72,26 @@ impl Ticker {
         let _ = stderr().flush();
         Self {
             started: now,
-            reported: now,
+            reported: Some(now),
             on_new_line: false,
             terminal: stderr().is_terminal(),
         }
     }
 
+    /// Says nothing, for what runs beside the step that a person sees.
+    pub(crate) fn silent() -> Self {
+        Self {
+            reported: None,
+            ..Self::new()
+        }
+    }
+
     /// Shows what the step is doing, if it has been silent for long enough.
     pub(crate) fn report(&mut self, doing: &str) {
-        if self.reported.elapsed() < REPORT_EVERY {
+        if self.reported.is_none_or(|last| last.elapsed() < REPORT_EVERY) {
             return;
         }
-        self.reported = Instant::now();
+        self.reported = Some(Instant::now());
         let seconds = self.started.elapsed().as_secs();
         let doing: String = doing.trim().chars().take(REPORT_CHARS_MAX).collect();
         if !self.on_new_line {

@@ -16,6 +16,9 @@ mod page;
 mod size;
 mod worker;
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use crate::command::Program;
 use crate::error::Error;
 use crate::prerequisites;
@@ -29,33 +32,47 @@ type Step = (
     fn(&Workspace, &mut Ticker) -> Result<Outcome, Error>,
 );
 
-const STEPS: &[Step] = &[
+const GROUND: &[Step] = &[
     ("wasm-bindgen", tools::install_wasm_bindgen),
     ("Trunk", tools::install_trunk),
     ("binaryen", tools::install_binaryen),
     ("model", model::build),
+];
+
+const SITE: &[Step] = &[
     ("inference worker", worker::build_inference),
     ("wonnx worker", worker::build_wonnx),
     ("embeddable node", module::build_embed),
     ("page", page::build),
     ("site", assemble::build),
     ("size of the first load", size::check),
-    ("relay", build_relay),
 ];
 
 /// Takes the machine from whatever it has to a complete site and relay.
+///
+/// The relay compiles beside the site: linking and optimising wasm keep one core busy for minutes. It begins after the
+/// model's builder, whose profile is the same, since cargo locks its directories by profile.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
-    let mut progress = Progress::new(STEPS.len());
-    for (name, run) in STEPS {
+    let mut progress = Progress::new(GROUND.len() + SITE.len() + 1);
+    for (name, run) in GROUND {
         progress.step(name, |ticker| run(workspace, ticker))?;
     }
-    Ok(())
+    thread::scope(|scope| {
+        let relay = scope.spawn(|| build_relay(workspace));
+        for (name, run) in SITE {
+            progress.step(name, |ticker| run(workspace, ticker))?;
+        }
+        progress.step("relay", |_| {
+            let built = relay.join();
+            built.unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    })
 }
 
-fn build_relay(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+fn build_relay(workspace: &Workspace) -> Result<Outcome, Error> {
     Program::cargo(workspace, "build the relay")
         .args(["build", "--release", "--locked", "--package", "relay"])
-        .run(ticker)?;
+        .run(&mut Ticker::silent())?;
     Ok(Outcome::Done(String::new()))
 }
