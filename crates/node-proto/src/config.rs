@@ -84,14 +84,26 @@ pub struct Config {
     pub relayed_bytes_max: usize,
     /// How far below zero a newcomer may go with strangers.
     pub newcomer_allowance: Millicredits,
-    /// How much one stranger may owe this node.
+    /// How much one stranger may owe this node that has given it nothing.
     pub stranger_pair_max: Millicredits,
-    /// How much all strangers together may owe this node.
+    /// How much all strangers together may owe this node beyond what their own work covers.
     pub stranger_pool_max: Millicredits,
+    /// Parts per million of what a stranger gave that it may owe on top.
+    pub stranger_growth_ppm: u32,
+    /// What no stranger may owe more than.
+    pub stranger_line_max: Millicredits,
     /// The credit line between members of a private group; `None` is unlimited.
     pub group_line: Option<Millicredits>,
     /// Millicredits for one second of this device's engine at its own measured speed.
     pub engine_second_price: Millicredits,
+    /// Other people's blocks that are kept to notice contradictions.
+    pub witness_blocks_max: usize,
+    /// What was newly received is passed on this often, milliseconds.
+    pub gossip_ms: u32,
+    /// To so many connected members.
+    pub gossip_fanout: usize,
+    /// And from there on, so many times in all.
+    pub gossip_hops: u8,
     /// After this long an observation counts half, milliseconds.
     pub reputation_half_life_ms: u64,
     /// Blocks the own chain may hold.
@@ -144,8 +156,14 @@ impl Default for Config {
             newcomer_allowance: Millicredits(10_000),
             stranger_pair_max: Millicredits(10_000),
             stranger_pool_max: Millicredits(100_000),
+            stranger_growth_ppm: 1_000_000,
+            stranger_line_max: Millicredits(1_000_000),
             group_line: None,
             engine_second_price: Millicredits(100),
+            witness_blocks_max: 4_096,
+            gossip_ms: 2_000,
+            gossip_fanout: 3,
+            gossip_hops: 3,
             reputation_half_life_ms: 30 * 24 * 3_600_000,
             ledger_blocks_max: 100_000,
             persist_retry_ms: 5_000,
@@ -221,6 +239,12 @@ impl Config {
             ),
             ("stranger_pair_max", self.stranger_pair_max >= Millicredits::ZERO),
             ("stranger_pool_max", self.stranger_pool_max >= Millicredits::ZERO),
+            // Beyond this a defector would take more than four times what it gave.
+            ("stranger_growth_ppm", self.stranger_growth_ppm <= 4_000_000),
+            (
+                "stranger_line_max",
+                self.stranger_line_max >= self.stranger_pair_max,
+            ),
             (
                 "group_line",
                 self.group_line.is_none_or(|line| line >= Millicredits::ZERO),
@@ -229,6 +253,13 @@ impl Config {
                 "engine_second_price",
                 self.engine_second_price > Millicredits::ZERO,
             ),
+            (
+                "witness_blocks_max",
+                self.witness_blocks_max >= 1 && self.witness_blocks_max <= 65_536,
+            ),
+            ("gossip_ms", self.gossip_ms >= 100),
+            ("gossip_fanout", self.gossip_fanout <= 16),
+            ("gossip_hops", self.gossip_hops <= 8),
             ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
             ("ledger_blocks_max", self.ledger_blocks_max >= 1),
             ("persist_retry_ms", self.persist_retry_ms >= 100),

@@ -248,7 +248,7 @@ pub struct ReceiptView {
     pub delta: Millicredits,
     /// The four factors at agreement.
     pub factors: Factors,
-    /// Position in this node's own chain.
+    /// Position in the part of this node's own chain that one run wrote, from 1.
     pub sequence: u64,
     /// Whether the counterparty's half is here too.
     pub fully_signed: bool,

@@ -14,16 +14,25 @@
 //! the same half, so nothing is paid twice. Two different blocks of one author on one (epoch, sequence) are a
 //! [`FraudProof`].
 //!
+//! **Epochs.** Each run of a node signs in an epoch of its own, drawn at random above every number that it knows of. Two
+//! tabs, two devices with one key, or an old backup that goes on where it was made each have theirs, so an honest person
+//! cannot sign twice on one place whatever the shell does: it takes the same seed and the same state, which is to say a
+//! modified program. (Two copies that start from one state draw the same of 65,536 numbers once in as many pairs.) A fraud
+//! proof therefore shows intent. Opening epochs gains nothing: credit rests on what each provider has itself received, see
+//! [`credit`], never on how long a chain looks.
+//!
 //! Stored under `b` ‖ epoch ‖ sequence (big-endian, so that keys sort) is everything that a payment needs after a crash:
 //! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof.
 //!
 //! Limits: between members of a private group the line is the owner's to set and unlimited by default. In the open group
-//! everyone is a stranger: a payer stops at the newcomer allowance, a provider at what one stranger, and all of them
-//! together, may owe it.
+//! everyone is a stranger: a payer stops at the newcomer allowance, a provider at the lines of [`credit`].
 
 mod block;
+mod credit;
 mod fraud;
 mod store;
+mod totals;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -35,9 +44,13 @@ use crate::sign::Signer;
 use crate::view::{ReceiptView, Verification};
 use crate::wire::{Agreement, Head, OBJECT_VERSION, Signed, WireError};
 
+use totals::{Entry, Totals};
+
 pub use block::{Block, Check};
+pub(crate) use credit::{CreditTerms, Exposure};
 pub use fraud::FraudProof;
-pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, put_fraud};
+pub(crate) use store::{FRAUD_PREFIX, StoredLedger, put_fraud};
+pub(crate) use witness::{Shown, Witness};
 
 /// Why the ledger refused something. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,21 +103,11 @@ pub(crate) struct Pending {
     pub(crate) block: Signed,
 }
 
+/// The least number of an epoch.
+const FIRST_EPOCH: u32 = 1;
+
 /// Epoch and sequence in the own chain.
 pub(crate) type Place = (u32, u64);
-
-/// What the own chain adds up to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    settled: i64,
-    pending: i64,
-}
-
-impl Sums {
-    fn total(self) -> i64 {
-        self.settled.saturating_add(self.pending)
-    }
-}
 
 /// The own chain.
 pub(crate) struct Ledger {
@@ -116,11 +119,9 @@ pub(crate) struct Ledger {
     by_agreement: BTreeMap<AgreementId, Place>,
     /// Others' blocks held here, by author and place, to notice contradictions.
     seen: BTreeMap<(NodeId, Place), Place>,
-    all: Sums,
-    in_group: Sums,
-    /// Sums with each counterparty of the present group, from this node's side.
-    pairs: BTreeMap<NodeId, i64>,
-    meta_written: bool,
+    totals: Totals,
+    /// This run has written which epoch it signs in.
+    epoch_written: bool,
 }
 
 impl Ledger {
@@ -128,51 +129,65 @@ impl Ledger {
         Self {
             me,
             group,
-            epoch: 1,
+            epoch: FIRST_EPOCH,
             blocks_max,
             records: BTreeMap::new(),
             by_agreement: BTreeMap::new(),
             seen: BTreeMap::new(),
-            all: Sums::default(),
-            in_group: Sums::default(),
-            pairs: BTreeMap::new(),
-            meta_written: false,
+            totals: Totals::default(),
+            epoch_written: false,
         }
     }
 
-    /// The newest own block.
+    /// Begins this run's epoch, `jump` above everything that is known of the own chain. Nothing that another run of this
+    /// key has signed, or will, is in it; see the module's documentation.
+    pub(crate) fn begin_epoch(&mut self, jump: u16) {
+        let known = self.records.last_key_value().map_or(0, |(place, _)| place.0);
+        self.epoch = self
+            .epoch
+            .max(known)
+            .saturating_add(u32::from(jump))
+            .saturating_add(1);
+        self.epoch_written = false;
+    }
+
+    /// The newest own block: of this run, or else of the newest before it.
     pub(crate) fn head(&self) -> Option<Head> {
-        self.records
-            .last_key_value()
+        let of_this_run = self
+            .records
+            .range((self.epoch, 0)..=(self.epoch, u64::MAX))
+            .next_back();
+        of_this_run
+            .or_else(|| self.records.last_key_value())
             .map(|(_, record)| record.block.head(record.hash))
     }
 
     /// Sum over complete receipts, and over pending halves.
     pub(crate) fn balance(&self) -> (Millicredits, Millicredits) {
-        (Millicredits(self.all.settled), Millicredits(self.all.pending))
+        (
+            Millicredits(self.totals.all.settled),
+            Millicredits(self.totals.all.pending),
+        )
     }
 
     /// Settled and pending within the present group.
     pub(crate) fn balance_in_group(&self) -> i64 {
-        self.in_group.total()
+        self.totals.in_group.total()
     }
 
-    /// What a counterparty owes this node within the present group; negative when this node owes.
-    pub(crate) fn owed_by(&self, peer: &NodeId) -> i64 {
-        self.pairs.get(peer).copied().unwrap_or(0)
+    /// Where this node stands with a counterparty of the present group.
+    pub(crate) fn exposure(&self, peer: &NodeId) -> Exposure {
+        self.totals.pairs.get(peer).copied().unwrap_or_default()
     }
 
-    /// What all counterparties of the present group together owe this node.
-    pub(crate) fn owed_by_all(&self) -> i64 {
-        self.pairs
-            .values()
-            .filter(|sum| **sum > 0)
-            .fold(0, |total, sum| total.saturating_add(*sum))
+    /// The same for all of them.
+    pub(crate) fn exposures(&self) -> impl Iterator<Item = (&NodeId, &Exposure)> {
+        self.totals.pairs.iter()
     }
 
     /// Whether there is room for another trade.
     pub(crate) fn has_room(&self) -> bool {
-        self.records.len() < self.blocks_max
+        self.records.len() < self.blocks_max && self.epoch < u32::MAX
     }
 
     /// Makes, signs and appends the payer's half.
@@ -233,9 +248,9 @@ impl Ledger {
             return Err(contradiction(answer.author, former, receivers));
         }
         let mut record = record.clone();
-        self.count(&record, -1);
+        self.totals.add(record.entry().undone());
         record.other = Some(receivers.clone());
-        self.count(&record, 1);
+        self.totals.add(record.entry());
         let write = store::put(&record);
         self.seen.insert(their_place, place);
         self.records.insert(place, record);
@@ -261,6 +276,11 @@ impl Ledger {
     /// The own block at a place, as signed.
     pub(crate) fn own(&self, place: Place) -> Option<&Signed> {
         self.records.get(&place).map(|record| &record.own)
+    }
+
+    /// The other sides' halves.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Signed> {
+        self.records.values().filter_map(|record| record.other.as_ref())
     }
 
     /// Own blocks of one epoch in order.
@@ -334,10 +354,10 @@ impl Ledger {
         contract: &Contract,
     ) -> Result<(Place, Vec<Write>), LedgerError> {
         let place = (block.epoch, block.sequence);
-        let sum = self
-            .all
+        let all = self.totals.all;
+        let sum = all
             .settled
-            .checked_add(self.all.pending)
+            .checked_add(all.pending)
             .and_then(|sum| sum.checked_add(block.delta.0));
         sum.ok_or(LedgerError::Overflow)?;
         let own = Signed::seal(signer, &block);
@@ -351,9 +371,9 @@ impl Ledger {
             in_group: true,
         };
         let mut writes = Vec::new();
-        if !self.meta_written {
+        if !self.epoch_written {
             writes.push(store::put_meta(self.me, self.epoch));
-            self.meta_written = true;
+            self.epoch_written = true;
         }
         writes.push(store::put(&record));
         self.insert(place, record)?;
@@ -367,29 +387,9 @@ impl Ledger {
                 .insert((other.author, (other.epoch, other.sequence)), place);
         }
         self.by_agreement.insert(record.block.agreement, place);
-        self.count(&record, 1);
+        self.totals.add(record.entry());
         self.records.insert(place, record);
         Ok(())
-    }
-
-    /// Adds the record's amount to the sums, or takes it out again with `sign` −1.
-    fn count(&mut self, record: &Record, sign: i64) {
-        let delta = record.block.delta.0.saturating_mul(sign);
-        let complete = record.other.is_some();
-        let add = |sums: &mut Sums| {
-            let sum = if complete {
-                &mut sums.settled
-            } else {
-                &mut sums.pending
-            };
-            *sum = sum.saturating_add(delta);
-        };
-        add(&mut self.all);
-        if record.in_group {
-            add(&mut self.in_group);
-            let pair = self.pairs.entry(record.block.counterparty).or_insert(0);
-            *pair = pair.saturating_add(delta);
-        }
     }
 
     /// The payer's half says what the agreement says.
@@ -433,6 +433,16 @@ fn contradiction(author: NodeId, former: &Record, second: &Signed) -> LedgerErro
 }
 
 impl Record {
+    fn entry(&self) -> Entry {
+        Entry {
+            counterparty: self.block.counterparty,
+            delta: self.block.delta.0,
+            paid: self.block.delta.0.min(0),
+            complete: self.other.is_some(),
+            in_group: self.in_group,
+        }
+    }
+
     fn view(&self) -> ReceiptView {
         let block = &self.block;
         ReceiptView {

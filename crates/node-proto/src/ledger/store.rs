@@ -11,11 +11,11 @@ use crate::ledger::{Block, FraudProof, Ledger, LedgerError, Record};
 use crate::wire::{Signed, WireError, from_cbor, open_body, to_cbor};
 
 /// First byte of the key of a block.
-pub(crate) const BLOCK_PREFIX: u8 = b'b';
+const BLOCK_PREFIX: u8 = b'b';
 /// First byte of the key of a fraud proof.
 pub(crate) const FRAUD_PREFIX: u8 = b'f';
 /// The key of [`Meta`].
-pub(crate) const META_PREFIX: u8 = b'm';
+const META_PREFIX: u8 = b'm';
 /// The format of everything that is stored.
 const FORMAT: u32 = 1;
 
@@ -44,6 +44,25 @@ struct StoredBlock {
     /// The provider's signature on it.
     #[cbor(n(3), with = "minicbor::bytes")]
     countersignature: [u8; 64],
+}
+
+/// The ledger's part of what was stored.
+#[derive(Default)]
+pub(crate) struct StoredLedger {
+    meta: Option<Vec<u8>>,
+    blocks: Vec<Vec<u8>>,
+}
+
+impl StoredLedger {
+    /// Takes one pair.
+    pub(crate) fn take(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), LedgerError> {
+        match key.first() {
+            Some(&META_PREFIX) => self.meta = Some(value),
+            Some(&BLOCK_PREFIX) => self.blocks.push(value),
+            _ => return Err(WireError::Malformed("an unknown kind of key".to_owned()).into()),
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn put_meta(owner: NodeId, epoch: u32) -> Write {
@@ -85,17 +104,16 @@ pub(crate) fn put_fraud(proof: &FraudProof) -> Write {
 }
 
 impl Ledger {
-    /// Rebuilds the chain from what was stored, in any order of keys. Links are checked throughout and the newest own
-    /// signature as well: the store is this device's own, and one broken byte anywhere breaks a link.
+    /// Rebuilds the chain from what was stored, in any order of keys. Links are checked throughout each epoch and the
+    /// newest own signature as well: the store is this device's own, and a broken byte breaks a link.
     pub(crate) fn restore(
         me: NodeId,
         group: Group,
         blocks_max: usize,
-        meta: Option<&[u8]>,
-        blocks: impl Iterator<Item = Vec<u8>>,
+        stored: StoredLedger,
     ) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(me, group, blocks_max);
-        if let Some(meta) = meta {
+        if let Some(meta) = &stored.meta {
             let meta: Meta = from_cbor(meta)?;
             if meta.format != FORMAT {
                 return Err(LedgerError::UnknownFormat(meta.format));
@@ -104,18 +122,18 @@ impl Ledger {
                 return Err(LedgerError::OtherIdentity);
             }
             ledger.epoch = meta.epoch;
-            ledger.meta_written = true;
         }
         let mut records = BTreeMap::new();
-        for value in blocks {
+        for value in stored.blocks {
             let record = ledger.read(&value)?;
             records.insert((record.block.epoch, record.block.sequence), record);
         }
-        let mut previous = Hash([0; 32]);
-        let mut before = (1, 0);
+        let (mut previous, mut before) = (Hash([0; 32]), (0, 0));
         for (place, record) in records {
-            let follows = place == (before.0, before.1 + 1) || (place.0 > before.0 && place.1 == 1);
-            if !follows || record.block.previous != previous {
+            // Where an epoch begins, another run may have been under way: only within one the chain is without a gap.
+            let continues = place == (before.0, before.1 + 1) && record.block.previous == previous;
+            let begins = place.0 > before.0 && place.1 == 1;
+            if !(continues || begins) {
                 return Err(LedgerError::Broken);
             }
             (previous, before) = (record.hash, place);

@@ -6,6 +6,7 @@ use crate::sign::Ed25519Signer;
 use crate::wire::ComparisonRule;
 
 struct Side {
+    number: u8,
     signer: Ed25519Signer,
     ledger: Ledger,
     stored: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -20,6 +21,7 @@ impl Side {
         let signer = Ed25519Signer::from_secret(&[number; 32]);
         let ledger = Ledger::new(signer.id(), group(), 100);
         Self {
+            number,
             signer,
             ledger,
             stored: BTreeMap::new(),
@@ -63,9 +65,11 @@ impl Side {
     }
 
     fn restored(&self, me: NodeId) -> Result<Ledger, LedgerError> {
-        let blocks = self.stored.iter().filter(|(key, _)| key[0] == BLOCK_PREFIX);
-        let meta = self.stored.get([META_PREFIX].as_slice()).map(Vec::as_slice);
-        Ledger::restore(me, group(), 100, meta, blocks.map(|(_, value)| value.clone()))
+        let mut stored = StoredLedger::default();
+        for (key, value) in &self.stored {
+            stored.take(key.clone(), value.clone())?;
+        }
+        Ledger::restore(me, group(), 100, stored)
     }
 }
 
@@ -118,8 +122,11 @@ fn what_one_loses_the_other_gains() {
     }
     assert_eq!(payer.ledger.balance(), (Millicredits(-600), Millicredits::ZERO));
     assert_eq!(receiver.ledger.balance(), (Millicredits(600), Millicredits::ZERO));
-    assert_eq!(payer.ledger.owed_by(&receiver.signer.id()), -600);
-    assert_eq!(receiver.ledger.owed_by_all(), 600);
+    assert_eq!(payer.ledger.exposure(&receiver.signer.id()).owed, -600);
+    assert_eq!(
+        receiver.ledger.exposure(&payer.signer.id()),
+        Exposure { owed: 600, given: 0 }
+    );
     let (paid, earned) = (payer.ledger.receipts(9), receiver.ledger.receipts(9));
     assert_eq!(paid[0].id, earned[0].id);
     assert!(paid.iter().chain(&earned).all(|receipt| receipt.fully_signed));
@@ -227,4 +234,71 @@ fn a_half_that_differs_from_the_agreement_is_refused() {
         payer.ledger.complete(place_of_dear, &answer),
         Err(LedgerError::Mismatch)
     ));
+}
+
+/// A trade between the two, from the payer's half to both being complete.
+fn trade(payer: &mut Side, receiver: &mut Side, number: u8) {
+    let contract = contract(payer, receiver, 100, number);
+    let place = payer.pay(&contract);
+    let half = payer.ledger.own(place).unwrap().clone();
+    let answer = receiver.receive(&contract, &half);
+    payer.complete(place, &answer);
+}
+
+impl Side {
+    /// Another run of the same key from what is stored now.
+    fn run_again(&self, jump: u16) -> Self {
+        let mut ledger = self.restored(self.signer.id()).unwrap();
+        ledger.begin_epoch(jump);
+        let stored = self.stored.clone();
+        Self {
+            ledger,
+            stored,
+            ..Self::new(self.number)
+        }
+    }
+}
+
+#[test]
+fn two_tabs_with_one_key_never_contradict_each_other() {
+    let (mut first, mut shop) = (Side::new(1), Side::new(2));
+    trade(&mut first, &mut shop, 1);
+    // Both begin from the same stored state and go on at the same time.
+    let (mut left, mut right) = (first.run_again(700), first.run_again(9));
+    for number in (2..=6).step_by(2) {
+        trade(&mut left, &mut shop, number);
+        trade(&mut right, &mut shop, number + 1);
+    }
+    assert_eq!(shop.ledger.balance().0, Millicredits(700));
+    // They wrote into one store, which still makes one chain with everything in it.
+    left.stored.extend(right.stored.clone());
+    let whole = left.restored(first.signer.id()).unwrap();
+    assert_eq!(whole.balance(), (Millicredits(-700), Millicredits::ZERO));
+}
+
+#[test]
+fn two_devices_with_one_key_never_contradict_each_other_either() {
+    // Nothing is stored yet on either.
+    let (phone, laptop) = (Side::new(1), Side::new(1));
+    let (mut phone, mut laptop) = (phone.run_again(1), laptop.run_again(2));
+    let mut shop = Side::new(2);
+    trade(&mut phone, &mut shop, 1);
+    trade(&mut laptop, &mut shop, 2);
+    trade(&mut phone, &mut shop, 3);
+    assert_eq!(shop.ledger.balance().0, Millicredits(300));
+}
+
+#[test]
+fn an_old_backup_goes_on_beside_what_was_lost() {
+    let (mut person, mut shop) = (Side::new(1), Side::new(2));
+    trade(&mut person, &mut shop, 1);
+    let backup = person.stored.clone();
+    trade(&mut person, &mut shop, 2);
+    person.stored = backup;
+    for number in 3..=4 {
+        // Restored twice from the same one.
+        let mut restored = person.run_again(u16::from(number));
+        trade(&mut restored, &mut shop, number);
+    }
+    assert_eq!(shop.ledger.balance().0, Millicredits(400));
 }

@@ -8,18 +8,23 @@
 //! | `buy` | demand, proposals and choice on the buyer's side |
 //! | `trade` | agreement, activity and verification on the buyer's side |
 //! | `settle` | receipts, on both sides |
-//! | `journal` | what must be durable before it is said |
+//! | `credit` | how much a stranger may owe |
+//! | `gossip` | blocks and proofs that show fraud |
+//! | `journal`, `restore` | what must be durable before it is said, and the way back |
 //! | `snapshot` | what a person sees |
 //!
 //! Every input is handled to its end before the next: state changes, outputs queue up, and what is due by now is done.
 //! Waits are deadlines that [`Node::poll_timeout`] reports; nothing waits without one.
 
 mod buy;
+mod credit;
 mod discover;
+mod gossip;
 mod job;
 mod journal;
 mod lending;
 mod network;
+mod restore;
 mod sell;
 mod seller;
 mod settle;
@@ -28,44 +33,28 @@ mod trade;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
 use crate::ids::{ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
 use crate::io::{Command, ExchangeFailure, Input, Output};
-use crate::ledger::{BLOCK_PREFIX, FRAUD_PREFIX, Ledger, LedgerError, META_PREFIX, Place};
-use crate::reputation::{self, Aspect, Reputation};
+use crate::ledger::{Ledger, Place, Witness};
+use crate::reputation::{Aspect, Reputation};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe};
 use crate::sign::Signer;
 use crate::view::{Event, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
+use gossip::Gossip;
 use job::Job;
 use journal::{Journal, Step};
 use lending::Lending;
+pub use restore::RestoreError;
+
 use network::{Connection, Exchanges, Network, Purpose, Sent};
+use restore::Stored;
 use seller::Seller;
 use settle::Retry;
-
-/// Why a node could not be made from what was stored. The stored pairs are left as they are.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    /// A parameter is out of bounds.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A record cannot be read.
-    #[error("a stored record cannot be read: {what}")]
-    Corrupt {
-        /// Which.
-        what: String,
-    },
-    /// The stored ledger is another key's.
-    #[error("the stored ledger belongs to another identity")]
-    OtherIdentity,
-    /// Written by a newer version of this software.
-    #[error("the stored ledger is of format {0}, which is not known here")]
-    UnknownVersion(u32),
-}
 
 /// What is done once a write is durable.
 enum After {
@@ -89,6 +78,9 @@ pub struct Node {
     journal: Journal<After>,
     ledger: Ledger,
     reputation: Reputation,
+    /// Other people's blocks.
+    witness: Witness,
+    gossip: Gossip,
     network: Network,
     exchanges: Exchanges,
     lending: Lending,
@@ -113,16 +105,16 @@ impl Node {
         config.validate()?;
         let me = signer.id();
         let mut reputation = Reputation::new(config.reputation_half_life_ms, config.peers_max);
-        let (meta, blocks) = sort_stored(stored, &mut reputation)?;
-        let ledger = Ledger::restore(
-            me,
-            group.clone(),
-            config.ledger_blocks_max,
-            meta.as_deref(),
-            blocks.into_iter(),
-        )?;
+        let stored = Stored::sort(stored, &mut reputation)?;
+        let mut ledger = Ledger::restore(me, group.clone(), config.ledger_blocks_max, stored.ledger)?;
+        let mut witness = Witness::new(config.witness_blocks_max);
+        ledger.others().for_each(|half| drop(witness.show(half, true)));
+        let mut gossip = Gossip::default();
+        stored.proofs.into_iter().for_each(|proof| gossip.keep(proof));
+        let mut rng = Rng::new(seed, &me);
+        ledger.begin_epoch(u16::from_le_bytes(rng.bytes()));
         let mut node = Self {
-            rng: Rng::new(seed, &me),
+            rng,
             journal: Journal::new(config.persist_retry_ms),
             lending: Lending::new(&config, now),
             seller: Seller::default(),
@@ -134,6 +126,8 @@ impl Node {
             outputs: VecDeque::new(),
             ledger,
             reputation,
+            witness,
+            gossip,
             network: Network::default(),
             exchanges: Exchanges::default(),
             jobs: BTreeMap::new(),
@@ -209,6 +203,7 @@ impl Node {
             self.journal.timeout(),
             self.discovery_timeout(),
             self.selling_timeout(),
+            self.gossip.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -234,6 +229,7 @@ impl Node {
         self.discover_due();
         self.jobs_due();
         self.settle_due();
+        self.gossip_due();
         self.flush();
     }
 
@@ -293,12 +289,14 @@ impl Node {
         self.retry_payments_to(&peer);
         // A search may have dialled to ask this very peer.
         self.search_again();
+        self.greet(&peer);
         self.changed = true;
     }
 
     fn disconnected(&mut self, peer: &NodeId) {
         self.network.connections.remove(peer);
         self.network.proven.remove(peer);
+        self.gossip.disconnected(peer);
         for exchange in self.exchanges.to(peer) {
             self.answered(exchange, Err(ExchangeFailure::Unreachable));
         }
@@ -354,7 +352,8 @@ impl Node {
             Purpose::Agree { job, leg } => self.agreed(job, leg, &peer, result),
             Purpose::Execute { job, leg } => self.executed(job, leg, &peer, result),
             Purpose::Settle { place } => self.settled(place, result),
-            Purpose::Unregister | Purpose::Reject => {}
+            Purpose::Evidence => self.shown_evidence(&peer, result),
+            Purpose::Unregister | Purpose::Reject | Purpose::Gossip => {}
         }
     }
 
@@ -369,6 +368,7 @@ impl Node {
             | Request::Counter { tag, .. }
             | Request::Agree { tag, .. } => Some(*tag),
             Request::FetchBlocks(fetch) => Some(fetch.tag),
+            Request::Gossip(gossip) => Some(gossip.tag),
             _ => None,
         };
         if let Some(tag) = tag {
@@ -380,9 +380,13 @@ impl Node {
             }
             if self.network.connections.contains_key(&peer) {
                 self.changed |= self.network.proven.insert(peer);
+                self.greet(&peer);
             }
         }
         let response = match request {
+            Request::RequestProposal { demand, .. } if self.doubts(&peer, &demand) => {
+                Err(Refusal::new(RefusalCode::Fraud))
+            }
             Request::RequestProposal { demand, .. } => self.quote(peer, demand),
             Request::Counter { proposal, price, .. } => self.counter(peer, &proposal, price),
             Request::Agree { agreement, .. } => self.agree(peer, &agreement),
@@ -396,6 +400,7 @@ impl Node {
             }
             Request::Reject(verdict) => self.rejected(peer, &verdict),
             Request::FetchBlocks(fetch) => Ok(self.show_blocks(&fetch)),
+            Request::Gossip(gossip) => Ok(self.hear(gossip)),
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => Err(Refusal::because(
                 RefusalCode::UnknownMessage,
                 "not a discovery point",
@@ -445,48 +450,6 @@ impl Node {
     /// Proves to `peer` that this node is in the group.
     fn tag(&self, peer: &NodeId) -> Hash {
         Hash(self.group.tag(TagPurpose::Trade, &self.me, peer))
-    }
-}
-
-/// Gives reputation its records and returns the ledger's: meta and blocks.
-#[allow(clippy::type_complexity, reason = "one caller, right above")]
-fn sort_stored(
-    stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-    reputation: &mut Reputation,
-) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), RestoreError> {
-    let (mut meta, mut blocks) = (None, Vec::new());
-    for (key, value) in stored {
-        match key.first() {
-            Some(&META_PREFIX) => meta = Some(value),
-            Some(&BLOCK_PREFIX) => blocks.push(value),
-            Some(&reputation::KEY_PREFIX) => {
-                reputation
-                    .restore(&key, &value)
-                    .map_err(|error| RestoreError::Corrupt {
-                        what: error.to_string(),
-                    })?
-            }
-            // Proofs are kept for others; the conviction itself is part of the author's reputation.
-            Some(&FRAUD_PREFIX) => {}
-            _ => {
-                return Err(RestoreError::Corrupt {
-                    what: "an unknown kind of key".to_owned(),
-                });
-            }
-        }
-    }
-    Ok((meta, blocks))
-}
-
-impl From<LedgerError> for RestoreError {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::OtherIdentity => Self::OtherIdentity,
-            LedgerError::UnknownFormat(format) => Self::UnknownVersion(format),
-            other => Self::Corrupt {
-                what: other.to_string(),
-            },
-        }
     }
 }
 

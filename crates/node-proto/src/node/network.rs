@@ -128,6 +128,9 @@ pub(super) enum Purpose {
         place: crate::ledger::Place,
     },
     Reject,
+    Gossip,
+    /// The block that a doubtful head names.
+    Evidence,
 }
 
 /// An own request under way.

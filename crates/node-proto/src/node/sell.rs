@@ -171,30 +171,6 @@ impl Node {
         }
     }
 
-    /// Whether a stranger may owe this much more.
-    fn credit_of(&self, peer: &NodeId, price: Millicredits) -> Result<(), Refusal> {
-        if !self.group.is_open() {
-            return Ok(());
-        }
-        let open_price = self.seller.owed_by(peer);
-        let owed = self.ledger.owed_by(peer).saturating_add(open_price);
-        let pair_left = self.config.stranger_pair_max.0.saturating_sub(owed);
-        let pool_left = self
-            .config
-            .stranger_pool_max
-            .0
-            .saturating_sub(self.ledger.owed_by_all());
-        let available = pair_left.min(pool_left);
-        if price.0 <= available {
-            return Ok(());
-        }
-        Err(Refusal {
-            available: Some(available),
-            required: Some(price.0),
-            ..Refusal::new(RefusalCode::CreditLimit)
-        })
-    }
-
     fn hand_out(
         &mut self,
         requester: NodeId,
@@ -241,6 +217,8 @@ impl Node {
             {
                 return Err(Refusal::new(RefusalCode::Busy));
             }
+            // Several quotes may stand that only together exceed the line.
+            self.credit_of(&peer, terms.price)?;
             self.seller.quotes.remove(&terms.proposal);
             let until = self.now.plus_ms(self.config.input_ms.into());
             self.seller.active.insert(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp, WorkId};
+use crate::node::credit::OpenPrices;
 use crate::wire::{Agreement, ComparisonRule, Demand, Proposal};
 
 /// A quote that was given.
@@ -51,10 +52,13 @@ impl Seller {
         u32::from(self.running.is_some())
     }
 
-    /// Agreed prices that a buyer has not paid yet.
-    pub(super) fn owed_by(&self, peer: &NodeId) -> i64 {
-        let prices = self.active_of(peer).map(|active| active.terms.price.0);
-        prices.fold(0, i64::saturating_add)
+    pub(super) fn open_prices(&self) -> OpenPrices {
+        let mut open = OpenPrices::new();
+        for active in self.active.values() {
+            let sum = open.entry(active.terms.requester).or_default();
+            *sum = sum.saturating_add(active.terms.price.0);
+        }
+        open
     }
 
     pub(super) fn active_of(&self, peer: &NodeId) -> impl Iterator<Item = &Active> {

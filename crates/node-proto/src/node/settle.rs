@@ -134,6 +134,7 @@ impl Node {
             Ok(writes) => {
                 self.retries.remove(&place);
                 self.journal.commit(writes, [After::Receipted(place)]);
+                self.witnessed(&answer);
             }
             Err(LedgerError::Fraud(proof)) => {
                 self.convict(&proof);
@@ -210,6 +211,7 @@ impl Node {
             return Ok((writes, answer, None));
         }
         self.close_active(&contract.id);
+        self.witnessed(block);
         let receipt = self
             .ledger
             .receipt(place)
@@ -275,8 +277,12 @@ impl Node {
         }
     }
 
-    /// Keeps the proof and trades with its author no more.
-    fn convict(&mut self, proof: &FraudProof) {
+    /// Keeps the proof, tells others and trades with its author no more.
+    pub(super) fn convict(&mut self, proof: &FraudProof) {
+        if self.reputation.is_fraud(&proof.author) {
+            return;
+        }
+        self.gossip.spread(proof.clone());
         let mut writes = vec![put_fraud(proof)];
         writes.extend(self.reputation.convict(self.now, &proof.author));
         self.journal.commit(writes, []);

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::ids::{AgreementId, Hash, Millicredits, NodeId};
+use crate::ledger::FraudProof;
 use crate::service::{Failure, TEXT_BYTES_MAX};
 use crate::wire::objects::NAME_BYTES_MAX;
 use crate::wire::{Demand, Signed, WireError, bounded};
@@ -13,6 +14,10 @@ pub(crate) const ITEMS_MAX: usize = 256;
 pub(crate) const SAMPLE_MAX: usize = 64;
 /// Blocks of one `Blocks`.
 pub(crate) const BLOCKS_MAX: usize = 32;
+/// Proofs of one `Gossip`.
+pub(crate) const PROOFS_MAX: usize = 4;
+/// Blocks of one `Gossip`.
+pub(crate) const RUMOURS_MAX: usize = 16;
 /// Longest explanation in a refusal, bytes.
 const DETAIL_BYTES_MAX: usize = 200;
 
@@ -103,6 +108,34 @@ pub enum Request {
     /// Show your chain.
     #[n(9)]
     FetchBlocks(#[n(0)] FetchBlocks),
+    /// Other people's blocks and proofs of fraud, for whoever may hold a contradicting one.
+    #[n(10)]
+    Gossip(#[n(0)] Gossip),
+}
+
+/// What is passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Gossip {
+    /// Membership tag.
+    #[n(0)]
+    pub tag: Hash,
+    /// Proofs that a node signed two blocks for one place.
+    #[cbor(n(1), decode_with = "bounded::vec::<PROOFS_MAX, _, _>")]
+    pub proofs: Vec<FraudProof>,
+    /// Blocks, newest last.
+    #[cbor(n(2), decode_with = "bounded::vec::<RUMOURS_MAX, _, _>")]
+    pub rumours: Vec<Rumour>,
+}
+
+/// A block on its way to witnesses.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Rumour {
+    /// A [`Block`](crate::ledger::Block), signed by its author.
+    #[n(0)]
+    pub block: Signed,
+    /// How many more times it is to be passed on.
+    #[n(1)]
+    pub hops: u8,
 }
 
 /// Which part of a chain.

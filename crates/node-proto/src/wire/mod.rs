@@ -22,8 +22,10 @@ use minicbor::{Decode, Decoder, Encode};
 use crate::ids::NodeId;
 use crate::sign::{Domain, Signer};
 
-pub(crate) use message::{BLOCKS_MAX, ITEMS_MAX, SAMPLE_MAX};
-pub use message::{Blocks, FetchBlocks, Head, Refusal, RefusalCode, Request, Response, SampledRecord};
+pub(crate) use message::{BLOCKS_MAX, ITEMS_MAX, PROOFS_MAX, RUMOURS_MAX, SAMPLE_MAX};
+pub use message::{
+    Blocks, FetchBlocks, Gossip, Head, Refusal, RefusalCode, Request, Response, Rumour, SampledRecord,
+};
 pub(crate) use objects::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX};
 pub use objects::{
     Agreement, ComparisonRule, Demand, Offer, Presence, Proposal, Registration, ResultHead, Verdict,

@@ -1,0 +1,57 @@
+//! Credit to strangers, on the provider's side: the lines of [`ledger`](crate::ledger) with what is agreed and not yet paid.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Millicredits, NodeId};
+use crate::ledger::CreditTerms;
+use crate::node::Node;
+use crate::wire::{Refusal, RefusalCode};
+
+impl Node {
+    /// Whether a peer may owe this much more.
+    pub(super) fn credit_of(&self, peer: &NodeId, price: Millicredits) -> Result<(), Refusal> {
+        if !self.group.is_open() {
+            return Ok(());
+        }
+        let available = self.credit_left(peer);
+        if price.0 <= available {
+            return Ok(());
+        }
+        Err(Refusal {
+            available: Some(available),
+            required: Some(price.0),
+            ..Refusal::new(RefusalCode::CreditLimit)
+        })
+    }
+
+    /// How much more a stranger may owe.
+    fn credit_left(&self, peer: &NodeId) -> i64 {
+        let terms = self.credit_terms();
+        let mut open = self.seller.open_prices();
+        let theirs = self
+            .ledger
+            .exposure(peer)
+            .with_open(open.remove(peer).unwrap_or(0));
+        let owing = self.ledger.exposures().filter(|(other, _)| *other != peer);
+        let on_trust = owing.map(|(other, exposure)| {
+            let open = open.remove(other).unwrap_or(0);
+            exposure.with_open(open).unsecured(&terms)
+        });
+        let known: i64 = on_trust.fold(0, i64::saturating_add);
+        // Whoever is left has agreements and no receipts yet.
+        let unknown = open.into_values().fold(0, i64::saturating_add);
+        theirs.available(known.saturating_add(unknown), &terms)
+    }
+
+    fn credit_terms(&self) -> CreditTerms {
+        CreditTerms {
+            newcomer: self.config.stranger_pair_max,
+            pool: self.config.stranger_pool_max,
+            growth_ppm: self.config.stranger_growth_ppm,
+            line: self.config.stranger_line_max,
+        }
+    }
+}
+
+/// Agreed prices that have not been paid, by buyer.
+pub(super) type OpenPrices = BTreeMap<NodeId, i64>;

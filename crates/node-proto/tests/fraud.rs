@@ -1,0 +1,107 @@
+//! Two blocks on one place: noticed wherever they meet, told to everyone, and never held against the honest.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod world;
+
+use node_proto::ledger::FraudProof;
+use node_proto::{Failure, Group, Timestamp};
+use world::{Engine, World};
+
+const TEXTS: [&str; 2] = ["one text", "and another"];
+
+/// Whether a host holds a proof against another, as stored.
+fn holds_proof(world: &World, host: usize, against: usize) -> bool {
+    let key = [b"f", world.hosts[against].id.as_bytes().as_slice()].concat();
+    world.hosts[host]
+        .stored
+        .get(&key)
+        .is_some_and(|proof| minicbor::decode::<FraudProof>(proof).is_ok_and(|proof| proof.verify().is_ok()))
+}
+
+/// Buys once; returns what came of it.
+fn buy(world: &mut World, buyer: usize, job: u64, from: usize) -> Result<(), Failure> {
+    let provider = world.hosts[from].id;
+    let requirements = node_proto::Requirements {
+        provider: Some(provider),
+        ..Default::default()
+    };
+    world.ask_with(buyer, job, &TEXTS, requirements);
+    world.finish(buyer, job).map(drop)
+}
+
+/// A group of strangers: three shops and a buyer that everyone knows.
+fn strangers() -> (World, [usize; 3], usize) {
+    let mut world = World::new();
+    let shops = [(); 3].map(|()| world.join_provider(Group::open(), Engine::Honest));
+    let buyer = world.join_buyer(Group::open());
+    world.run(8_000);
+    (world, shops, buyer)
+}
+
+#[test]
+fn a_double_spender_is_caught_by_gossip_and_served_by_nobody() {
+    let (mut world, shops, cheat) = strangers();
+    let before = world.hosts[cheat].clone_state();
+    buy(&mut world, cheat, 1, shops[0]).unwrap();
+    world.run(100);
+    // The same seed and the same state: it signs another block for the place that the first shop was paid on.
+    world.crash(cheat);
+    world.hosts[cheat].restore_state(&before);
+    world.start_cheating(cheat);
+    world.run(8_000);
+    let _ = buy(&mut world, cheat, 2, shops[1]);
+    let paid = world.now;
+    while !shops.iter().all(|shop| holds_proof(&world, *shop, cheat)) {
+        assert!(world.now < paid + 20_000, "not noticed within 20 s");
+        world.run(500);
+    }
+    assert!(buy(&mut world, cheat, 3, shops[2]).is_err());
+    for shop in shops {
+        assert_eq!(world.node(shop).reputation(&world.hosts[cheat].id).upper, 0.0);
+    }
+}
+
+#[test]
+fn a_proof_reaches_whoever_comes_later_and_survives_a_restart() {
+    let (mut world, shops, cheat) = strangers();
+    let before = world.hosts[cheat].clone_state();
+    buy(&mut world, cheat, 1, shops[0]).unwrap();
+    world.crash(cheat);
+    world.hosts[cheat].restore_state(&before);
+    world.start_cheating(cheat);
+    world.run(8_000);
+    let _ = buy(&mut world, cheat, 2, shops[1]);
+    world.run(20_000);
+    for shop in shops {
+        world.crash(shop);
+        world.start(shop);
+        world.lend(shop);
+    }
+    let late = world.join_provider(Group::open(), Engine::Honest);
+    world.run(20_000);
+    assert!(holds_proof(&world, late, cheat));
+}
+
+#[test]
+fn an_old_backup_brands_nobody() {
+    let (mut world, shops, person) = strangers();
+    buy(&mut world, person, 1, shops[0]).unwrap();
+    world.run(1_000);
+    let backup = world.hosts[person].clone_state();
+    buy(&mut world, person, 2, shops[0]).unwrap();
+    world.run(1_000);
+    for job in 3..=4 {
+        world.crash(person);
+        world.hosts[person].restore_state(&backup);
+        world.start(person);
+        world.run(8_000);
+        buy(&mut world, person, job, shops[job as usize % 3]).unwrap();
+        world.run(10_000);
+    }
+    for shop in shops {
+        assert!(!holds_proof(&world, shop, person));
+    }
+    let earned: i64 = shops.iter().map(|shop| world.balance(*shop).0).sum();
+    let receipts = world.node(person).snapshot(Timestamp(world.now)).receipts;
+    assert!(earned > 0 && receipts.iter().all(|receipt| receipt.fully_signed));
+}
