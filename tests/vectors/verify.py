@@ -144,6 +144,10 @@ def check_receipt(entries):
     expect("amount", paid["delta"], -terms["price"])
     expect("opposite amount", earned["delta"], -paid["delta"])
     expect("link", earned["link"]["bytes"], payer["hash"])
+    part, given_up = (fields(by_name[name]["meaning"]) for name in ("payer's half of a part", "work given up"))
+    expect("agreement of the part", given_up["agreement"]["bytes"], agreement["hash"])
+    expect("units of the part", part["units"], given_up["units done"])
+    expect("amount of the part", part["delta"], -terms["price"] * part["units"] // terms["tokens"])
     own = {"author", "epoch", "sequence", "previous", "counterparty", "delta", "link", "author's clock ms"}
     for name in paid.keys() - own:
         expect(f"both halves: {name}", earned[name], paid[name])

@@ -423,6 +423,14 @@ pub mod ask {
     pub fn chosen(name: &str, price: &str) -> String {
         format!("Choosing {name}, for {price}")
     }
+    /// A counter-offer.
+    pub fn countered(name: &str, price: &str) -> String {
+        format!("Asking {name} to do it for {price}")
+    }
+    /// A late provider.
+    pub fn hedged(name: &str, price: &str) -> String {
+        format!("It takes longer than promised: {name} computes it too, for {price}")
+    }
     /// Signed.
     pub fn agreed(name: &str, price: &str, backup: bool) -> String {
         let reserve = if backup { "; another one stands by" } else { "" };

@@ -99,6 +99,14 @@ impl Trade {
                 self.refused += 1;
                 self.write_proposals();
             }
+            TradeStep::Countered { provider, price } => {
+                let line = text::ask::countered(&name(*provider), &format::credits(*price));
+                self.write(Stage::Proposals, line);
+            }
+            TradeStep::Hedged { provider, price } => {
+                let line = text::ask::hedged(&name(*provider), &format::credits(*price));
+                self.write(Stage::Activity, line);
+            }
             TradeStep::Chosen {
                 provider,
                 price,

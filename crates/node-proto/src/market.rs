@@ -6,11 +6,15 @@
 //! as reliable must then be much cheaper to be taken.
 
 use crate::ids::{Hash, Millicredits};
+use crate::wire::Agreement;
 
 /// A result is worth this many times the dearest quote.
 const VALUE_OVER_DEAREST: f64 = 3.0;
 /// A second of waiting weighs as much as this part of the dearest quote.
 const SECOND_OVER_DEAREST: f64 = 0.1;
+
+/// A counter-offer is granted about every other time.
+const COUNTER_CHANCE: f64 = 0.5;
 
 /// What is known of a quote when it is judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +43,26 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..candidates.len()).collect();
     places.sort_by(|a, b| utility(&candidates[*b]).total_cmp(&utility(&candidates[*a])));
     places
+}
+
+/// What to offer the best candidate instead of taking its quote; `None` where asking does not pay.
+///
+/// Another quote shows for how little the same can be had. Asking the best one to meet it costs one more round trip and
+/// succeeds now and then, so it pays when the expected saving is more than that wait is worth.
+pub fn worth_offering(best: &Candidate, others: &[Candidate], round_trip_ms: u32) -> Option<Millicredits> {
+    let lowest = others.iter().map(|other| other.price).min()?;
+    let saving = best.price.0.checked_sub(lowest.0)? as f64;
+    let seconds = f64::from(round_trip_ms) / 1_000.0;
+    let wait = seconds * SECOND_OVER_DEAREST * best.price.0 as f64;
+    (saving * COUNTER_CHANCE > wait).then_some(lowest)
+}
+
+/// How many of the agreed tokens count as done when the engine has run so long: the same part of them as of the promised
+/// time. Both sides can compute it, see `node::hedge`.
+pub fn units_done(terms: &Agreement, engine_ms: u64) -> u32 {
+    let promised_ms = u64::from(terms.promised_ms.max(1));
+    let units = u64::from(terms.tokens) * engine_ms.min(promised_ms) / promised_ms;
+    u32::try_from(units).unwrap_or(terms.tokens)
 }
 
 /// Names an input: BLAKE3 over each text's length (eight bytes, little-endian) and bytes.
@@ -87,6 +111,19 @@ mod tests {
         );
         assert_eq!(rank(&[known, known]), [0, 1]);
         assert!(rank(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_counter_offer_is_made_when_it_pays() {
+        let best = candidate(400, 1_000, 0.9);
+        let offer =
+            |price, round_trip_ms| worth_offering(&best, &[candidate(price, 1_000, 0.3)], round_trip_ms);
+        assert_eq!(offer(300, 200), Some(Millicredits(300)));
+        // Half of 10 is not worth the fiftieth part of 400.
+        assert_eq!(offer(390, 200), None);
+        assert_eq!(offer(300, 10_000), None);
+        assert_eq!(offer(500, 0), None);
+        assert_eq!(worth_offering(&best, &[], 0), None);
     }
 
     #[test]

@@ -58,10 +58,11 @@ impl Factors {
         i64::try_from(price).ok().map(Millicredits)
     }
 
-    /// The same with as little demand as it takes to come down to `price`; `None` when that is below the least demand.
-    pub fn lowered_to(&self, price: Millicredits) -> Option<Self> {
+    /// The same with as little demand as it takes to come down to `price`; `None` when that would take less demand than
+    /// `demand_floor`.
+    pub fn lowered_to(&self, price: Millicredits, demand_floor: u32) -> Option<Self> {
         let lowest = Self {
-            market_demand: DEMAND_MIN_PPM.min(self.market_demand),
+            market_demand: demand_floor.min(self.market_demand),
             ..*self
         };
         if lowest.price()? > price {
@@ -110,6 +111,15 @@ pub fn unit_rate(engine_second: Millicredits, tokens_per_s: f32) -> i64 {
 pub fn base_cost(unit_rate: i64, tokens: u32) -> i64 {
     let cost = i128::from(unit_rate.max(0)) * i128::from(tokens);
     i64::try_from((cost + 999) / 1_000).unwrap_or(i64::MAX).max(1)
+}
+
+/// What is owed for `done` of `units` at a price for all of them, rounded up; the whole price from `units` on.
+pub fn pro_rata(price: Millicredits, done: u32, units: u32) -> Millicredits {
+    if done >= units {
+        return price;
+    }
+    let due = (i128::from(price.0.max(0)) * i128::from(done) + i128::from(units) - 1) / i128::from(units);
+    Millicredits(i64::try_from(due).unwrap_or(price.0))
 }
 
 /// The quality multiplier of a model on a device, parts per million.
@@ -167,6 +177,21 @@ impl DemandController {
     /// Counts a demand that could not be served.
     pub fn turned_away(&mut self) {
         self.turned_away = self.turned_away.saturating_add(1);
+    }
+
+    /// The least demand factor that a counter-offer gets: a busy engine concedes nothing, one that has been idle for the
+    /// whole step up to half.
+    pub fn concession(&self, busy: bool) -> u32 {
+        let target_ms = DEMAND_STEP_MS / 2;
+        let idle_ms = match (busy, self.turned_away) {
+            (false, 0) => target_ms.saturating_sub(self.busy_ms),
+            _ => 0,
+        };
+        let conceded = u64::from(self.multiplier / 2) * idle_ms / target_ms;
+        let floor = u64::from(self.multiplier) - conceded;
+        u32::try_from(floor)
+            .unwrap_or(self.multiplier)
+            .max(DEMAND_MIN_PPM)
     }
 
     /// When the current step ends.
@@ -228,7 +253,7 @@ mod tests {
     #[test]
     fn a_counter_offer_lowers_demand_and_nothing_else() {
         let asked = factors(200, 1_250_000);
-        let lowered = asked.lowered_to(Millicredits(200)).unwrap();
+        let lowered = asked.lowered_to(Millicredits(200), DEMAND_MIN_PPM).unwrap();
         assert_eq!(lowered.price(), Some(Millicredits(200)));
         assert_eq!(
             Factors {
@@ -237,8 +262,9 @@ mod tests {
             },
             asked
         );
-        assert_eq!(asked.lowered_to(Millicredits(100)), None);
-        assert_eq!(asked.lowered_to(Millicredits(1_000)), Some(asked));
+        assert_eq!(asked.lowered_to(Millicredits(200), PPM), None);
+        assert_eq!(asked.lowered_to(Millicredits(100), DEMAND_MIN_PPM), None);
+        assert_eq!(asked.lowered_to(Millicredits(1_000), PPM), Some(asked));
     }
 
     #[test]
@@ -247,6 +273,17 @@ mod tests {
         assert_eq!(unit_rate(Millicredits(100), 500.0), 200);
         assert_eq!(unit_rate(Millicredits(100), 0.0), UNIT_RATE_MAX);
         assert_eq!(base_cost(200, 1_001), 201);
+    }
+
+    #[test]
+    fn part_of_the_work_costs_the_same_part_of_the_price() {
+        let due = |done| pro_rata(Millicredits(10), done, 3);
+        assert_eq!([0, 1, 2, 3, 9].map(due), [0, 4, 7, 10, 10].map(Millicredits));
+        assert_eq!(
+            pro_rata(Millicredits(i64::MAX), u32::MAX - 1, u32::MAX).0,
+            9_223_372_034_707_292_159
+        );
+        assert_eq!(pro_rata(Millicredits(10), 0, 0), Millicredits(10));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Domain {
     Verdict,
     /// One half of a receipt.
     Block,
+    /// How far work had come when it was given up.
+    Partial,
 }
 
 impl Domain {
@@ -61,6 +63,7 @@ impl Domain {
             Self::Result => b"knowledge/1/result\0",
             Self::Verdict => b"knowledge/1/verdict\0",
             Self::Block => b"knowledge/1/block\0",
+            Self::Partial => b"knowledge/1/partial\0",
         }
     }
 

@@ -81,6 +81,21 @@ pub enum TradeStep {
         /// Why.
         reason: Failure,
     },
+    /// The best provider was asked to do it for less, because another's quote shows that it can be had for less, or
+    /// because the highest price that was set is below every quote.
+    Countered {
+        /// Who.
+        provider: NodeId,
+        /// What it was offered.
+        price: Millicredits,
+    },
+    /// The promised time is over: another provider computes the whole as well, and the first right result is taken.
+    Hedged {
+        /// Who.
+        provider: NodeId,
+        /// At which price.
+        price: Millicredits,
+    },
     /// The best by expected utility was taken.
     Chosen {
         /// Who.
@@ -148,6 +163,13 @@ pub enum ServeStep {
         agreement: AgreementId,
         /// Time in the engine.
         took_ms: u32,
+    },
+    /// The buyer gave it up before the result was there.
+    Cancelled {
+        /// Which agreement.
+        agreement: AgreementId,
+        /// What is owed for the part that was done.
+        due: Millicredits,
     },
     /// Paid: both halves are signed and durable.
     Paid {
@@ -246,6 +268,12 @@ pub struct ReceiptView {
     pub service: Service,
     /// Signed change of this node's balance.
     pub delta: Millicredits,
+    /// Units that were paid for; for inference estimated tokens.
+    #[serde(default)]
+    pub units: u32,
+    /// The trade was given up half-way: only the units that were done are paid, at their part of the agreed price.
+    #[serde(default)]
+    pub partial: bool,
     /// The four factors at agreement.
     pub factors: Factors,
     /// Position in the part of this node's own chain that one run wrote, from 1.

@@ -34,7 +34,8 @@ fn request() -> impl Strategy<Value = Request> {
         (signed(), signed()).prop_map(|(agreement, block)| Request::Settle {
             countersignature: agreement.signature,
             agreement,
-            block
+            block,
+            partial: None,
         }),
     ]
 }

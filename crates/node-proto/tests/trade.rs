@@ -63,6 +63,8 @@ fn a_buyer_sees_the_steps_in_order_and_a_provider_its_own() {
                 TradeStep::Found { .. } => "found",
                 TradeStep::Proposal { .. } => "proposal",
                 TradeStep::Refused { .. } => "refused",
+                TradeStep::Countered { .. } => "countered",
+                TradeStep::Hedged { .. } => "hedged",
                 TradeStep::Chosen { .. } => "chosen",
                 TradeStep::Agreed { .. } => "agreed",
                 TradeStep::Sent { .. } => "sent",

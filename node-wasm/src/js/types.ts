@@ -173,6 +173,10 @@ export interface Receipt {
   service: Service;
   /** Signed change of this node's balance. */
   delta: Millicredits;
+  /** Units that were paid for; for inference estimated tokens. */
+  units: number;
+  /** Given up half-way: only the units that were done are paid. */
+  partial: boolean;
   factors: Factors;
   sequence: number;
   fullySigned: boolean;

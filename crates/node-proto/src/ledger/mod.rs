@@ -24,6 +24,10 @@
 //! Stored under `b` ‖ epoch ‖ sequence (big-endian, so that keys sort) is everything that a payment needs after a crash:
 //! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof.
 //!
+//! An agreement that was given up half-way is paid for in proportion: the provider signs how many of the agreed units were
+//! done ([`Partial`]), the payer's half names those units and their part of the price, and the provider's own word travels
+//! and is kept with it, so that neither side has to remember and neither can claim another number.
+//!
 //! Limits: between members of a private group the line is the owner's to set and unlimited by default. In the open group
 //! everyone is a stranger: a payer stops at the newcomer allowance, a provider at the lines of [`credit`].
 
@@ -39,10 +43,11 @@ use std::collections::BTreeMap;
 use crate::group::Group;
 use crate::ids::{AgreementId, Hash, Millicredits, NodeId, ReceiptId, Timestamp};
 use crate::io::Write;
+use crate::price;
 use crate::service::Service;
 use crate::sign::Signer;
 use crate::view::{ReceiptView, Verification};
-use crate::wire::{Agreement, Head, OBJECT_VERSION, Signed, WireError};
+use crate::wire::{Agreement, Head, OBJECT_VERSION, Partial, Signed, WireError};
 
 use totals::{Entry, Totals};
 
@@ -82,6 +87,50 @@ pub(crate) struct Contract {
     pub(crate) signed: Signed,
     /// The provider's.
     pub(crate) countersignature: [u8; 64],
+    /// Where the agreement was given up.
+    pub(crate) partial: Option<PartialDelivery>,
+}
+
+/// An agreement of which only a part was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartialDelivery {
+    /// The provider's [`Partial`].
+    pub(crate) signed: Signed,
+    /// How many of the agreed units it names.
+    pub(crate) units: u32,
+}
+
+impl PartialDelivery {
+    /// The provider's word on one agreement.
+    pub(crate) fn open(
+        signed: &Signed,
+        provider: &NodeId,
+        agreement: &AgreementId,
+    ) -> Result<Self, LedgerError> {
+        let partial: Partial = signed.open(provider)?;
+        if partial.agreement != *agreement {
+            return Err(LedgerError::Mismatch);
+        }
+        Ok(Self {
+            signed: signed.clone(),
+            units: partial.units,
+        })
+    }
+}
+
+impl Contract {
+    /// What was done of it.
+    pub(crate) fn units(&self) -> u32 {
+        let agreed = self.terms.tokens;
+        self.partial
+            .as_ref()
+            .map_or(agreed, |partial| partial.units.min(agreed))
+    }
+
+    /// What is owed for that.
+    pub(crate) fn due(&self) -> Millicredits {
+        price::pro_rata(self.terms.price, self.units(), self.terms.tokens)
+    }
 }
 
 /// One of the own blocks and what belongs to it.
@@ -93,6 +142,7 @@ struct Record {
     other: Option<Signed>,
     agreement: Signed,
     countersignature: [u8; 64],
+    partial: Option<Signed>,
     in_group: bool,
 }
 
@@ -101,6 +151,7 @@ pub(crate) struct Pending {
     pub(crate) agreement: Signed,
     pub(crate) countersignature: [u8; 64],
     pub(crate) block: Signed,
+    pub(crate) partial: Option<Signed>,
 }
 
 /// The least number of an epoch.
@@ -198,7 +249,7 @@ impl Ledger {
         contract: &Contract,
         verification: &Verification,
     ) -> Result<(Place, Vec<Write>), LedgerError> {
-        let delta = contract.terms.price.checked_neg().ok_or(LedgerError::Overflow)?;
+        let delta = contract.due().checked_neg().ok_or(LedgerError::Overflow)?;
         let block = self.next_block(now, contract, delta, Check::from(verification), None)?;
         self.append(signer, block, None, contract)
     }
@@ -222,7 +273,7 @@ impl Ledger {
         if self.by_agreement.contains_key(&contract.id) {
             return Err(LedgerError::Mismatch);
         }
-        let delta = contract.terms.price;
+        let delta = contract.due();
         let block = self.next_block(now, contract, delta, payer.check, Some(hash))?;
         self.append(signer, block, Some(payers.clone()), contract)
     }
@@ -270,6 +321,7 @@ impl Ledger {
             agreement: record.agreement.clone(),
             countersignature: record.countersignature,
             block: record.own.clone(),
+            partial: record.partial.clone(),
         })
     }
 
@@ -336,7 +388,7 @@ impl Ledger {
             delta,
             service: terms.service,
             model: terms.model,
-            units: terms.tokens,
+            units: contract.units(),
             factors: terms.factors,
             scope: terms.scope,
             mark: Hash(self.group.receipt_mark(contract.id.as_bytes())),
@@ -368,6 +420,7 @@ impl Ledger {
             other,
             agreement: contract.signed.clone(),
             countersignature: contract.countersignature,
+            partial: contract.partial.as_ref().map(|partial| partial.signed.clone()),
             in_group: true,
         };
         let mut writes = Vec::new();
@@ -400,10 +453,10 @@ impl Ledger {
             && payer.author == terms.requester
             && payer.counterparty == self.me
             && payer.agreement == contract.id
-            && Some(payer.delta) == terms.price.checked_neg()
+            && Some(payer.delta) == contract.due().checked_neg()
             && payer.service == terms.service
             && payer.model == terms.model
-            && payer.units == terms.tokens
+            && payer.units == contract.units()
             && payer.factors == terms.factors
             && payer.scope == terms.scope
             && payer.mark == Hash(self.group.receipt_mark(contract.id.as_bytes()))
@@ -450,6 +503,8 @@ impl Record {
             counterparty: block.counterparty,
             service: Service::from_code(block.service).unwrap_or(Service::Inference),
             delta: block.delta,
+            units: block.units,
+            partial: self.partial.is_some(),
             factors: block.factors,
             sequence: block.sequence,
             fully_signed: self.other.is_some(),

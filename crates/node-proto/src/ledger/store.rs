@@ -44,6 +44,9 @@ struct StoredBlock {
     /// The provider's signature on it.
     #[cbor(n(3), with = "minicbor::bytes")]
     countersignature: [u8; 64],
+    /// The provider's word on how much was done, where the agreement was given up.
+    #[n(4)]
+    partial: Option<Signed>,
 }
 
 /// The ledger's part of what was stored.
@@ -87,6 +90,7 @@ pub(super) fn put(record: &Record) -> Write {
         other: record.other.clone(),
         agreement: record.agreement.clone(),
         countersignature: record.countersignature,
+        partial: record.partial.clone(),
     };
     Write::Put {
         key: key.concat(),
@@ -162,6 +166,7 @@ impl Ledger {
             other: stored.other,
             agreement: stored.agreement,
             countersignature: stored.countersignature,
+            partial: stored.partial,
             in_group,
         })
     }

@@ -106,6 +106,7 @@ fn contract(payer: &Side, receiver: &Side, price: i64, number: u8) -> Contract {
         terms,
         signed,
         countersignature,
+        partial: None,
     }
 }
 
@@ -130,6 +131,46 @@ fn what_one_loses_the_other_gains() {
     let (paid, earned) = (payer.ledger.receipts(9), receiver.ledger.receipts(9));
     assert_eq!(paid[0].id, earned[0].id);
     assert!(paid.iter().chain(&earned).all(|receipt| receipt.fully_signed));
+}
+
+#[test]
+fn work_given_up_is_paid_in_proportion_and_on_the_providers_word_alone() {
+    let (mut payer, mut receiver) = (Side::new(1), Side::new(2));
+    let whole = contract(&payer, &receiver, 101, 1);
+    let word = |id, units| {
+        let partial = Partial {
+            version: OBJECT_VERSION,
+            agreement: id,
+            units,
+        };
+        Signed::seal(&receiver.signer, &partial)
+    };
+    let opened = |signed: &Signed, id: &AgreementId| PartialDelivery::open(signed, &receiver.signer.id(), id);
+    let signed = word(whole.id, 3);
+    assert_eq!(opened(&signed, &AgreementId([9; 32])), Err(LedgerError::Mismatch));
+    let mut forged = signed.clone();
+    forged.signature[1] ^= 1;
+    assert!(opened(&forged, &whole.id).is_err());
+    let given_up = Contract {
+        partial: Some(opened(&signed, &whole.id).unwrap()),
+        ..whole.clone()
+    };
+    // 101 × 3 / 10, rounded up.
+    assert_eq!(given_up.due(), Millicredits(31));
+    let place = payer.pay(&given_up);
+    let half = payer.ledger.own(place).unwrap().clone();
+    let unheard = receiver
+        .ledger
+        .receive(&receiver.signer, Timestamp(1), &whole, &half);
+    assert_eq!(unheard, Err(LedgerError::Mismatch));
+    let answer = receiver.receive(&given_up, &half);
+    let restored = payer.restored(payer.signer.id()).unwrap();
+    assert_eq!(restored.pending_at(place).unwrap().partial, Some(signed));
+    payer.complete(place, &answer);
+    assert_eq!(payer.ledger.balance().0, Millicredits(-31));
+    assert_eq!(receiver.ledger.balance().0, Millicredits(31));
+    let receipt = receiver.ledger.receipts(1).remove(0);
+    assert!(receipt.partial && receipt.units == 3);
 }
 
 #[test]

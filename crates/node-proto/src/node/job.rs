@@ -5,10 +5,14 @@
 //!     ▲                    │
 //!     └──── provider failed or lied, another is tried ────┘
 //! ```
+//!
+//! A trade has up to three **legs**, one per provider: the *main* one computes everything, the *second* a sample to compare
+//! with, and the *hedge* everything once more when the main one is late. A leg that is not needed any more becomes a
+//! [`Parting`]: it outlives the request until it is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{AgreementId, Hash, JobId, ModelId, NodeId, Timestamp};
+use crate::ids::{AgreementId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
 use crate::ledger::{Contract, Place};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe, Requirements};
@@ -16,13 +20,15 @@ use crate::verification::{Slot, hide_probes};
 use crate::view::Verification;
 use crate::wire::{Agreement, Demand, Proposal, Signed};
 
-/// Which of the two providers of a request.
+/// What a provider does for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     /// Computes everything.
     Main,
     /// Computes a sample for comparison.
     Second,
+    /// Computes everything as well, because the main one is late.
+    Hedge,
 }
 
 /// What one provider is sent: some of the texts, with probes among them.
@@ -117,6 +123,13 @@ pub(super) struct Leg {
     pub(super) delivery: Option<Delivery>,
 }
 
+/// An agreement that was given up and is not settled yet.
+pub(super) struct Parting {
+    pub(super) leg: Leg,
+    /// When it was given up.
+    pub(super) since: Timestamp,
+}
+
 /// Payment is under way; the result is right and kept.
 pub(super) struct Settling {
     pub(super) leg: Leg,
@@ -124,8 +137,6 @@ pub(super) struct Settling {
     pub(super) place: Place,
     /// After this the outcome is given with a half-signed receipt.
     pub(super) until: Timestamp,
-    /// What the second provider was paid.
-    pub(super) check_price: i64,
 }
 
 /// Where the request stands.
@@ -161,6 +172,13 @@ pub(super) struct Job {
     pub(super) second: Option<Leg>,
     /// The second provider's result is waited for until then.
     pub(super) second_until: Option<Timestamp>,
+    /// What second providers were paid for samples so far.
+    pub(super) check_price: Millicredits,
+    /// When the main provider is late, and another is wanted as well.
+    pub(super) hedge_at: Option<Timestamp>,
+    /// It is late, and quotes for a hedge are being asked for.
+    pub(super) hedge_wanted: bool,
+    pub(super) hedge: Option<Leg>,
     /// What the search reported last, so that it is not repeated.
     pub(super) reported: (u32, u32),
 }
@@ -168,15 +186,47 @@ pub(super) struct Job {
 impl Job {
     /// Prices agreed to or about to be, not yet in the ledger.
     pub(super) fn committed(&self) -> i64 {
-        let price = |leg: &Option<Leg>| leg.as_ref().map_or(0, |leg| leg.terms.price.0);
-        price(&self.main).saturating_add(price(&self.second))
+        let legs = [&self.main, &self.second, &self.hedge];
+        let prices = legs.into_iter().flatten().map(|leg| leg.terms.price.0);
+        prices.fold(0, i64::saturating_add)
+    }
+
+    /// Counts what a second provider was paid.
+    pub(super) fn add_check(&mut self, paid: Millicredits) {
+        self.check_price = self.check_price.checked_add(paid).unwrap_or(self.check_price);
     }
 
     pub(super) fn leg(&mut self, which: Which) -> Option<&mut Leg> {
+        self.place(which).as_mut()
+    }
+
+    /// Where the leg of this role is, or would be.
+    pub(super) fn place(&mut self, which: Which) -> &mut Option<Leg> {
         match which {
-            Which::Main => self.main.as_mut(),
-            Which::Second => self.second.as_mut(),
+            Which::Main => &mut self.main,
+            Which::Second => &mut self.second,
+            Which::Hedge => &mut self.hedge,
         }
+    }
+
+    /// The role of an agreement that `peer` is to move on from `stage`. Roles change, agreements do not, so answers are
+    /// matched by the agreement that they are about.
+    pub(super) fn role(&self, agreement: &AgreementId, peer: &NodeId, stage: LegStage) -> Option<Which> {
+        let legs = [
+            (Which::Main, &self.main),
+            (Which::Second, &self.second),
+            (Which::Hedge, &self.hedge),
+        ];
+        let meant = |leg: &Leg| leg.id == *agreement && leg.provider == *peer && leg.stage == stage;
+        legs.into_iter()
+            .find(|(_, leg)| leg.as_ref().is_some_and(meant))
+            .map(|(which, _)| which)
+    }
+
+    /// The main provider has delivered.
+    pub(super) fn has_result(&self) -> bool {
+        let stage = self.main.as_ref().map(|leg| leg.stage);
+        stage == Some(LegStage::Delivered)
     }
 
     /// When something has to be decided at the latest.
@@ -190,7 +240,10 @@ impl Job {
                     .min(self.search_until)
                     .min(self.deadline)
             }
-            Stage::Trading => self.second_until.unwrap_or(self.deadline).min(self.deadline),
+            Stage::Trading => {
+                let waits = [self.second_until, self.hedge_at, Some(self.deadline)];
+                waits.into_iter().flatten().min().unwrap_or(self.deadline)
+            }
             Stage::Settling(settling) => settling.until,
         }
     }

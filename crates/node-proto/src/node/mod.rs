@@ -4,9 +4,14 @@
 //! | --- | --- |
 //! | `discover` | presence, offers, samples, connections |
 //! | `lending` | what is offered, at what price, or why not |
-//! | `sell`, `seller` | proposal, agreement and activity on the provider's side |
-//! | `buy` | demand, proposals and choice on the buyer's side |
-//! | `trade` | agreement, activity and verification on the buyer's side |
+//! | `quote` | proposal and counter-offer on the provider's side |
+//! | `sell`, `seller` | agreement and activity on the provider's side |
+//! | `buy`, `job` | a request of this node from its beginning to its end |
+//! | `search` | demand and proposals on the buyer's side |
+//! | `choose` | choice and counter-offer on the buyer's side |
+//! | `leg` | agreement and activity on the buyer's side |
+//! | `hedge` | late providers, and agreements that are given up |
+//! | `judge` | verification and payment on the buyer's side |
 //! | `settle` | receipts, on both sides |
 //! | `credit` | how much a stranger may owe |
 //! | `gossip` | blocks and proofs that show fraud |
@@ -17,25 +22,30 @@
 //! Waits are deadlines that [`Node::poll_timeout`] reports; nothing waits without one.
 
 mod buy;
+mod choose;
 mod credit;
 mod discover;
 mod gossip;
+mod hedge;
 mod job;
 mod journal;
+mod judge;
+mod leg;
 mod lending;
 mod network;
+mod quote;
 mod restore;
+mod search;
 mod sell;
 mod seller;
 mod settle;
 mod snapshot;
-mod trade;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
-use crate::ids::{ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
+use crate::ids::{AgreementId, ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
 use crate::io::{Command, ExchangeFailure, Input, Output};
 use crate::ledger::{Ledger, Place, Witness};
 use crate::reputation::{Aspect, Reputation};
@@ -46,7 +56,7 @@ use crate::view::{Event, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
 use gossip::Gossip;
-use job::Job;
+use job::{Job, Parting};
 use journal::{Journal, Step};
 use lending::Lending;
 pub use restore::RestoreError;
@@ -86,6 +96,8 @@ pub struct Node {
     lending: Lending,
     seller: Seller,
     jobs: BTreeMap<JobId, Job>,
+    /// Agreements that were given up and are not settled yet.
+    partings: BTreeMap<AgreementId, Parting>,
     /// Payments that wait for the receiver's half.
     retries: BTreeMap<Place, Retry>,
     probes: BTreeMap<ModelId, Vec<Probe>>,
@@ -131,6 +143,7 @@ impl Node {
             network: Network::default(),
             exchanges: Exchanges::default(),
             jobs: BTreeMap::new(),
+            partings: BTreeMap::new(),
             retries: BTreeMap::new(),
             probes: BTreeMap::new(),
             changed: true,
@@ -346,11 +359,12 @@ impl Node {
             Purpose::Register { key } => self.registered(&peer, key, result),
             Purpose::SampleMembers => self.sampled_members(&peer, result),
             Purpose::SampleOffers { key } => self.sampled_offers(&peer, key, result),
-            Purpose::Propose { job } => self.proposed(job, &peer, result),
+            Purpose::Propose { job } => self.proposed(job, &peer, result, false),
             Purpose::ProposeSecond { job } => self.proposed_second(job, &peer, result),
-            Purpose::Counter { job } => self.countered(job, &peer, result),
-            Purpose::Agree { job, leg } => self.agreed(job, leg, &peer, result),
-            Purpose::Execute { job, leg } => self.executed(job, leg, &peer, result),
+            Purpose::Counter { job } => self.proposed(job, &peer, result, true),
+            Purpose::Agree { job, agreement } => self.agreed(job, &agreement, &peer, result),
+            Purpose::Execute { job, agreement } => self.executed(job, &agreement, &peer, result),
+            Purpose::Cancel { agreement } => self.parted(&agreement, &peer, result),
             Purpose::Settle { place } => self.settled(place, result),
             Purpose::Evidence => self.shown_evidence(&peer, result),
             Purpose::Unregister | Purpose::Reject | Purpose::Gossip => {}
@@ -395,12 +409,15 @@ impl Node {
                 agreement,
                 countersignature,
                 block,
+                partial,
             } => {
-                return self.take_payment(exchange, peer, &agreement, &countersignature, &block);
+                let partial = partial.as_ref();
+                return self.take_payment(exchange, peer, &agreement, &countersignature, &block, partial);
             }
             Request::Reject(verdict) => self.rejected(peer, &verdict),
             Request::FetchBlocks(fetch) => Ok(self.show_blocks(&fetch)),
             Request::Gossip(gossip) => Ok(self.hear(gossip)),
+            Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => Err(Refusal::because(
                 RefusalCode::UnknownMessage,
                 "not a discovery point",

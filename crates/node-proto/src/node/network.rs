@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::capability::Tier;
-use crate::ids::{ExchangeId, Hash, ModelId, NodeId, Timestamp};
+use crate::ids::{AgreementId, ExchangeId, Hash, ModelId, NodeId, Timestamp};
 use crate::io::Path;
 use crate::wire::Offer;
 
@@ -118,11 +118,14 @@ pub(super) enum Purpose {
     },
     Agree {
         job: crate::ids::JobId,
-        leg: super::job::Which,
+        agreement: AgreementId,
     },
     Execute {
         job: crate::ids::JobId,
-        leg: super::job::Which,
+        agreement: AgreementId,
+    },
+    Cancel {
+        agreement: AgreementId,
     },
     Settle {
         place: crate::ledger::Place,

@@ -1,25 +1,26 @@
-//! The provider's side: quotes, agreements and activities.
+//! The provider's side: agreements and activities.
 //!
 //! ```text
-//! quote ─▶ agreement ─▶ queued ─▶ running ─▶ delivered ─▶ paid
-//!                 └──────── expires, refused or rejected: unpaid
+//! quote ─▶ agreed ─▶ queued ─▶ running ─▶ delivered ─▶ paid
+//!            │         │          ├───────── expires, refused or rejected: unpaid
+//!            └─────────┴──────────┴─ the buyer cancels ─▶ cancelled ─▶ paid in proportion (see `hedge`)
 //! ```
 //!
 //! One activity runs at a time; a bounded number waits. Messages that come twice get the same answer twice.
 
 use crate::capability::PauseReason;
-use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
-use crate::io::{Output, Path};
-use crate::market::{input_hash, output_hash};
+use crate::ids::{AgreementId, ExchangeId, Millicredits, NodeId, Timestamp, WorkId};
+use crate::io::Output;
+use crate::market::{input_hash, output_hash, units_done};
 use crate::node::Node;
-use crate::node::seller::{Active, Quoted, State};
+use crate::node::seller::{Active, Run, State};
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::{Failure, Scope, Service, WorkInput, WorkOutput};
+use crate::service::{Failure, WorkInput, WorkOutput};
 use crate::sign::Domain;
-use crate::view::{Quote, ServeStep};
+use crate::view::ServeStep;
 use crate::wire::{
-    Agreement, Blocks, Demand, FetchBlocks, Head, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Response,
+    Agreement, Blocks, FetchBlocks, Head, OBJECT_VERSION, Partial, Refusal, RefusalCode, Response,
     ResultHead, Signed, Verdict, encode_frame,
 };
 
@@ -35,8 +36,10 @@ impl Node {
         let active = self.seller.active.values().map(|active| active.until);
         let waiting = !self.seller.queue.is_empty() && self.seller.running.is_none();
         let rested = waiting.then(|| self.lending.rested_at(self.now)).flatten();
+        let running = self.seller.running.as_ref().map(|run| run.until);
         active
             .chain(rested)
+            .chain(running)
             .chain(self.seller.quotes.values().map(|quoted| quoted.until))
             .min()
     }
@@ -52,6 +55,8 @@ impl Node {
         for id in over {
             self.end_unpaid(&id);
         }
+        // A hung engine is waited for no longer.
+        self.seller.running.take_if(|run| run.until <= now);
         self.start_next();
     }
 
@@ -59,143 +64,6 @@ impl Node {
     pub(super) fn paused(&self) -> Option<PauseReason> {
         let online = !self.network.points.is_empty() || self.network.peer_connections() > 0;
         self.lending.pause(self.now, self.journal.is_failing(), online)
-    }
-
-    /// Answers a demand with a binding quote, or says why not.
-    pub(super) fn quote(&mut self, peer: NodeId, demand: Demand) -> Result<Response, Refusal> {
-        let (proposal, until) = self.propose(&peer, &demand)?;
-        self.hand_out(peer, demand, proposal, until)
-    }
-
-    /// A buyer asks for less: granted as far as the least demand factor allows.
-    pub(super) fn counter(
-        &mut self,
-        peer: NodeId,
-        hash: &Hash,
-        price: Millicredits,
-    ) -> Result<Response, Refusal> {
-        let quoted = self
-            .seller
-            .quotes
-            .get(hash)
-            .filter(|quoted| quoted.requester == peer);
-        let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
-        let lowered = quoted.proposal.factors.lowered_to(price);
-        let factors = lowered.ok_or_else(|| Refusal::new(RefusalCode::TooCheap))?;
-        let price = factors
-            .price()
-            .ok_or_else(|| Refusal::new(RefusalCode::InvalidRequest))?;
-        let proposal = Proposal {
-            factors,
-            price,
-            ..quoted.proposal.clone()
-        };
-        let (demand, until) = (quoted.demand.clone(), quoted.until);
-        self.hand_out(peer, demand, proposal, until)
-    }
-
-    fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<(Proposal, Timestamp), Refusal> {
-        let refuse = |code| Err(Refusal::new(code));
-        self.check_demand(demand)?;
-        let Some(model) = self.lending.model(demand.model.as_ref()).cloned() else {
-            return refuse(RefusalCode::UnknownModel);
-        };
-        let answer_bytes = u64::from(demand.items) * u64::from(model.dimension) * 4;
-        let answer_bytes_max = match self.network.path(peer) {
-            Some(Path::Relayed) => self.config.relayed_bytes_max,
-            _ => crate::wire::FRAME_BYTES_MAX / 2,
-        };
-        if answer_bytes > answer_bytes_max as u64 {
-            return Err(Refusal::because(
-                RefusalCode::InvalidRequest,
-                "the result is too large for this path",
-            ));
-        }
-        let open = self.seller.quotes.len().max(self.seller.active.len());
-        if open >= self.config.agreements_max || self.seller.queue.len() >= self.config.queue_max {
-            self.lending.demand.turned_away();
-            return refuse(RefusalCode::Busy);
-        }
-        let waiting = self.seller.tokens_waiting();
-        let promised = self
-            .lending
-            .promised_ms(&model, demand.tokens, waiting, demand.deadline_ms);
-        let Some(promised_ms) = promised else {
-            return refuse(RefusalCode::Deadline);
-        };
-        let factors = self.lending.factors(&model, demand.tokens);
-        let Some(price) = factors.price() else {
-            return refuse(RefusalCode::InvalidRequest);
-        };
-        self.credit_of(peer, price)?;
-        let proposal = Proposal {
-            version: OBJECT_VERSION,
-            provider: self.me,
-            requester: *peer,
-            demand: demand.hash(),
-            model: Some(model.id),
-            precision: model.precision,
-            price,
-            factors,
-            promised_ms,
-            valid_ms: self.config.quote_valid_ms,
-        };
-        Ok((proposal, self.now.plus_ms(self.config.quote_valid_ms.into())))
-    }
-
-    /// Whether demands like this one are served at all at the moment.
-    fn check_demand(&self, demand: &Demand) -> Result<(), Refusal> {
-        let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
-        let objections = [
-            (
-                Service::from_code(demand.service) != Some(Service::Inference),
-                RefusalCode::UnknownService,
-            ),
-            (
-                !matches!(demand.scope, Scope::Group | Scope::Anyone),
-                RefusalCode::NotAMember,
-            ),
-            (
-                !self.lending.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)),
-                RefusalCode::Paused,
-            ),
-            (!self.ledger.has_room(), RefusalCode::Storage),
-            (
-                demand.items == 0 || demand.items > items_max || demand.tokens < demand.items,
-                RefusalCode::InvalidRequest,
-            ),
-        ];
-        match objections.into_iter().find(|(holds, _)| *holds) {
-            Some((_, code)) => Err(Refusal::new(code)),
-            None => Ok(()),
-        }
-    }
-
-    fn hand_out(
-        &mut self,
-        requester: NodeId,
-        demand: Demand,
-        proposal: Proposal,
-        until: Timestamp,
-    ) -> Result<Response, Refusal> {
-        let signed = Signed::seal(self.signer.as_ref(), &proposal);
-        let quote = Quote {
-            price: proposal.price,
-            factors: proposal.factors,
-            promised_ms: proposal.promised_ms,
-            valid_ms: proposal.valid_ms,
-        };
-        let quoted = Quoted {
-            requester,
-            demand,
-            proposal,
-            until,
-        };
-        self.seller
-            .make_room_for_quote(&requester, self.config.agreements_per_buyer_max);
-        self.seller.quotes.insert(signed.hash::<Proposal>(), quoted);
-        self.served(requester, ServeStep::Quoted { quote });
-        Ok(Response::Proposal(signed))
     }
 
     /// Signs an agreement that says what the quote said.
@@ -226,6 +94,7 @@ impl Node {
                 Active {
                     terms,
                     state: State::Agreed,
+                    promised_from: self.now,
                     until,
                 },
             );
@@ -265,6 +134,9 @@ impl Node {
                 let frame = frame.clone();
                 return self.outputs.push_back(Output::Respond { exchange, frame });
             }
+            State::Cancelled { .. } => {
+                return self.refuse(exchange, &Refusal::new(RefusalCode::Cancelled));
+            }
         }
         let terms = &active.terms;
         let as_agreed = texts.len() == terms.items as usize
@@ -284,6 +156,7 @@ impl Node {
             exchanges: vec![exchange],
             texts,
         };
+        active.promised_from = now;
         active.until = now.plus_ms(
             engine_ms
                 .saturating_mul(waiting)
@@ -309,11 +182,15 @@ impl Node {
             self.seller.last_work += 1;
             let work = WorkId(self.seller.last_work);
             let limit_ms = engine_limit_ms(active.terms.promised_ms, self.config.engine_min_ms);
-            active.state = State::Running { exchanges, work };
-            active.until = self
-                .now
-                .plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
-            self.seller.running = Some(id);
+            let started = self.now;
+            active.state = State::Running { exchanges, started };
+            active.until = started.plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
+            self.seller.running = Some(Run {
+                work,
+                agreement: id,
+                tokens: active.terms.tokens,
+                until: active.until,
+            });
             let (model, input) = (active.terms.model, WorkInput::Texts { texts });
             self.outputs.push_back(Output::Work {
                 work,
@@ -328,23 +205,22 @@ impl Node {
 
     /// The engine finished; a report for work that was given up is ignored.
     pub(super) fn work_done(&mut self, work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32) {
-        let Some(id) = self.seller.running else { return };
+        let Some(run) = self.seller.running.take_if(|run| run.work == work) else {
+            return;
+        };
+        self.lending.worked(self.now, took_ms);
+        self.finish_activity(run.agreement, result, took_ms);
+        self.start_next();
+    }
+
+    fn finish_activity(&mut self, id: AgreementId, result: Result<WorkOutput, Failure>, took_ms: u32) {
         let Some(active) = self.seller.active.get_mut(&id) else {
             return;
         };
-        let State::Running {
-            exchanges,
-            work: running,
-        } = &active.state
-        else {
+        let State::Running { exchanges, .. } = &mut active.state else {
             return;
         };
-        if *running != work {
-            return;
-        }
-        let exchanges = exchanges.clone();
-        self.seller.running = None;
-        self.lending.worked(self.now, took_ms);
+        let exchanges = std::mem::take(exchanges);
         let terms = active.terms.clone();
         let delivered = result.and_then(|output| deliverable(&terms, output));
         match delivered {
@@ -358,7 +234,6 @@ impl Node {
                 self.served(terms.requester, ServeStep::Unpaid { reason });
             }
         }
-        self.start_next();
     }
 
     fn deliver(
@@ -415,13 +290,54 @@ impl Node {
         Ok(Response::Noted)
     }
 
+    /// The buyer gives an agreement up: say what is owed. Asked again, the answer is the same.
+    pub(super) fn cancelled(&mut self, exchange: ExchangeId, peer: &NodeId, id: &AgreementId) {
+        let now = self.now;
+        let active = self.seller.active.get_mut(id);
+        let Some(active) = active.filter(|active| active.terms.requester == *peer) else {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::Expired));
+        };
+        let (waiting, engine_ms) = match &mut active.state {
+            State::Agreed => (Vec::new(), 0),
+            State::Queued { exchanges, .. } => (std::mem::take(exchanges), 0),
+            State::Running {
+                exchanges, started, ..
+            } => (std::mem::take(exchanges), now.ms_since(*started)),
+            State::Delivered { frame } | State::Cancelled { frame, .. } => {
+                let frame = frame.clone();
+                return self.outputs.push_back(Output::Respond { exchange, frame });
+            }
+        };
+        let late = now.ms_since(active.promised_from) > u64::from(active.terms.promised_ms);
+        let units = if late {
+            0
+        } else {
+            units_done(&active.terms, engine_ms)
+        };
+        let due = price::pro_rata(active.terms.price, units, active.terms.tokens);
+        let partial = Partial {
+            version: OBJECT_VERSION,
+            agreement: *id,
+            units,
+        };
+        let frame = encode_frame(&Response::Cancelled(Signed::seal(self.signer.as_ref(), &partial)));
+        active.state = State::Cancelled {
+            frame: frame.clone(),
+            due,
+        };
+        active.until = now.plus_ms(self.config.payment_ms.into());
+        self.seller.queue.retain(|queued| queued != id);
+        let refusal = Refusal::new(RefusalCode::Cancelled);
+        waiting.iter().for_each(|waiting| self.refuse(*waiting, &refusal));
+        self.outputs.push_back(Output::Respond { exchange, frame });
+        let agreement = *id;
+        self.served(*peer, ServeStep::Cancelled { agreement, due });
+    }
+
     /// An agreement was paid: it is not open any more.
     pub(super) fn close_active(&mut self, id: &AgreementId) {
         self.seller.active.remove(id);
         self.seller.queue.retain(|queued| queued != id);
-        if self.seller.running.as_ref() == Some(id) {
-            self.seller.running = None;
-        }
     }
 
     fn end_unpaid(&mut self, id: &AgreementId) {
@@ -440,7 +356,8 @@ impl Node {
                     what: "no result in time".to_owned(),
                 }
             }
-            State::Delivered { .. } => {
+            State::Cancelled { due, .. } if due == Millicredits::ZERO => return,
+            State::Delivered { .. } | State::Cancelled { .. } => {
                 self.observe(&requester, Aspect::Reliability, false, UNPAID_WEIGHT);
                 Failure::Deadline
             }

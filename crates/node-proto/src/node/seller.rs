@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp, WorkId};
+use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::node::credit::OpenPrices;
 use crate::wire::{Agreement, ComparisonRule, Demand, Proposal};
 
@@ -23,10 +23,15 @@ pub(super) enum State {
     },
     Running {
         exchanges: Vec<ExchangeId>,
-        work: WorkId,
+        started: Timestamp,
     },
     Delivered {
         frame: Vec<u8>,
+    },
+    /// The buyer gave it up; `frame` says what is owed.
+    Cancelled {
+        frame: Vec<u8>,
+        due: Millicredits,
     },
 }
 
@@ -34,6 +39,16 @@ pub(super) enum State {
 pub(super) struct Active {
     pub(super) terms: Agreement,
     pub(super) state: State,
+    /// When the input came: the promise counts from here.
+    pub(super) promised_from: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+/// What the engine is doing. It goes on when the agreement is given up: only the engine's report, or its limit, ends it.
+pub(super) struct Run {
+    pub(super) work: WorkId,
+    pub(super) agreement: AgreementId,
+    pub(super) tokens: u32,
     pub(super) until: Timestamp,
 }
 
@@ -43,7 +58,7 @@ pub(super) struct Seller {
     pub(super) quotes: BTreeMap<Hash, Quoted>,
     pub(super) active: BTreeMap<AgreementId, Active>,
     pub(super) queue: VecDeque<AgreementId>,
-    pub(super) running: Option<AgreementId>,
+    pub(super) running: Option<Run>,
     pub(super) last_work: u64,
 }
 
@@ -56,7 +71,11 @@ impl Seller {
         let mut open = OpenPrices::new();
         for active in self.active.values() {
             let sum = open.entry(active.terms.requester).or_default();
-            *sum = sum.saturating_add(active.terms.price.0);
+            let price = match active.state {
+                State::Cancelled { due, .. } => due,
+                _ => active.terms.price,
+            };
+            *sum = sum.saturating_add(price.0);
         }
         open
     }
@@ -80,12 +99,10 @@ impl Seller {
 
     /// Tokens that are to be computed before anything new.
     pub(super) fn tokens_waiting(&self) -> u32 {
-        let busy = self
-            .queue
-            .iter()
-            .chain(&self.running)
-            .filter_map(|id| self.active.get(id));
-        busy.fold(0, |sum, active| sum.saturating_add(active.terms.tokens))
+        let waiting = self.queue.iter().filter_map(|id| self.active.get(id));
+        let waiting = waiting.map(|active| active.terms.tokens);
+        let running = self.running.as_ref().map(|run| run.tokens);
+        waiting.chain(running).fold(0, u32::saturating_add)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::ids::{AgreementId, ExchangeId, NodeId, Timestamp};
 use crate::io::Write;
-use crate::ledger::{Contract, FraudProof, LedgerError, Place, put_fraud};
+use crate::ledger::{Contract, FraudProof, LedgerError, PartialDelivery, Place, put_fraud};
 use crate::node::job::{End, Job, Stage};
 use crate::node::network::Purpose;
 use crate::node::{After, Node};
@@ -115,6 +115,7 @@ impl Node {
             agreement: pending.agreement,
             countersignature: pending.countersignature,
             block: pending.block,
+            partial: pending.partial,
         };
         self.request(
             peer,
@@ -176,11 +177,13 @@ impl Node {
         agreement: &Signed,
         countersignature: &[u8; 64],
         block: &Signed,
+        partial: Option<&Signed>,
     ) {
         if self.journal.waiting() >= self.config.answers_max {
             return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
         }
-        match self.receive(peer, agreement, countersignature, block) {
+        let contract = self.contract(peer, agreement, countersignature, partial);
+        match contract.and_then(|contract| self.receive(peer, &contract, block)) {
             Ok((writes, answer, event)) => {
                 let respond = After::Respond(exchange, encode_frame(&Response::Settled(answer)));
                 self.journal
@@ -193,14 +196,12 @@ impl Node {
     fn receive(
         &mut self,
         peer: NodeId,
-        agreement: &Signed,
-        countersignature: &[u8; 64],
+        contract: &Contract,
         block: &Signed,
     ) -> Result<(Vec<Write>, Signed, Option<After>), Refusal> {
-        let contract = self.contract(peer, agreement, countersignature)?;
         let received = self
             .ledger
-            .receive(self.signer.as_ref(), self.now, &contract, block);
+            .receive(self.signer.as_ref(), self.now, contract, block);
         let (place, mut writes) = received.map_err(|error| self.refuse_payment(error))?;
         let answer = self
             .ledger
@@ -244,10 +245,11 @@ impl Node {
 
     /// The agreement that is being paid. This node's own signature on it is enough: it need not remember.
     fn contract(
-        &self,
+        &mut self,
         peer: NodeId,
         signed: &Signed,
         countersignature: &[u8; 64],
+        partial: Option<&Signed>,
     ) -> Result<Contract, Refusal> {
         let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
         let mine = terms.requester == peer
@@ -257,11 +259,14 @@ impl Node {
             return Err(Refusal::new(RefusalCode::BadSignature));
         }
         let id = AgreementId(signed.hash::<Agreement>().0);
+        let partial = partial.map(|partial| PartialDelivery::open(partial, &self.me, &id));
+        let partial = partial.transpose().map_err(|error| self.refuse_payment(error))?;
         Ok(Contract {
             id,
             terms,
             signed: signed.clone(),
             countersignature: *countersignature,
+            partial,
         })
     }
 

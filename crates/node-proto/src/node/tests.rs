@@ -256,6 +256,7 @@ fn an_input_must_be_the_agreed_one_and_a_payment_the_agreed_ones() {
         agreement: agreement.clone(),
         countersignature,
         block,
+        partial: None,
     };
     let unsigned = settle([0; 64], agreement.clone());
     assert_eq!(pair.code(&unsigned), RefusalCode::BadSignature as u16);

@@ -97,6 +97,10 @@ pub enum Request {
         /// A [`Block`](crate::ledger::Block), signed by the payer.
         #[n(2)]
         block: Signed,
+        /// With an agreement that was given up: the provider's [`Partial`](crate::wire::Partial), which it need not
+        /// remember either.
+        #[n(3)]
+        partial: Option<Signed>,
     },
     /// The result is not accepted and not paid.
     #[n(8)]
@@ -111,6 +115,13 @@ pub enum Request {
     /// Other people's blocks and proofs of fraud, for whoever may hold a contradicting one.
     #[n(10)]
     Gossip(#[n(0)] Gossip),
+    /// The result is not wanted any more. Answered by `Cancelled`, or by the `Result` when that had left already.
+    #[n(11)]
+    Cancel {
+        /// Which agreement.
+        #[n(0)]
+        agreement: AgreementId,
+    },
 }
 
 /// What is passed on.
@@ -213,6 +224,9 @@ pub enum Response {
     /// Part of a chain.
     #[n(8)]
     Blocks(#[n(0)] Blocks),
+    /// Given up: a [`Partial`](crate::wire::Partial), signed by the provider.
+    #[n(9)]
+    Cancelled(#[n(0)] Signed),
 }
 
 /// A registration and its age.
@@ -311,6 +325,8 @@ pub enum RefusalCode {
     Full = 17,
     /// The block contradicts another one of the same author.
     Fraud = 18,
+    /// The buyer gave the agreement up.
+    Cancelled = 19,
 }
 
 impl Refusal {
@@ -353,6 +369,7 @@ impl Refusal {
             (RefusalCode::Expired, Failure::Expired),
             (RefusalCode::Storage, Failure::Storage),
             (RefusalCode::BadSignature, Failure::BadSignature),
+            (RefusalCode::Cancelled, Failure::Cancelled),
         ];
         if let Some((_, failure)) = plain.into_iter().find(|(known, _)| code(*known)) {
             return failure;

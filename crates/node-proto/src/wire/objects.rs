@@ -279,3 +279,22 @@ pub struct Verdict {
 impl Object for Verdict {
     const DOMAIN: Domain = Domain::Verdict;
 }
+
+/// A provider's word on how much of an agreement it had done when the buyer gave it up. After it nothing is delivered any
+/// more, and what is owed is the agreed price in the same proportion, see [`price::pro_rata`](crate::price::pro_rata).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Partial {
+    /// [`OBJECT_VERSION`](crate::wire::OBJECT_VERSION).
+    #[n(0)]
+    pub version: u8,
+    /// Which agreement.
+    #[n(1)]
+    pub agreement: AgreementId,
+    /// How many of the agreed tokens count as done.
+    #[n(2)]
+    pub units: u32,
+}
+
+impl Object for Partial {
+    const DOMAIN: Domain = Domain::Partial;
+}

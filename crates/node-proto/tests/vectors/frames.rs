@@ -8,7 +8,7 @@ use node_proto::{AgreementId, Hash, Millicredits};
 use serde_json::{Value, json};
 
 use crate::meaning::{self, bytes, hex, kind};
-use crate::objects::{TEXTS, agreement, block, demand, values};
+use crate::objects::{TEXTS, agreement, block, demand, partial, values};
 use crate::{id, signer};
 
 /// An object whose content does not matter to the frame around it.
@@ -20,10 +20,15 @@ fn half() -> Signed {
     Signed::seal(&signer(1), &block(AgreementId([1; 32])))
 }
 
+/// A provider's word on work given up.
+fn word() -> Signed {
+    Signed::seal(&signer(2), &partial(AgreementId([1; 32])))
+}
+
 const TAG: Hash = Hash([5; 32]);
 
 fn requests() -> Vec<(Request, Value)> {
-    let (signed, half) = (sealed(), half());
+    let (signed, half, word) = (sealed(), half(), word());
     let one = |name: &str| json!([[name, meaning::signed(&signed)]]);
     let tag = || json!(["tag", bytes(&TAG.0)]);
     vec![
@@ -92,6 +97,7 @@ fn requests() -> Vec<(Request, Value)> {
                 agreement: signed.clone(),
                 countersignature: [9; 64],
                 block: half.clone(),
+                partial: None,
             },
             kind(
                 7,
@@ -100,6 +106,24 @@ fn requests() -> Vec<(Request, Value)> {
                     ["agreement", meaning::signed(&signed)],
                     ["countersignature", bytes(&[9; 64])],
                     ["block", meaning::signed(&half)],
+                ]),
+            ),
+        ),
+        (
+            Request::Settle {
+                agreement: signed.clone(),
+                countersignature: [9; 64],
+                block: half.clone(),
+                partial: Some(word.clone()),
+            },
+            kind(
+                7,
+                "Settle",
+                json!([
+                    ["agreement", meaning::signed(&signed)],
+                    ["countersignature", bytes(&[9; 64])],
+                    ["block", meaning::signed(&half)],
+                    ["partial", meaning::signed(&word)],
                 ]),
             ),
         ),
@@ -117,11 +141,17 @@ fn requests() -> Vec<(Request, Value)> {
                 json!([["fetch", [tag(), ["epoch", 1], ["from", 7], ["count", 32]]]]),
             ),
         ),
+        (
+            Request::Cancel {
+                agreement: AgreementId([2; 32]),
+            },
+            kind(11, "Cancel", json!([["agreement", bytes(&[2; 32])]])),
+        ),
     ]
 }
 
 fn responses() -> Vec<(Response, Value)> {
-    let (signed, half) = (sealed(), half());
+    let (signed, half, word) = (sealed(), half(), word());
     let refusal = Refusal {
         available: Some(-5),
         required: Some(262),
@@ -235,6 +265,10 @@ fn responses() -> Vec<(Response, Value)> {
                     ]
                 ]]),
             ),
+        ),
+        (
+            Response::Cancelled(word.clone()),
+            kind(9, "Cancelled", json!([["partial", meaning::signed(&word)]])),
         ),
     ]
 }

@@ -4,7 +4,9 @@
 //! is `[[name, value], …]` in the order of its places, an enumeration with content `{"number", "name", "fields"}`.
 
 use node_proto::ledger::{Block, Check, FraudProof};
-use node_proto::wire::{Agreement, Demand, Head, Offer, Proposal, Registration, ResultHead, Signed, Verdict};
+use node_proto::wire::{
+    Agreement, Demand, Head, Offer, Partial, Proposal, Registration, ResultHead, Signed, Verdict,
+};
 use node_proto::{Factors, ModelId, NodeId};
 use serde_json::{Value, json};
 
@@ -138,6 +140,14 @@ pub(crate) fn result_head(head: &ResultHead) -> Value {
         ["agreement", bytes(head.agreement.as_bytes())],
         ["output hash", bytes(&head.output.0)],
         ["engine ms", head.took_ms],
+    ])
+}
+
+pub(crate) fn partial(partial: &Partial) -> Value {
+    json!([
+        ["version", partial.version],
+        ["agreement", bytes(partial.agreement.as_bytes())],
+        ["units done", partial.units],
     ])
 }
 

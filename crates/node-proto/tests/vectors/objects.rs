@@ -3,8 +3,8 @@
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::market::{input_hash, output_hash};
 use node_proto::wire::{
-    Agreement, ComparisonRule, Demand, Head, OBJECT_VERSION, Object, Offer, Presence, Proposal, Registration,
-    ResultHead, Signed, Verdict,
+    Agreement, ComparisonRule, Demand, Head, OBJECT_VERSION, Object, Offer, Partial, Presence, Proposal,
+    Registration, ResultHead, Signed, Verdict,
 };
 use node_proto::{
     AgreementId, Ed25519Signer, Factors, Hash, Millicredits, ModelId, Precision, Scope, Signer, Tier,
@@ -176,6 +176,15 @@ fn answer(payer: &Block, hash: Hash) -> Block {
     }
 }
 
+/// 370 of the agreed 1,000 tokens were done when the buyer gave up.
+pub(crate) fn partial(agreement: AgreementId) -> Partial {
+    Partial {
+        version: OBJECT_VERSION,
+        agreement,
+        units: 370,
+    }
+}
+
 fn fork() -> FraudProof {
     let first = block(AgreementId([1; 32]));
     let second = Block {
@@ -232,6 +241,12 @@ pub(crate) fn vectors() -> Value {
         cosine_ppm: -120_000,
         required_ppm: 990_000,
     };
+    let partial = partial(agreed);
+    let part = Block {
+        delta: Millicredits(-97),
+        units: partial.units,
+        ..payer.clone()
+    };
     let fork = fork();
     assert_eq!(fork.verify(), Ok(()));
     json!({
@@ -244,6 +259,8 @@ pub(crate) fn vectors() -> Value {
             object("agreement", "exact agreement", &buyer, &exact, meaning::agreement(&exact)),
             object("result", "result head", &seller, &head, meaning::result_head(&head)),
             object("verdict", "verdict", &buyer, &verdict, meaning::verdict(&verdict)),
+            object("partial", "work given up", &seller, &partial, meaning::partial(&partial)),
+            object("block", "payer's half of a part", &buyer, &part, meaning::block(&part)),
             object("block", "payer's half", &buyer, &payer, meaning::block(&payer)),
             object("block", "receiver's half", &seller, &receiver, meaning::block(&receiver)),
         ],

@@ -48,6 +48,8 @@ pub enum Engine {
     /// Vectors of the right shape that have nothing to do with the texts.
     Lies,
     Fails,
+    /// Right, after so many milliseconds.
+    Slow(u32),
     /// Never reports.
     Hangs,
 }
@@ -564,7 +566,7 @@ impl World {
         self.hosts[host].works += 1;
         let lie = |text: &String| embedding(&format!("not {text}"));
         let result = match self.hosts[host].engine {
-            Engine::Honest => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
+            Engine::Honest | Engine::Slow(_) => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
             Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
             Engine::Fails => Err(Failure::Engine {
                 what: "out of memory".to_owned(),
@@ -576,7 +578,10 @@ impl World {
             values,
             backend: "cpu".to_owned(),
         });
-        let took_ms = 20 * u32::try_from(texts.len()).unwrap();
+        let took_ms = match self.hosts[host].engine {
+            Engine::Slow(ms) => ms,
+            _ => 20 * u32::try_from(texts.len()).unwrap(),
+        };
         let done = Input::WorkDone {
             work,
             result,

@@ -1,0 +1,200 @@
+//! The buyer's choice: the best quote, a counter-offer where one pays, a second provider to compare with.
+
+use crate::ids::{Millicredits, NodeId};
+use crate::market::{Candidate, rank, worth_offering};
+use crate::node::Node;
+use crate::node::job::{Asked, End, Job, Quoted, Stage, Which};
+use crate::node::network::Purpose;
+use crate::service::Failure;
+use crate::verification::compare_chance_ppm;
+use crate::view::TradeStep;
+use crate::wire::{Proposal, Request};
+
+/// A round trip to a peer that was not measured yet, milliseconds.
+const ROUND_TRIP_MS: u32 = 200;
+
+impl Node {
+    /// Takes the best acceptable quote, or haggles once, or gives up.
+    pub(super) fn choose(&mut self, job: &mut Job) -> Option<End> {
+        let order = self.acceptable(job);
+        let Some(((best, _), others)) = order.split_first() else {
+            return self.haggle(job);
+        };
+        if let Some(price) = self.counter_price(job, &order) {
+            self.counter_offer(job, *best, price);
+            return None;
+        }
+        let quoted = job.quotes.remove(best)?;
+        let (price, backup) = (quoted.proposal.price, others.first().map(|(peer, _)| *peer));
+        self.trade(
+            job.id,
+            TradeStep::Chosen {
+                provider: *best,
+                price,
+                backup,
+            },
+        );
+        job.stage = Stage::Trading;
+        if let Some(second) = backup {
+            self.ask_second(job, best, second, &quoted);
+        }
+        self.start_leg(job, Which::Main, *best, quoted);
+        None
+    }
+
+    /// The quotes that can be taken, the best first. Those that have run out are dropped.
+    pub(super) fn acceptable(&self, job: &mut Job) -> Vec<(NodeId, Candidate)> {
+        let now = self.now;
+        job.quotes.retain(|_, quoted| quoted.until > now);
+        let fit = job
+            .quotes
+            .iter()
+            .filter(|(_, quoted)| self.objection(job, &quoted.proposal).is_none());
+        let candidates: Vec<(NodeId, Candidate)> = fit
+            .map(|(peer, quoted)| {
+                let candidate = Candidate {
+                    price: quoted.proposal.price,
+                    promised_ms: quoted.proposal.promised_ms,
+                    reputation_lower: self.reputation.view(now, peer).lower,
+                };
+                (*peer, candidate)
+            })
+            .collect();
+        let judged: Vec<Candidate> = candidates.iter().map(|(_, candidate)| *candidate).collect();
+        let places = rank(&judged).into_iter();
+        places
+            .filter_map(|place| candidates.get(place).copied())
+            .collect()
+    }
+
+    /// Why a quote cannot be taken. The highest price is for everything that a request orders at the same time.
+    pub(super) fn objection(&self, job: &Job, proposal: &Proposal) -> Option<Failure> {
+        let price = proposal.price.0;
+        let total = Millicredits(price.saturating_add(job.committed()));
+        if job.requirements.price_max.is_some_and(|limit| total > limit) {
+            return Some(Failure::TooExpensive);
+        }
+        if u64::from(proposal.promised_ms) > job.deadline.ms_since(self.now) {
+            return Some(Failure::Deadline);
+        }
+        let available = self.credit_available()?.saturating_sub(job.committed());
+        (price > available).then_some(Failure::CreditLimit {
+            available,
+            required: price,
+        })
+    }
+
+    /// How much this node may still spend in the present group, the request in hand not counted; `None` is unlimited.
+    fn credit_available(&self) -> Option<i64> {
+        let line = match self.group.is_open() {
+            true => Some(self.config.newcomer_allowance),
+            false => self.config.group_line,
+        };
+        let partings = self.partings.values().map(|parting| parting.leg.terms.price.0);
+        let committed = self.jobs.values().map(Job::committed).chain(partings);
+        let committed = committed.fold(0, i64::saturating_add);
+        line.map(|line| {
+            line.0
+                .saturating_add(self.ledger.balance_in_group())
+                .saturating_sub(committed)
+        })
+    }
+
+    /// No quote is acceptable: where the price alone is in the way, offer what the buyer would pay, once.
+    fn haggle(&mut self, job: &mut Job) -> Option<End> {
+        let cheapest = job
+            .quotes
+            .iter()
+            .filter(|(_, quoted)| !quoted.countered)
+            .filter(|(_, quoted)| self.objection(job, &quoted.proposal) == Some(Failure::TooExpensive))
+            .min_by_key(|(_, quoted)| quoted.proposal.price)
+            .map(|(peer, _)| *peer);
+        let (Some(peer), Some(price)) = (cheapest, job.requirements.price_max) else {
+            let objections = job
+                .quotes
+                .values()
+                .filter_map(|quoted| self.objection(job, &quoted.proposal));
+            job.last_refusal = objections
+                .max_by_key(|failure| matches!(failure, Failure::CreditLimit { .. }))
+                .or(job.last_refusal.take());
+            return Some(End::Failed(self.nobody(job)));
+        };
+        self.counter_offer(job, peer, price);
+        None
+    }
+
+    /// What to offer the best provider instead of taking its quote; `None` when that would not pay, or was done before.
+    fn counter_price(&self, job: &Job, order: &[(NodeId, Candidate)]) -> Option<Millicredits> {
+        if job.quotes.values().any(|quoted| quoted.countered) {
+            return None;
+        }
+        let ((best, candidate), others) = order.split_first()?;
+        let connection = self.network.connections.get(best);
+        let round_trip_ms = connection
+            .and_then(|connection| connection.rtt_ms)
+            .unwrap_or(ROUND_TRIP_MS);
+        let others: Vec<Candidate> = others.iter().map(|(_, other)| *other).collect();
+        worth_offering(candidate, &others, round_trip_ms)
+    }
+
+    /// Asks for the same at a lower price. The quote in question stands until the answer, and after a refusal.
+    fn counter_offer(&mut self, job: &mut Job, peer: NodeId, price: Millicredits) {
+        let Some(quoted) = job.quotes.get_mut(&peer) else {
+            return;
+        };
+        quoted.countered = true;
+        let asked = Asked {
+            batch: quoted.batch.clone(),
+            demand: quoted.demand.clone(),
+        };
+        let request = Request::Counter {
+            tag: self.tag(&peer),
+            proposal: quoted.hash,
+            price,
+        };
+        job.asked.insert(peer, asked);
+        let purpose = Purpose::Counter { job: job.id };
+        self.request(peer, &request, purpose, self.config.exchange_timeout_ms);
+        let provider = peer;
+        self.trade(job.id, TradeStep::Countered { provider, price });
+    }
+
+    /// Why a search ended without a provider.
+    pub(super) fn nobody(&self, job: &Job) -> Failure {
+        let count = u32::try_from(job.approached.len()).unwrap_or(u32::MAX);
+        match &job.last_refusal {
+            Some(reason)
+                if count <= 1 || matches!(reason, Failure::CreditLimit { .. } | Failure::TooExpensive) =>
+            {
+                reason.clone()
+            }
+            Some(_) => Failure::NoProposal { count },
+            None if self.network.points.is_empty() && self.network.offers.is_empty() => Failure::NoDiscovery,
+            None => Failure::NoProvider,
+        }
+    }
+
+    /// Sometimes a second provider computes a sample, always while the first has a short record.
+    fn ask_second(&mut self, job: &mut Job, main: &NodeId, second: NodeId, quoted: &Quoted) {
+        let chance = compare_chance_ppm(self.reputation.streak(main), self.config.trust_after);
+        let same_model = job.quotes.get(&second).is_some_and(|other| {
+            other.proposal.model == quoted.proposal.model
+                && other.proposal.precision == quoted.proposal.precision
+        });
+        if !same_model || self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
+            return;
+        }
+        let mut items = self
+            .rng
+            .sample((0..job.texts.len()).collect(), self.config.compare_max);
+        items.sort_unstable();
+        let asked = self.demand(job, quoted.proposal.model, items);
+        let request = Request::RequestProposal {
+            tag: self.tag(&second),
+            demand: asked.demand.clone(),
+        };
+        let purpose = Purpose::ProposeSecond { job: job.id };
+        self.request(second, &request, purpose, self.config.exchange_timeout_ms);
+        job.second_asked = Some((second, asked));
+    }
+}

@@ -1,0 +1,287 @@
+//! One provider of a request on the buyer's side: agreement and activity, and another provider when it fails.
+//!
+//! ```text
+//! Agreeing ──signed──▶ Executing ──result──▶ Delivered ──judged──▶ paid, or rejected
+//!     └──── refused, lost, too late ────┘        (given up on the way: see `hedge`)
+//! ```
+//!
+//! `Agreeing` ends with the exchange's timeout, `Executing` after twice the promise (or the promise and
+//! [`late_ms`](crate::Config::late_ms)) and never later than the request's deadline.
+
+use crate::ids::{AgreementId, JobId, NodeId};
+use crate::ledger::Contract;
+use crate::market::{input_hash, output_hash};
+use crate::node::Node;
+use crate::node::job::{Delivery, End, Job, Leg, LegStage, Quoted, Stage, Which};
+use crate::node::network::Purpose;
+use crate::reputation::Aspect;
+use crate::service::Failure;
+use crate::sign::Domain;
+use crate::verification::to_ppm;
+use crate::view::TradeStep;
+use crate::wire::{
+    Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, encode_frame,
+};
+
+impl Node {
+    /// Offers the agreement that takes up a quote.
+    pub(super) fn start_leg(&mut self, job: &mut Job, which: Which, provider: NodeId, quoted: Quoted) {
+        let Quoted {
+            batch,
+            demand,
+            proposal,
+            hash,
+            ..
+        } = quoted;
+        let terms = Agreement {
+            version: OBJECT_VERSION,
+            requester: self.me,
+            provider,
+            proposal: hash,
+            scope: demand.scope,
+            service: demand.service,
+            model: proposal.model,
+            precision: proposal.precision,
+            rule: ComparisonRule::Cosine,
+            cosine_min_ppm: to_ppm(self.config.cosine_min),
+            items: demand.items,
+            tokens: demand.tokens,
+            input: input_hash(&batch.texts(&job.texts)),
+            price: proposal.price,
+            factors: proposal.factors,
+            promised_ms: proposal.promised_ms,
+        };
+        let signed = Signed::seal(self.signer.as_ref(), &terms);
+        let agreement = AgreementId(signed.hash::<Agreement>().0);
+        let request = Request::Agree {
+            tag: self.tag(&provider),
+            agreement: signed.clone(),
+        };
+        let purpose = Purpose::Agree {
+            job: job.id,
+            agreement,
+        };
+        self.request(provider, &request, purpose, self.config.exchange_timeout_ms);
+        *job.place(which) = Some(Leg {
+            provider,
+            batch,
+            terms,
+            id: agreement,
+            signed,
+            contract: None,
+            stage: LegStage::Agreeing,
+            sent_at: self.now,
+            delivery: None,
+        });
+    }
+
+    /// A second provider quoted for a sample.
+    pub(super) fn proposed_second(&mut self, id: JobId, peer: &NodeId, result: Result<Response, Failure>) {
+        self.with_job(id, |node, job| {
+            let (second, asked) = job.second_asked.take()?;
+            let quoted = node.read_proposal(peer, asked, result);
+            if let (true, Ok(quoted)) = (second == *peer, quoted)
+                && node.objection(job, &quoted.proposal).is_none()
+            {
+                node.start_leg(job, Which::Second, *peer, quoted);
+            }
+            node.conclude(job)
+        });
+    }
+
+    /// The provider signed the agreement, or did not: send the input, or try another.
+    pub(super) fn agreed(
+        &mut self,
+        id: JobId,
+        agreement: &AgreementId,
+        peer: &NodeId,
+        result: Result<Response, Failure>,
+    ) {
+        self.with_job(id, |node, job| {
+            let which = job.role(agreement, peer, LegStage::Agreeing)?;
+            let signature = match result {
+                Ok(Response::Agreed { signature }) => signature,
+                Ok(_) => return node.leg_failed(job, which, unexpected()),
+                Err(reason) => return node.leg_failed(job, which, reason),
+            };
+            let leg = job.leg(which)?;
+            if !Domain::Agreement.verify(peer, &leg.signed.body, &signature) {
+                return node.leg_failed(job, which, Failure::BadSignature);
+            }
+            leg.contract = Some(Contract {
+                id: leg.id,
+                terms: leg.terms.clone(),
+                signed: leg.signed.clone(),
+                countersignature: signature,
+                partial: None,
+            });
+            leg.stage = LegStage::Executing;
+            leg.sent_at = node.now;
+            let promised_ms = u64::from(leg.terms.promised_ms);
+            if which == Which::Main {
+                job.hedge_at = Some(node.now.plus_ms(promised_ms));
+                let agreement = *agreement;
+                node.trade(id, TradeStep::Agreed { agreement });
+            }
+            node.send_input(job, which);
+            None
+        });
+    }
+
+    fn send_input(&mut self, job: &mut Job, which: Which) {
+        let (id, left_ms) = (job.id, job.deadline.ms_since(self.now));
+        let Some(leg) = job.leg(which) else { return };
+        let promised_ms = u64::from(leg.terms.promised_ms);
+        let timeout_ms = (2 * promised_ms)
+            .max(promised_ms + u64::from(self.config.late_ms))
+            .min(left_ms.max(1));
+        let (provider, agreement, items) = (leg.provider, leg.id, leg.terms.items);
+        let batch = leg.batch.clone();
+        let frame = encode_frame(&Request::Execute {
+            agreement,
+            texts: batch.texts(&job.texts),
+        });
+        if which == Which::Main {
+            let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+            self.trade(id, TradeStep::Sent { items, bytes });
+        }
+        let purpose = Purpose::Execute { job: id, agreement };
+        let timeout_ms = u32::try_from(timeout_ms).unwrap_or(u32::MAX);
+        self.request_frame(provider, frame, purpose, timeout_ms);
+    }
+
+    /// The result came, or did not; perhaps for an agreement that was given up meanwhile.
+    pub(super) fn executed(
+        &mut self,
+        id: JobId,
+        agreement: &AgreementId,
+        peer: &NodeId,
+        result: Result<Response, Failure>,
+    ) {
+        if self.partings.contains_key(agreement) {
+            // The answer to `Cancel` says what is owed; only a result that crossed it says more.
+            if result.is_ok() {
+                self.parted(agreement, peer, result);
+            }
+            return;
+        }
+        self.with_job(id, |node, job| {
+            let which = job.role(agreement, peer, LegStage::Executing)?;
+            let leg = job.leg(which)?;
+            let delivery = match result.and_then(|response| read_result(leg, response)) {
+                Ok(delivery) => delivery,
+                Err(reason) => return node.leg_failed(job, which, reason),
+            };
+            let took_ms = node.now.ms_since(leg.sent_at);
+            let in_time = took_ms <= u64::from(leg.terms.promised_ms);
+            leg.delivery = Some(delivery);
+            leg.stage = LegStage::Delivered;
+            node.observe(peer, Aspect::ResponseTime, in_time, 1.0);
+            let to_use = match which {
+                Which::Main => true,
+                Which::Second => false,
+                Which::Hedge => node.take_hedge(job),
+            };
+            if to_use {
+                let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
+                node.trade(id, TradeStep::Delivered { took_ms });
+            }
+            node.conclude(job)
+        });
+    }
+
+    /// A provider failed. Only the main one has to be replaced: by the hedge where there is one, or else by a new search.
+    pub(super) fn leg_failed(&mut self, job: &mut Job, which: Which, reason: Failure) -> Option<End> {
+        let leg = job.place(which).take()?;
+        let provider = leg.provider;
+        if leg.contract.is_some() {
+            self.observe(&provider, Aspect::Reliability, false, 1.0);
+        }
+        if reason == Failure::Deadline {
+            self.observe(&provider, Aspect::ResponseTime, false, 1.0);
+        }
+        if which == Which::Second {
+            return self.conclude(job);
+        }
+        job.tried.insert(provider);
+        if which == Which::Hedge {
+            return None;
+        }
+        job.attempts += 1;
+        if let Some(hedge) = job.hedge.take() {
+            job.main = Some(hedge);
+            self.trade(job.id, TradeStep::Retrying { provider, reason });
+            return None;
+        }
+        if job.attempts >= self.config.attempts_max || self.now >= job.deadline {
+            return Some(End::Failed(reason));
+        }
+        job.last_refusal = Some(reason.clone());
+        self.trade(job.id, TradeStep::Retrying { provider, reason });
+        self.search_anew(job);
+        self.search(job)
+    }
+
+    /// Forgets everything about the former provider and looks at the other quotes, or for new ones.
+    fn search_anew(&mut self, job: &mut Job) {
+        if let Some(second) = job.second.take() {
+            let paid = self.give_up(second);
+            job.add_check(paid);
+        }
+        (job.second_asked, job.second_until) = (None, None);
+        (job.hedge_at, job.hedge_wanted) = (None, false);
+        let now = self.now;
+        let tried = &job.tried;
+        job.quotes
+            .retain(|peer, quoted| quoted.until > now && !tried.contains(peer));
+        if job.quotes.is_empty() {
+            job.approached.clear();
+        }
+        job.stage = Stage::Searching;
+        job.grace_until = (!job.quotes.is_empty()).then_some(now);
+        job.search_until = now.plus_ms(self.config.search_ms.into());
+    }
+}
+
+pub(super) fn unexpected() -> Failure {
+    Failure::Protocol {
+        what: "an answer to another question".to_owned(),
+    }
+}
+
+/// A result that is the provider's own and has the agreed shape.
+pub(super) fn read_result(leg: &Leg, response: Response) -> Result<Delivery, Failure> {
+    let Response::Result {
+        head,
+        dimension,
+        values,
+        backend,
+    } = response
+    else {
+        return Err(unexpected());
+    };
+    let opened: ResultHead = head.open(&leg.provider).map_err(|error| Failure::from(&error))?;
+    let output = output_hash(dimension, &values);
+    let expected = (leg.terms.items as usize)
+        .checked_mul(dimension as usize)
+        .and_then(|n| n.checked_mul(4));
+    if opened.agreement != leg.id || opened.output != output {
+        return Err(Failure::BadSignature);
+    }
+    if dimension == 0 || expected != Some(values.len()) {
+        return Err(Failure::Protocol {
+            what: "a result of the wrong shape".to_owned(),
+        });
+    }
+    let (words, _) = values.as_chunks::<4>();
+    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Failure::WrongResult);
+    }
+    Ok(Delivery {
+        dimension,
+        values,
+        backend,
+        output,
+    })
+}

@@ -1,0 +1,249 @@
+//! Demand and proposals: who is asked, and what came back.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{JobId, Millicredits, ModelId, NodeId};
+use crate::io::Path;
+use crate::node::Node;
+use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
+use crate::node::network::Purpose;
+use crate::price;
+use crate::reputation::Aspect;
+use crate::service::{Failure, Service};
+use crate::view::{Quote, TradeStep};
+use crate::wire::{Demand, Proposal, Request, Response, Signed};
+
+/// What a frame needs besides its texts, bytes.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+/// What one text adds to input and result: its length and a vector of 384 numbers. An estimate; the provider, who knows
+/// the dimension, checks again.
+const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
+
+impl Node {
+    /// Asks whoever can be asked and chooses when it is time to.
+    pub(super) fn search(&mut self, job: &mut Job) -> Option<End> {
+        if self.now >= job.deadline {
+            return Some(End::Failed(Failure::Deadline));
+        }
+        let more_to_come = self.ask_candidates(job);
+        let patience_over = self.now >= job.search_until;
+        let grace_over = job.grace_until.is_some_and(|until| self.now >= until);
+        if !job.quotes.is_empty() && (job.asked.is_empty() || grace_over || patience_over) {
+            return self.choose(job);
+        }
+        if !job.asked.is_empty() {
+            if patience_over {
+                // Each of them has a deadline of its own.
+                job.search_until = job.deadline;
+            }
+            return None;
+        }
+        let all_refused = job.refusals > 0 && !more_to_come;
+        (patience_over || all_refused).then(|| End::Failed(self.nobody(job)))
+    }
+
+    /// Sends the demand to providers not asked yet; returns whether some cannot be reached yet.
+    pub(super) fn ask_candidates(&mut self, job: &mut Job) -> bool {
+        let candidates = self.candidates(job);
+        let size = FRAME_OVERHEAD_BYTES
+            + job
+                .texts
+                .iter()
+                .map(|text| text.len() + ITEM_OVERHEAD_BYTES)
+                .sum::<usize>();
+        let reachable = |path: Option<Path>| match path {
+            Some(Path::Relayed) => size <= self.config.relayed_bytes_max,
+            Some(Path::Direct | Path::Server) => true,
+            None => false,
+        };
+        let found = candidates.len() + job.approached.len();
+        let (ready, distant): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|(peer, _)| reachable(self.network.path(peer)));
+        let room = self
+            .config
+            .proposals_max
+            .saturating_sub(job.asked.len() + job.quotes.len());
+        let chosen = self.rng.sample(ready, room);
+        for (peer, model) in &chosen {
+            self.ask(job, *peer, *model);
+        }
+        for (peer, _) in distant.iter().take(self.config.proposals_max) {
+            self.dial(peer);
+        }
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let report = (count(found), count(job.approached.len()));
+        if report != job.reported && !chosen.is_empty() {
+            job.reported = report;
+            self.trade(
+                job.id,
+                TradeStep::Found {
+                    candidates: report.0,
+                    asked: report.1,
+                },
+            );
+        }
+        !distant.is_empty()
+    }
+
+    /// Providers that may be asked, each with the model to ask for.
+    fn candidates(&self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
+        let mut found: BTreeMap<NodeId, Option<ModelId>> = BTreeMap::new();
+        for (provider, service, model) in self.network.offers.keys() {
+            let wanted = *service == Service::Inference as u8
+                && (job.model.is_none() || job.model == *model)
+                && job.requirements.provider.is_none_or(|wanted| wanted == *provider)
+                && !job.tried.contains(provider)
+                && !job.approached.contains(provider)
+                && !self.reputation.is_fraud(provider);
+            if !wanted {
+                continue;
+            }
+            // Of several models the one that can be checked.
+            let checkable = model.is_some_and(|model| self.probes.contains_key(&model));
+            if checkable || !found.contains_key(provider) {
+                found.insert(*provider, *model);
+            }
+        }
+        let good_enough = |peer: &NodeId| {
+            job.requirements.reputation_min <= 0.0
+                || self.reputation.view(self.now, peer).lower >= job.requirements.reputation_min
+        };
+        found.into_iter().filter(|(peer, _)| good_enough(peer)).collect()
+    }
+
+    fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
+        let items = (0..job.texts.len()).collect();
+        let asked = self.demand(job, model, items);
+        let request = Request::RequestProposal {
+            tag: self.tag(&peer),
+            demand: asked.demand.clone(),
+        };
+        let purpose = Purpose::Propose { job: job.id };
+        self.request(peer, &request, purpose, self.config.exchange_timeout_ms);
+        job.approached.insert(peer);
+        job.asked.insert(peer, asked);
+    }
+
+    /// What is asked for: some of the texts, with probes hidden among them.
+    pub(super) fn demand(&mut self, job: &Job, model: Option<ModelId>, items: Vec<usize>) -> Asked {
+        let known = model
+            .and_then(|model| self.probes.get(&model))
+            .cloned()
+            .unwrap_or_default();
+        let probes = self.rng.sample(known, self.config.probes_max);
+        let batch = Batch::new(&mut self.rng, model, items, probes);
+        let texts = batch.texts(&job.texts);
+        let demand = Demand {
+            nonce: self.rng.bytes(),
+            scope: job.requirements.scope,
+            service: Service::Inference as u8,
+            model,
+            items: u32::try_from(texts.len()).unwrap_or(u32::MAX),
+            tokens: price::tokens(&texts),
+            deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
+            head: self.ledger.head(),
+        };
+        Asked { batch, demand }
+    }
+
+    /// A provider answered a demand, or a counter-offer: then the new quote takes the old one's place.
+    pub(super) fn proposed(
+        &mut self,
+        id: JobId,
+        peer: &NodeId,
+        result: Result<Response, Failure>,
+        countered: bool,
+    ) {
+        self.with_job(id, |node, job| {
+            let asked = job.asked.remove(peer)?;
+            match node.read_proposal(peer, asked, result) {
+                Ok(quoted) => node.take_quote(job, *peer, Quoted { countered, ..quoted }),
+                // The quote that was countered still stands.
+                Err(_) if countered && job.quotes.contains_key(peer) => {}
+                Err(reason) => node.refused(job, *peer, reason),
+            }
+            match job.stage {
+                Stage::Searching => node.search(job),
+                Stage::Trading => {
+                    node.hedge(job);
+                    None
+                }
+                Stage::Settling(_) => None,
+            }
+        });
+    }
+
+    fn take_quote(&mut self, job: &mut Job, peer: NodeId, quoted: Quoted) {
+        let proposal = &quoted.proposal;
+        let quote = Quote {
+            price: proposal.price,
+            factors: proposal.factors,
+            promised_ms: proposal.promised_ms,
+            valid_ms: proposal.valid_ms,
+        };
+        let grace = self.now.plus_ms(self.config.proposals_grace_ms.into());
+        job.grace_until.get_or_insert(grace);
+        job.quotes.insert(peer, quoted);
+        self.observe(&peer, Aspect::Availability, true, 1.0);
+        self.trade(
+            job.id,
+            TradeStep::Proposal {
+                provider: peer,
+                quote,
+            },
+        );
+    }
+
+    fn refused(&mut self, job: &mut Job, peer: NodeId, reason: Failure) {
+        if matches!(reason, Failure::Deadline | Failure::Disconnected) {
+            self.observe(&peer, Aspect::Availability, false, 1.0);
+        }
+        job.refusals = job.refusals.saturating_add(1);
+        job.last_refusal = Some(reason.clone());
+        self.trade(
+            job.id,
+            TradeStep::Refused {
+                provider: peer,
+                reason,
+            },
+        );
+    }
+
+    /// A quote that says what was asked for, at a price that is the product of its factors.
+    pub(super) fn read_proposal(
+        &self,
+        peer: &NodeId,
+        asked: Asked,
+        result: Result<Response, Failure>,
+    ) -> Result<Quoted, Failure> {
+        let invalid = |what: &str| Failure::Protocol {
+            what: what.to_owned(),
+        };
+        let Response::Proposal(signed) = result? else {
+            return Err(invalid("not a proposal"));
+        };
+        let signed: Signed = signed;
+        let proposal: Proposal = signed.open(peer).map_err(|error| Failure::from(&error))?;
+        let Asked { batch, demand } = asked;
+        let fits = proposal.provider == *peer
+            && proposal.requester == self.me
+            && proposal.demand == demand.hash()
+            && (batch.model.is_none() || proposal.model == batch.model);
+        if !fits {
+            return Err(invalid("a proposal for something else"));
+        }
+        if proposal.price <= Millicredits::ZERO || proposal.factors.price() != Some(proposal.price) {
+            return Err(invalid("a price that is not the product of its factors"));
+        }
+        let until = self.now.plus_ms(proposal.valid_ms.into());
+        Ok(Quoted {
+            batch,
+            demand,
+            hash: signed.hash::<Proposal>(),
+            proposal,
+            until,
+            countered: false,
+        })
+    }
+}
