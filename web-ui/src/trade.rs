@@ -111,6 +111,7 @@ impl Trade {
                 provider,
                 price,
                 backup,
+                ..
             } => {
                 let (name, price) = (name(*provider), format::credits(*price));
                 self.agreed = Some(text::ask::agreed(&name, &price, backup.is_some()));
@@ -220,6 +221,7 @@ mod tests {
             provider,
             price: Millicredits(400),
             backup: None,
+            expected_ms: 0,
         }
     }
 

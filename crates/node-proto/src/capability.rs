@@ -1,8 +1,18 @@
 //! What a device can do: five measurements, the tier that follows, and the limits its owner sets.
 //!
 //! The tier is decided by measured processing; memory, storage, battery and network can only lower it, and only when they
-//! are known. A device that sits on a threshold would flip between tiers with every measurement, so leaving a tier takes a
-//! tenth more or less than entering it did ([`tier`]).
+//! are known. A reading loses confidence with its age, and a hint of the browser never has much
+//! ([`Reading::confidence`]); one that is not trusted any more counts as unknown.
+//!
+//! A device that sits on a threshold must not flip between tiers with every measurement, since its offers, budgets and
+//! roles follow. Two things hold it, as in a thermostat: a band (leaving a tier takes a tenth more or less than entering it
+//! did, [`tier`]) and a time (another tier must be measured for [`TIER_DWELL_MS`] on end, [`Tiering`]).
+//!
+//! ```text
+//! unknown ──first measurement──▶ tier ──another one indicated──▶ leaving ──still, after the dwell──▶ the other tier
+//!                                  ▲                                │
+//!                                  └──────── the former again ──────┘
+//! ```
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -122,11 +132,35 @@ pub enum PauseReason {
     TierTooLow,
 }
 
+/// How far each of the five readings can be relied on, 0..=1; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// Of the speed.
+    pub processing: Option<f32>,
+    /// Of the memory.
+    pub memory: Option<f32>,
+    /// Of the charge.
+    pub battery: Option<f32>,
+    /// Of the round trip.
+    pub network: Option<f32>,
+    /// Of the storage.
+    pub storage: Option<f32>,
+}
+
 /// Measurements and what follows from them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Capability {
     /// The readings.
     pub measurements: Measurements,
+    /// How far they can be relied on now.
+    #[serde(default)]
+    pub confidence: Confidence,
+    /// Memory that engines may use: what the person set, within the tier's budget, bytes.
+    #[serde(default)]
+    pub memory_bytes_max: u64,
+    /// Storage that models and others' data may use, likewise.
+    #[serde(default)]
+    pub storage_bytes_max: u64,
     /// What this device can provide (`determine_serviceable_tasks` of the source document).
     pub can_provide: Vec<Service>,
     /// What it needs from others (`determine_needed_services`).
@@ -185,12 +219,42 @@ pub const BUDGETS: [Budget; 3] = [
 const BATTERY_LEVEL_MIN: f64 = 0.2;
 /// Above this round trip a device is not a Power node, milliseconds.
 const RTT_MS_MAX: f64 = 1_000.0;
+/// A reading's confidence is halved with every day.
+pub const CONFIDENCE_HALF_LIFE_MS: u64 = 86_400_000;
+/// The confidence of a fresh hint.
+const HINT_CONFIDENCE: f64 = 0.5;
+/// A reading below this counts as unknown: a measurement after three days, a hint after two.
+const CONFIDENCE_MIN: f32 = 0.125;
+/// Another tier must be indicated for so long before it is taken, milliseconds.
+pub const TIER_DWELL_MS: u64 = 60_000;
 /// How far beyond a threshold a reading must be to leave the former tier.
 const HYSTERESIS: f64 = 0.1;
 /// Slower than this a model is not offered: nobody would wait.
 pub const LENDING_TOKENS_PER_S_MIN: f32 = 1.0;
 
+impl Reading {
+    /// How far the reading can be relied on at `now`, 0..=1: a measurement is halved with every
+    /// [`CONFIDENCE_HALF_LIFE_MS`], a hint begins at a half.
+    pub fn confidence(&self, now: Timestamp) -> f32 {
+        let fresh = if self.measured { 1.0 } else { HINT_CONFIDENCE };
+        let age = now.ms_since(self.at) as f64 / CONFIDENCE_HALF_LIFE_MS as f64;
+        (fresh * libm::exp2(-age)) as f32
+    }
+}
+
 impl Measurements {
+    /// The readings as [`Confidence`].
+    pub fn confidence(&self, now: Timestamp) -> Confidence {
+        let of = |reading: Option<Reading>| reading.map(|reading| reading.confidence(now));
+        Confidence {
+            processing: of(self.processing_tokens_per_s),
+            memory: of(self.memory_bytes),
+            battery: of(self.battery_level),
+            network: of(self.network_rtt_ms),
+            storage: of(self.storage_bytes),
+        }
+    }
+
     /// Takes over every reading that `newer` has.
     pub fn update(&mut self, newer: &Self) {
         let pairs = [
@@ -208,9 +272,46 @@ impl Measurements {
     }
 }
 
-/// The tier that the measurements give; `None` until processing was measured.
-pub fn tier(measurements: &Measurements, former: Option<Tier>) -> Option<Tier> {
+/// The tier of a device over time; see the module's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tiering {
+    tier: Option<Tier>,
+    /// What is indicated instead, and since when.
+    leaving: Option<(Tier, Timestamp)>,
+}
+
+impl Tiering {
+    /// The tier; `None` until processing was measured.
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
+    /// Takes in what the measurements say now; returns whether the tier changed.
+    pub fn measured(&mut self, now: Timestamp, measurements: &Measurements) -> bool {
+        let indicated = tier(measurements, self.tier, now);
+        let Some(other) = indicated.filter(|_| indicated != self.tier) else {
+            self.leaving = None;
+            return false;
+        };
+        let since = match self.leaving {
+            Some((tier, since)) if tier == other => since,
+            _ => now,
+        };
+        let settled = self.tier.is_none() || now.ms_since(since) >= TIER_DWELL_MS;
+        (self.tier, self.leaving) = match settled {
+            true => (Some(other), None),
+            false => (self.tier, Some((other, since))),
+        };
+        settled
+    }
+}
+
+/// The tier that the measurements give at `now`; `None` until processing was measured.
+pub fn tier(measurements: &Measurements, former: Option<Tier>, now: Timestamp) -> Option<Tier> {
+    // However old, the speed of this device is not guessed: it stays until it is measured anew.
     let speed = measurements.processing_tokens_per_s?.value;
+    let trusted =
+        |reading: Option<Reading>| reading.filter(|reading| reading.confidence(now) >= CONFIDENCE_MIN);
     let fits = |budget: &Budget| {
         let scale = match former {
             Some(former) if former >= budget.tier => 1.0 - HYSTERESIS,
@@ -218,19 +319,15 @@ pub fn tier(measurements: &Measurements, former: Option<Tier>) -> Option<Tier> {
             None => 1.0,
         };
         let at_least =
-            |reading: Option<Reading>, least: f64| reading.is_none_or(|r| r.value >= least * scale);
+            |reading: Option<Reading>, least: f64| trusted(reading).is_none_or(|r| r.value >= least * scale);
         let power = budget.tier == Tier::Power;
         speed >= budget.processing_tokens_per_s_min * scale
             && at_least(measurements.memory_bytes, budget.memory_bytes_min)
             && at_least(measurements.storage_bytes, budget.storage_bytes_min)
             && !(power
-                && measurements
-                    .battery_level
+                && trusted(measurements.battery_level)
                     .is_some_and(|r| r.value * scale.recip() < BATTERY_LEVEL_MIN))
-            && !(power
-                && measurements
-                    .network_rtt_ms
-                    .is_some_and(|r| r.value * scale > RTT_MS_MAX))
+            && !(power && trusted(measurements.network_rtt_ms).is_some_and(|r| r.value * scale > RTT_MS_MAX))
     };
     BUDGETS
         .iter()
@@ -292,6 +389,8 @@ fn least_tier(service: Service) -> Tier {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp(0);
+
     fn reading(value: f64) -> Option<Reading> {
         Some(Reading {
             value,
@@ -309,29 +408,73 @@ mod tests {
 
     #[test]
     fn speed_decides_and_the_rest_only_lowers() {
-        assert_eq!(tier(&Measurements::default(), None), None);
-        assert_eq!(tier(&speed(10.0), None), Some(Tier::Basic));
-        assert_eq!(tier(&speed(80.0), None), Some(Tier::Standard));
-        assert_eq!(tier(&speed(500.0), None), Some(Tier::Power));
+        assert_eq!(tier(&Measurements::default(), None, NOW), None);
+        assert_eq!(tier(&speed(10.0), None, NOW), Some(Tier::Basic));
+        assert_eq!(tier(&speed(80.0), None, NOW), Some(Tier::Standard));
+        assert_eq!(tier(&speed(500.0), None, NOW), Some(Tier::Power));
         let small = Measurements {
             memory_bytes: reading(6e8),
             ..speed(500.0)
         };
-        assert_eq!(tier(&small, None), Some(Tier::Standard));
+        assert_eq!(tier(&small, None, NOW), Some(Tier::Standard));
         let empty = Measurements {
             battery_level: reading(0.1),
             ..speed(500.0)
         };
-        assert_eq!(tier(&empty, None), Some(Tier::Standard));
+        assert_eq!(tier(&empty, None, NOW), Some(Tier::Standard));
     }
 
     #[test]
     fn a_tier_is_not_left_for_a_trifle() {
         for former in [Tier::Standard, Tier::Power] {
-            assert_eq!(tier(&speed(320.0), Some(former)), Some(former));
+            assert_eq!(tier(&speed(320.0), Some(former), NOW), Some(former));
         }
-        assert_eq!(tier(&speed(280.0), Some(Tier::Power)), Some(Tier::Standard));
-        assert_eq!(tier(&speed(360.0), Some(Tier::Standard)), Some(Tier::Power));
+        assert_eq!(tier(&speed(280.0), Some(Tier::Power), NOW), Some(Tier::Standard));
+        assert_eq!(tier(&speed(360.0), Some(Tier::Standard), NOW), Some(Tier::Power));
+    }
+
+    #[test]
+    fn a_tier_is_not_left_for_a_moment() {
+        let mut tiering = Tiering::default();
+        assert!(tiering.measured(NOW, &speed(500.0)));
+        // A device that is busy now and then: each slow reading is followed by a fast one before the dwell is over.
+        for minute in 1..=100 {
+            assert!(!tiering.measured(
+                Timestamp(minute * 50_000),
+                &speed(if minute % 2 == 0 { 500.0 } else { 100.0 })
+            ));
+        }
+        let later = 10_000_000;
+        assert!(!tiering.measured(Timestamp(later), &speed(100.0)));
+        assert!(!tiering.measured(Timestamp(later + TIER_DWELL_MS - 1), &speed(100.0)));
+        assert_eq!(tiering.tier(), Some(Tier::Power));
+        assert!(tiering.measured(Timestamp(later + TIER_DWELL_MS), &speed(100.0)));
+        assert_eq!(tiering.tier(), Some(Tier::Standard));
+        // Two other tiers in turn are not one for long enough.
+        assert!(!tiering.measured(Timestamp(later + 70_000), &speed(10.0)));
+        assert!(!tiering.measured(Timestamp(later + 110_000), &speed(500.0)));
+        assert!(!tiering.measured(Timestamp(later + 150_000), &speed(10.0)));
+        assert_eq!(tiering.tier(), Some(Tier::Standard));
+    }
+
+    #[test]
+    fn old_readings_are_not_trusted_and_hints_less_than_measurements() {
+        let day = CONFIDENCE_HALF_LIFE_MS;
+        let measured = reading(0.1).unwrap();
+        let hint = Reading {
+            measured: false,
+            ..measured
+        };
+        assert_eq!([measured, hint].map(|r| r.confidence(NOW)), [1.0, 0.5]);
+        assert!((measured.confidence(Timestamp(day)) - 0.5).abs() < 1e-6);
+        let flat = Measurements {
+            battery_level: Some(measured),
+            ..speed(500.0)
+        };
+        assert_eq!(tier(&flat, None, Timestamp(day)), Some(Tier::Standard));
+        assert_eq!(tier(&flat, None, Timestamp(4 * day)), Some(Tier::Power));
+        let confidence = flat.confidence(Timestamp(day));
+        assert!(confidence.memory.is_none() && confidence.battery == confidence.processing);
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct Config {
     pub overhead_ms: u32,
     /// Activities that wait for the engine.
     pub queue_max: usize,
+    /// Tokens by which requesters take turns at the engine, see the resource monitor's deficit round robin.
+    pub fair_quantum_tokens: u32,
     /// Engine time that may be used at once before the compute share throttles, milliseconds.
     pub compute_burst_ms: u32,
     /// Settlement is tried again after this long, milliseconds; the pause doubles each time.
@@ -148,6 +150,7 @@ impl Default for Config {
             engine_min_ms: 10_000,
             overhead_ms: 500,
             queue_max: 8,
+            fair_quantum_tokens: 2_048,
             compute_burst_ms: 60_000,
             settle_retry_ms: 5_000,
             settle_retry_max_ms: 300_000,
@@ -232,6 +235,7 @@ impl Config {
                 self.agreements_max >= 1 && self.agreements_max <= 4_096,
             ),
             ("queue_max", self.queue_max <= 256),
+            ("fair_quantum_tokens", self.fair_quantum_tokens >= 64),
             ("settle_retry_ms", self.settle_retry_ms >= 100),
             (
                 "newcomer_allowance",

@@ -21,8 +21,8 @@ const COUNTER_CHANCE: f64 = 0.5;
 pub struct Candidate {
     /// The quote's price.
     pub price: Millicredits,
-    /// Its promised time, milliseconds.
-    pub promised_ms: u32,
+    /// The time that it is expected to take, milliseconds: its promise, corrected by what was measured of the provider.
+    pub expected_ms: u32,
     /// The lower bound of the provider's reputation, 0..=1.
     pub reputation_lower: f32,
 }
@@ -36,7 +36,7 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
         .unwrap_or(0)
         .max(1) as f64;
     let utility = |candidate: &Candidate| {
-        let seconds = f64::from(candidate.promised_ms) / 1_000.0;
+        let seconds = f64::from(candidate.expected_ms) / 1_000.0;
         let value = f64::from(candidate.reputation_lower) * VALUE_OVER_DEAREST * dearest;
         value - candidate.price.0 as f64 - seconds * SECOND_OVER_DEAREST * dearest
     };
@@ -88,10 +88,10 @@ pub fn output_hash(dimension: u32, values: &[u8]) -> Hash {
 mod tests {
     use super::*;
 
-    fn candidate(price: i64, promised_ms: u32, reputation_lower: f32) -> Candidate {
+    fn candidate(price: i64, expected_ms: u32, reputation_lower: f32) -> Candidate {
         Candidate {
             price: Millicredits(price),
-            promised_ms,
+            expected_ms,
             reputation_lower,
         }
     }

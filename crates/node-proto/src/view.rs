@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::{Capability, LendPolicy, PauseReason, Tier};
 use crate::ids::{AgreementId, GroupId, JobId, Millicredits, ModelId, NodeId, ReceiptId, Timestamp};
 use crate::io::Path;
-use crate::price::Factors;
+use crate::price::{Explained, Factors};
 use crate::service::{Failure, Service, WorkOutput};
 
 /// Something happened.
@@ -104,6 +104,9 @@ pub enum TradeStep {
         price: Millicredits,
         /// Kept in reserve.
         backup: Option<NodeId>,
+        /// The time that it is expected to take, milliseconds: its promise, corrected by what this node measured of it.
+        #[serde(default)]
+        expected_ms: u32,
     },
     /// Both sides signed the agreement.
     Agreed {
@@ -276,6 +279,8 @@ pub struct ReceiptView {
     pub partial: bool,
     /// The four factors at agreement.
     pub factors: Factors,
+    /// The way from the base cost to the agreed price, with each multiplier's bounds.
+    pub explained: [Explained; 3],
     /// Position in the part of this node's own chain that one run wrote, from 1.
     pub sequence: u64,
     /// Whether the counterparty's half is here too.

@@ -506,6 +506,7 @@ impl Record {
             units: block.units,
             partial: self.partial.is_some(),
             factors: block.factors,
+            explained: block.factors.explain(),
             sequence: block.sequence,
             fully_signed: self.other.is_some(),
             verification: Verification::from(&block.check),

@@ -17,7 +17,7 @@ impl Node {
     /// Takes the best acceptable quote, or haggles once, or gives up.
     pub(super) fn choose(&mut self, job: &mut Job) -> Option<End> {
         let order = self.acceptable(job);
-        let Some(((best, _), others)) = order.split_first() else {
+        let Some(((best, candidate), others)) = order.split_first() else {
             return self.haggle(job);
         };
         if let Some(price) = self.counter_price(job, &order) {
@@ -25,13 +25,14 @@ impl Node {
             return None;
         }
         let quoted = job.quotes.remove(best)?;
-        let (price, backup) = (quoted.proposal.price, others.first().map(|(peer, _)| *peer));
+        let backup = others.first().map(|(peer, _)| *peer);
         self.trade(
             job.id,
             TradeStep::Chosen {
                 provider: *best,
-                price,
+                price: quoted.proposal.price,
                 backup,
+                expected_ms: candidate.expected_ms,
             },
         );
         job.stage = Stage::Trading;
@@ -54,7 +55,7 @@ impl Node {
             .map(|(peer, quoted)| {
                 let candidate = Candidate {
                     price: quoted.proposal.price,
-                    promised_ms: quoted.proposal.promised_ms,
+                    expected_ms: self.paces.expected_ms(peer, quoted.proposal.promised_ms),
                     reputation_lower: self.reputation.view(now, peer).lower,
                 };
                 (*peer, candidate)
@@ -74,7 +75,8 @@ impl Node {
         if job.requirements.price_max.is_some_and(|limit| total > limit) {
             return Some(Failure::TooExpensive);
         }
-        if u64::from(proposal.promised_ms) > job.deadline.ms_since(self.now) {
+        let expected_ms = self.paces.expected_ms(&proposal.provider, proposal.promised_ms);
+        if u64::from(expected_ms) > job.deadline.ms_since(self.now) {
             return Some(Failure::Deadline);
         }
         let available = self.credit_available()?.saturating_sub(job.committed());

@@ -1,7 +1,7 @@
 //! Being found and finding: registrations at discovery points, samples from them, connections to members.
 
 use crate::group::{Purpose as TagPurpose, RendezvousKey};
-use crate::ids::{Hash, NodeId, Timestamp};
+use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Output;
 use crate::node::Node;
 use crate::node::network::{Filed, KnownOffer, Member, Point, Purpose};
@@ -73,7 +73,7 @@ impl Node {
         let expiries = self.network.members.values().map(|member| member.expires);
         let offers = self.network.offers.values().map(|offer| offer.expires);
         let demand = self
-            .lending
+            .monitor
             .policy
             .enabled
             .then(|| self.lending.demand.step_ends());
@@ -86,8 +86,12 @@ impl Node {
     }
 
     pub(super) fn discover_due(&mut self) {
-        let share = self.lending.policy.compute_share;
+        let share = self.monitor.share();
         let step_over = self.now >= self.lending.demand.step_ends();
+        if step_over {
+            self.see_others_prices();
+            self.changed |= self.lending.measure_again(self.now);
+        }
         self.changed |= self.lending.demand.advance(self.now, share);
         if step_over {
             self.rate_own_standing();
@@ -101,17 +105,32 @@ impl Node {
         self.dial_members();
     }
 
+    /// Lets demand know what others ask for the same: the middle one of their prices.
+    fn see_others_prices(&mut self) {
+        let Some(model) = self.lending.model(None) else {
+            return;
+        };
+        let offers = self.network.offers.values().map(|known| &known.offer);
+        let same = offers.filter(|offer| offer.model == Some(model.id) && offer.precision == model.precision);
+        let mut prices: Vec<Millicredits> = same.map(|offer| offer.unit_price).collect();
+        prices.sort_unstable();
+        let own = self.lending.offer(model, self.config.queue_max).unit_price;
+        if let Some(middle) = prices.get(prices.len() / 2) {
+            self.lending.demand.price_seen(own, *middle);
+        }
+    }
+
     /// What should be filed now.
     fn notices(&self) -> Vec<Notice> {
         let presence = Presence {
-            tier: self.lending.tier,
+            tier: self.lending.tier(),
         };
         let mut notices = vec![Notice {
             key: Hash(self.group.presence_key()),
             presence: Some(presence),
             offer: None,
         }];
-        if self.paused().is_some() || !self.lending.policy.enabled {
+        if self.paused().is_some() || !self.monitor.policy.enabled {
             return notices;
         }
         let mut offer_under = |key: RendezvousKey, offer: Offer| {
@@ -371,6 +390,9 @@ impl Node {
             return;
         };
         let Some(offer) = registration.offer else { return };
+        if !offer.factors.are_within_bounds() || offer.factors.price() != Some(offer.unit_price) {
+            return;
+        }
         let offer_key = (record.owner, offer.service, offer.model);
         let full = self.network.offers.len() >= self.config.peers_max;
         if full && !self.network.offers.contains_key(&offer_key) {

@@ -174,8 +174,10 @@ impl Node {
             };
             let took_ms = node.now.ms_since(leg.sent_at);
             let in_time = took_ms <= u64::from(leg.terms.promised_ms);
+            let promised_ms = leg.terms.promised_ms;
             leg.delivery = Some(delivery);
             leg.stage = LegStage::Delivered;
+            node.paces.took(node.now, peer, Some(took_ms), promised_ms);
             node.observe(peer, Aspect::ResponseTime, in_time, 1.0);
             let to_use = match which {
                 Which::Main => true,
@@ -198,6 +200,7 @@ impl Node {
             self.observe(&provider, Aspect::Reliability, false, 1.0);
         }
         if reason == Failure::Deadline {
+            self.paces.took(self.now, &provider, None, leg.terms.promised_ms);
             self.observe(&provider, Aspect::ResponseTime, false, 1.0);
         }
         if which == Which::Second {

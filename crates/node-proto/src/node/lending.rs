@@ -1,10 +1,12 @@
-//! What this device lends: its models, limits and prices, and why it does not lend just now.
+//! What this device lends: its models, speeds and prices. How much of it, to whom and when is the
+//! [`monitor`](crate::monitor)'s.
 
 use std::collections::BTreeMap;
 
-use crate::capability::{self, Environment, LendPolicy, Measurements, PauseReason, Tier};
+use crate::capability::{self, Measurements, Tier, Tiering};
 use crate::config::Config;
 use crate::ids::{Millicredits, ModelId, Timestamp};
+use crate::monitor::Engines;
 use crate::price::{self, DemandController, Factors};
 use crate::service::{ModelInfo, Service};
 use crate::wire::Offer;
@@ -13,19 +15,13 @@ use crate::wire::Offer;
 const PROMISE_SLACK: u64 = 2;
 
 pub(super) struct Lending {
-    pub(super) policy: LendPolicy,
-    pub(super) environment: Environment,
     pub(super) measurements: Measurements,
-    pub(super) tier: Option<Tier>,
+    tiering: Tiering,
     pub(super) models: BTreeMap<ModelId, ModelInfo>,
     pub(super) demand: DemandController,
     pub(super) served: u32,
     pub(super) earned: Millicredits,
     pub(super) busy_ms: u64,
-    /// Engine time that may be used now, in thousandths of a millisecond; below zero after a long activity.
-    allowance: i64,
-    allowance_at: Timestamp,
-    burst: i64,
     engine_second_price: Millicredits,
     models_max: usize,
     overhead_ms: u32,
@@ -35,20 +31,14 @@ pub(super) struct Lending {
 
 impl Lending {
     pub(super) fn new(config: &Config, now: Timestamp) -> Self {
-        let burst = i64::from(config.compute_burst_ms) * 1_000;
         Self {
-            policy: LendPolicy::default(),
-            environment: Environment::default(),
             measurements: Measurements::default(),
-            tier: None,
+            tiering: Tiering::default(),
             models: BTreeMap::new(),
             demand: DemandController::new(now),
             served: 0,
             earned: Millicredits::ZERO,
             busy_ms: 0,
-            allowance: burst,
-            allowance_at: now,
-            burst,
             engine_second_price: config.engine_second_price,
             models_max: config.models_max,
             overhead_ms: config.overhead_ms,
@@ -56,9 +46,19 @@ impl Lending {
         }
     }
 
-    pub(super) fn measured(&mut self, newer: &Measurements) {
+    /// The class of this device; `None` until it was measured.
+    pub(super) fn tier(&self) -> Option<Tier> {
+        self.tiering.tier()
+    }
+
+    pub(super) fn measured(&mut self, now: Timestamp, newer: &Measurements) {
         self.measurements.update(newer);
-        self.tier = capability::tier(&self.measurements, self.tier);
+        self.tiering.measured(now, &self.measurements);
+    }
+
+    /// Time went by: a tier that was indicated for long enough is taken.
+    pub(super) fn measure_again(&mut self, now: Timestamp) -> bool {
+        self.tiering.measured(now, &self.measurements)
     }
 
     pub(super) fn set_models(&mut self, models: Vec<ModelInfo>) {
@@ -69,37 +69,14 @@ impl Lending {
             .collect();
     }
 
-    /// Why lending is paused although it is on; the lasting reasons first.
-    pub(super) fn pause(&self, now: Timestamp, storage_fails: bool, online: bool) -> Option<PauseReason> {
-        let (policy, environment) = (&self.policy, &self.environment);
-        let too_slow = |model: &ModelInfo| {
-            !matches!(
-                model
-                    .tokens_per_second
-                    .partial_cmp(&capability::LENDING_TOKENS_PER_S_MIN),
-                Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal)
-            )
-        };
-        let reasons = [
-            (storage_fails, PauseReason::Storage),
-            (
-                policy.only_charging && environment.charging == Some(false),
-                PauseReason::Battery,
-            ),
-            (
-                policy.only_unmetered && environment.metered == Some(true),
-                PauseReason::Metered,
-            ),
-            (environment.hidden && environment.mobile, PauseReason::Hidden),
-            (self.models.is_empty(), PauseReason::NoModel),
-            (self.models.values().all(too_slow), PauseReason::TierTooLow),
-            (!online, PauseReason::Offline),
-            (self.engine_time(now) <= 0, PauseReason::LimitReached),
-        ];
-        reasons
-            .into_iter()
-            .find(|(holds, _)| *holds)
-            .map(|(_, reason)| reason)
+    /// Whether the models can serve anyone.
+    pub(super) fn engines(&self) -> Engines {
+        let fast_enough = |model: &ModelInfo| model.tokens_per_second >= capability::LENDING_TOKENS_PER_S_MIN;
+        match () {
+            () if self.models.is_empty() => Engines::None,
+            () if self.models.values().any(fast_enough) => Engines::Ready,
+            () => Engines::TooSlow,
+        }
     }
 
     /// The model to use: the named one, or the fastest.
@@ -133,8 +110,7 @@ impl Lending {
         tokens_before: u32,
         deadline_ms: u32,
     ) -> Option<u32> {
-        let rate_ms = f64::from(tokens.saturating_add(tokens_before)) * 1_000.0;
-        let engine_ms = libm::ceil(rate_ms / f64::from(model.tokens_per_second.max(0.001))) as u64;
+        let engine_ms = price::engine_ms(tokens.saturating_add(tokens_before), model.tokens_per_second);
         let least = engine_ms.saturating_add(self.overhead_ms.into());
         let with_slack = engine_ms
             .saturating_mul(PROMISE_SLACK)
@@ -163,55 +139,9 @@ impl Lending {
         }
     }
 
-    /// Counts engine time against the compute share.
-    pub(super) fn worked(&mut self, now: Timestamp, ms: u32) {
-        self.allowance = self.engine_time(now) - i64::from(ms) * 1_000;
-        self.allowance_at = now;
+    /// Counts engine time.
+    pub(super) fn worked(&mut self, ms: u32) {
         self.busy_ms = self.busy_ms.saturating_add(ms.into());
         self.demand.worked(ms);
-    }
-
-    /// When the compute share allows work again; `None` when it does now.
-    pub(super) fn rested_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let missing = -self.engine_time(now);
-        (missing >= 0).then(|| now.plus_ms((missing / self.share_per_ms() + 1).unsigned_abs()))
-    }
-
-    fn engine_time(&self, now: Timestamp) -> i64 {
-        let waited = i64::try_from(now.ms_since(self.allowance_at)).unwrap_or(i64::MAX);
-        let gained = waited.saturating_mul(self.share_per_ms());
-        self.allowance.saturating_add(gained).min(self.burst)
-    }
-
-    /// Thousandths of a millisecond of engine time per millisecond.
-    fn share_per_ms(&self) -> i64 {
-        let share = self.policy.compute_share;
-        let share = if share.is_finite() {
-            share.clamp(0.01, 1.0)
-        } else {
-            0.01
-        };
-        (share * 1_000.0) as i64
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_compute_share_holds_after_a_burst() {
-        let config = Config {
-            compute_burst_ms: 1_000,
-            ..Config::default()
-        };
-        let mut lending = Lending::new(&config, Timestamp(0));
-        lending.policy.compute_share = 0.5;
-        assert_eq!(lending.rested_at(Timestamp(0)), None);
-        lending.worked(Timestamp(0), 3_000);
-        assert_eq!(lending.rested_at(Timestamp(0)), Some(Timestamp(4_001)));
-        assert_eq!(lending.rested_at(Timestamp(4_001)), None);
-        lending.worked(Timestamp(1_000_000), 500);
-        assert_eq!(lending.rested_at(Timestamp(1_000_000)), None);
     }
 }

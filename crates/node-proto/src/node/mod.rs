@@ -48,6 +48,8 @@ use crate::group::{Group, Purpose as TagPurpose};
 use crate::ids::{AgreementId, ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
 use crate::io::{Command, ExchangeFailure, Input, Output};
 use crate::ledger::{Ledger, Place, Witness};
+use crate::monitor::Monitor;
+use crate::pace::Paces;
 use crate::reputation::{Aspect, Reputation};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe};
@@ -94,6 +96,8 @@ pub struct Node {
     network: Network,
     exchanges: Exchanges,
     lending: Lending,
+    monitor: Monitor,
+    paces: Paces,
     seller: Seller,
     jobs: BTreeMap<JobId, Job>,
     /// Agreements that were given up and are not settled yet.
@@ -129,6 +133,8 @@ impl Node {
             rng,
             journal: Journal::new(config.persist_retry_ms),
             lending: Lending::new(&config, now),
+            monitor: Monitor::new(&config, now),
+            paces: Paces::new(config.peers_max),
             seller: Seller::default(),
             config,
             signer,
@@ -271,9 +277,9 @@ impl Node {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Measured(measurements) => self.lending.measured(&measurements),
-            Command::Environment(environment) => self.lending.environment = environment,
-            Command::Lend(policy) => self.lending.policy = policy,
+            Command::Measured(measurements) => self.lending.measured(self.now, &measurements),
+            Command::Environment(environment) => self.monitor.environment = environment,
+            Command::Lend(policy) => self.monitor.policy = policy,
             Command::Models { models } => self.lending.set_models(models),
             Command::Probes { model, mut probes } => {
                 probes.truncate(self.config.probes_kept_max);

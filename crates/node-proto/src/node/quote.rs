@@ -5,7 +5,8 @@ use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Path;
 use crate::node::Node;
 use crate::node::seller::Quoted;
-use crate::service::{Scope, Service};
+use crate::price;
+use crate::service::{ModelInfo, Scope, Service};
 use crate::view::{Quote, ServeStep};
 use crate::wire::{Demand, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Response, Signed};
 
@@ -31,6 +32,7 @@ impl Node {
             .filter(|quoted| quoted.requester == peer);
         let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
         let floor = self.lending.demand.concession(busy);
+        self.lending.demand.price_seen(quoted.proposal.price, price);
         let lowered = quoted.proposal.factors.lowered_to(price, floor);
         let factors = lowered.ok_or_else(|| Refusal::new(RefusalCode::TooCheap))?;
         let price = factors
@@ -63,11 +65,15 @@ impl Node {
             ));
         }
         let open = self.seller.quotes.len().max(self.seller.active.len());
-        if open >= self.config.agreements_max || self.seller.queue.len() >= self.config.queue_max {
-            self.lending.demand.turned_away();
+        if open >= self.config.agreements_max {
+            self.turn_away(&model, demand.tokens);
             return refuse(RefusalCode::Busy);
         }
-        let waiting = self.seller.tokens_waiting();
+        if let Err(denied) = self.monitor.admit(peer, demand.tokens, self.lending.tier()) {
+            self.turn_away(&model, demand.tokens);
+            return Err(denied.to_refusal());
+        }
+        let waiting = self.tokens_waiting();
         let promised = self
             .lending
             .promised_ms(&model, demand.tokens, waiting, demand.deadline_ms);
@@ -94,6 +100,19 @@ impl Node {
         Ok((proposal, self.now.plus_ms(self.config.quote_valid_ms.into())))
     }
 
+    /// Counts work that is wanted and cannot be taken on.
+    fn turn_away(&mut self, model: &ModelInfo, tokens: u32) {
+        let engine_ms = price::engine_ms(tokens, model.tokens_per_second);
+        self.lending.demand.turned_away(engine_ms);
+    }
+
+    /// Tokens that are to be computed before anything new.
+    fn tokens_waiting(&self) -> u32 {
+        let running = self.seller.running.as_ref().map_or(0, |run| run.tokens);
+        let waiting = u32::try_from(self.monitor.queue.cost()).unwrap_or(u32::MAX);
+        waiting.saturating_add(running)
+    }
+
     /// Whether demands like this one are served at all at the moment.
     fn check_demand(&self, demand: &Demand) -> Result<(), Refusal> {
         let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
@@ -107,7 +126,7 @@ impl Node {
                 RefusalCode::NotAMember,
             ),
             (
-                !self.lending.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)),
+                !self.monitor.policy.enabled || !matches!(self.paused(), None | Some(PauseReason::NoModel)),
                 RefusalCode::Paused,
             ),
             (!self.ledger.has_room(), RefusalCode::Storage),

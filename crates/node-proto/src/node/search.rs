@@ -236,6 +236,9 @@ impl Node {
         if proposal.price <= Millicredits::ZERO || proposal.factors.price() != Some(proposal.price) {
             return Err(invalid("a price that is not the product of its factors"));
         }
+        if !proposal.factors.are_within_bounds() {
+            return Err(invalid("a factor beyond its bounds"));
+        }
         let until = self.now.plus_ms(proposal.valid_ms.into());
         Ok(Quoted {
             batch,

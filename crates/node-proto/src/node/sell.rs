@@ -12,6 +12,7 @@ use crate::capability::PauseReason;
 use crate::ids::{AgreementId, ExchangeId, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::Output;
 use crate::market::{input_hash, output_hash, units_done};
+use crate::monitor::Circumstances;
 use crate::node::Node;
 use crate::node::seller::{Active, Run, State};
 use crate::price;
@@ -34,8 +35,8 @@ const UNPAID_WEIGHT: f64 = 2.0;
 impl Node {
     pub(super) fn selling_timeout(&self) -> Option<Timestamp> {
         let active = self.seller.active.values().map(|active| active.until);
-        let waiting = !self.seller.queue.is_empty() && self.seller.running.is_none();
-        let rested = waiting.then(|| self.lending.rested_at(self.now)).flatten();
+        let waiting = !self.monitor.queue.is_empty() && self.seller.running.is_none();
+        let rested = waiting.then(|| self.monitor.rested_at(self.now)).flatten();
         let running = self.seller.running.as_ref().map(|run| run.until);
         active
             .chain(rested)
@@ -57,13 +58,21 @@ impl Node {
         }
         // A hung engine is waited for no longer.
         self.seller.running.take_if(|run| run.until <= now);
+        if !self.monitor.queue.is_empty() && self.monitor.sheds(self.paused()) {
+            self.shed_all();
+        }
         self.start_next();
     }
 
     /// Why lending is paused at this moment; `None` when it lends, or is off.
     pub(super) fn paused(&self) -> Option<PauseReason> {
         let online = !self.network.points.is_empty() || self.network.peer_connections() > 0;
-        self.lending.pause(self.now, self.journal.is_failing(), online)
+        let circumstances = Circumstances {
+            storage_fails: self.journal.is_failing(),
+            online,
+            engines: self.lending.engines(),
+        };
+        self.monitor.pause(self.now, &circumstances)
     }
 
     /// Signs an agreement that says what the quote said.
@@ -147,11 +156,12 @@ impl Node {
             let refusal = Refusal::because(RefusalCode::InvalidRequest, "the input is not the agreed one");
             return self.refuse(exchange, &refusal);
         }
-        if self.seller.queue.len() >= self.config.queue_max {
-            return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
+        if let Err(denied) = self.monitor.admit(&peer, terms.tokens, self.lending.tier()) {
+            return self.refuse(exchange, &denied.to_refusal());
         }
+        let tokens = terms.tokens;
         let engine_ms = u64::from(engine_limit_ms(terms.promised_ms, self.config.engine_min_ms));
-        let waiting = self.seller.queue.len() as u64 + 2;
+        let waiting = self.monitor.queue.len() as u64 + 2;
         active.state = State::Queued {
             exchanges: vec![exchange],
             texts,
@@ -162,19 +172,25 @@ impl Node {
                 .saturating_mul(waiting)
                 .saturating_add(self.config.unreported_ms.into()),
         );
-        self.seller.queue.push_back(id);
+        self.monitor.queue.push(peer, id, tokens);
         self.start_next();
     }
 
     /// Gives the engine the next activity when it is free and the compute share allows.
     fn start_next(&mut self) {
-        if self.seller.running.is_some() || self.lending.rested_at(self.now).is_some() {
+        if self.seller.running.is_some() {
             return;
         }
-        while let Some(id) = self.seller.queue.pop_front() {
+        while let Some(id) = self.monitor.next(self.now) {
             let Some(active) = self.seller.active.get_mut(&id) else {
                 continue;
             };
+            // Twice the promise is what a buyer waits at least: nobody is there any more.
+            let waited_ms = self.now.ms_since(active.promised_from);
+            if waited_ms > (2 * u64::from(active.terms.promised_ms)).max(self.config.late_ms.into()) {
+                self.shed(&id, RefusalCode::Deadline, Failure::Deadline);
+                continue;
+            }
             let State::Queued { exchanges, texts } = &mut active.state else {
                 continue;
             };
@@ -208,7 +224,8 @@ impl Node {
         let Some(run) = self.seller.running.take_if(|run| run.work == work) else {
             return;
         };
-        self.lending.worked(self.now, took_ms);
+        self.monitor.worked(self.now, took_ms);
+        self.lending.worked(took_ms);
         self.finish_activity(run.agreement, result, took_ms);
         self.start_next();
     }
@@ -326,7 +343,7 @@ impl Node {
             due,
         };
         active.until = now.plus_ms(self.config.payment_ms.into());
-        self.seller.queue.retain(|queued| queued != id);
+        self.monitor.queue.remove(peer, id);
         let refusal = Refusal::new(RefusalCode::Cancelled);
         waiting.iter().for_each(|waiting| self.refuse(*waiting, &refusal));
         self.outputs.push_back(Output::Respond { exchange, frame });
@@ -336,8 +353,30 @@ impl Node {
 
     /// An agreement was paid: it is not open any more.
     pub(super) fn close_active(&mut self, id: &AgreementId) {
-        self.seller.active.remove(id);
-        self.seller.queue.retain(|queued| queued != id);
+        if let Some(active) = self.seller.active.remove(id) {
+            self.monitor.queue.remove(&active.terms.requester, id);
+        }
+    }
+
+    /// Gives back what has not begun: lending is paused for a reason that lasts, and each buyer has a backup.
+    fn shed_all(&mut self) {
+        while let Some(id) = self.monitor.queue.pop() {
+            self.shed(&id, RefusalCode::Paused, Failure::Paused);
+        }
+    }
+
+    /// Gives back one agreement that waited for the engine.
+    fn shed(&mut self, id: &AgreementId, code: RefusalCode, reason: Failure) {
+        let Some(active) = self.seller.active.remove(id) else {
+            return;
+        };
+        if let State::Queued { exchanges, .. } = active.state {
+            let refusal = Refusal::new(code);
+            exchanges
+                .iter()
+                .for_each(|exchange| self.refuse(*exchange, &refusal));
+        }
+        self.served(active.terms.requester, ServeStep::Unpaid { reason });
     }
 
     fn end_unpaid(&mut self, id: &AgreementId) {
@@ -345,6 +384,7 @@ impl Node {
             return;
         };
         let requester = active.terms.requester;
+        self.monitor.queue.remove(&requester, id);
         let reason = match active.state {
             State::Agreed => Failure::Expired,
             State::Queued { exchanges, .. } | State::Running { exchanges, .. } => {
@@ -362,7 +402,6 @@ impl Node {
                 Failure::Deadline
             }
         };
-        self.close_active(id);
         self.served(requester, ServeStep::Unpaid { reason });
     }
 

@@ -1,6 +1,6 @@
 //! What a provider has open: quotes, agreements, the queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::node::credit::OpenPrices;
@@ -57,7 +57,6 @@ pub(super) struct Run {
 pub(super) struct Seller {
     pub(super) quotes: BTreeMap<Hash, Quoted>,
     pub(super) active: BTreeMap<AgreementId, Active>,
-    pub(super) queue: VecDeque<AgreementId>,
     pub(super) running: Option<Run>,
     pub(super) last_work: u64,
 }
@@ -95,14 +94,6 @@ impl Seller {
         for (_, hash) in theirs.into_iter().take(excess) {
             self.quotes.remove(&hash);
         }
-    }
-
-    /// Tokens that are to be computed before anything new.
-    pub(super) fn tokens_waiting(&self) -> u32 {
-        let waiting = self.queue.iter().filter_map(|id| self.active.get(id));
-        let waiting = waiting.map(|active| active.terms.tokens);
-        let running = self.running.as_ref().map(|run| run.tokens);
-        waiting.chain(running).fold(0, u32::saturating_add)
     }
 }
 

@@ -24,8 +24,8 @@ impl Node {
                 id: self.group.id(),
                 open: self.group.is_open(),
             },
-            tier: self.lending.tier,
-            capability: self.capability(),
+            tier: self.lending.tier(),
+            capability: self.capability(now),
             lending: self.lending_view(),
             balance: self.balance(),
             peers: self.peer_views(now),
@@ -47,13 +47,19 @@ impl Node {
         }
     }
 
-    fn capability(&self) -> Capability {
+    fn capability(&self, now: Timestamp) -> Capability {
         let runs = !self.lending.models.is_empty();
         let services = |list: fn(Tier, bool) -> Vec<Service>| {
-            self.lending.tier.map(|tier| list(tier, runs)).unwrap_or_default()
+            self.lending
+                .tier()
+                .map(|tier| list(tier, runs))
+                .unwrap_or_default()
         };
         Capability {
             measurements: self.lending.measurements.clone(),
+            confidence: self.lending.measurements.confidence(now),
+            memory_bytes_max: self.monitor.memory_bytes(self.lending.tier()),
+            storage_bytes_max: self.monitor.storage_bytes(self.lending.tier()),
             can_provide: services(capability::can_provide),
             need_provider: services(capability::need_provider),
             optimal_roles: services(capability::optimal_roles),
@@ -61,10 +67,10 @@ impl Node {
     }
 
     fn lending_view(&self) -> LendingView {
-        let enabled = self.lending.policy.enabled;
+        let enabled = self.monitor.policy.enabled;
         let paused = self.paused().filter(|_| enabled);
         LendingView {
-            policy: self.lending.policy.clone(),
+            policy: self.monitor.policy.clone(),
             paused,
             offering: enabled && paused.is_none() && self.network.points.values().any(|p| p.filed.len() > 1),
             running: self.seller.running(),
@@ -104,7 +110,7 @@ impl Node {
     }
 
     fn offer_views(&self, now: Timestamp) -> Vec<OfferView> {
-        let lends = self.lending.policy.enabled && self.paused().is_none();
+        let lends = self.monitor.policy.enabled && self.paused().is_none();
         let own = self.lending.models.values().filter(|_| lends).map(|model| {
             let offer = self.lending.offer(model, self.config.queue_max);
             (self.me, offer, now)

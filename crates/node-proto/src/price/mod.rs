@@ -4,20 +4,25 @@
 //!   turns that into a rate per 1,000 tokens, and the rate into the cost of a request.
 //! - **quality_multiplier**: precision and speed. 1 for f32 at [`REFERENCE_TOKENS_PER_S`], a quarter more or less for each
 //!   doubling or halving, 0.8 of that for int8; within 0.5..=2.
-//! - **market_demand**: a controller of EIP-1559's shape on the provider's own utilisation. Above half used it rises, below
-//!   it falls, by at most an eighth per step of [`DEMAND_STEP_MS`]; within 0.5..=4.
+//! - **market_demand**: a controller of EIP-1559's shape on the provider's own use and the prices it sees. Above half used
+//!   it rises, below it falls, by at most an eighth per step of [`DEMAND_STEP_MS`]; within 0.5..=4.
 //! - **reputation_factor**: `0.8 + 0.4 × lower bound` of the provider's quality, as its buyers' verdicts show it,
 //!   in whole hundredths.
 //!
 //! Floats only lead *to* the factors. From there on everything is integer: the three multipliers are parts per million,
 //! and the price is the exact product, divided by 10^18 once and rounded up, at least one millicredit. Anyone with a
-//! calculator gets the same number.
+//! calculator gets the same number. A factor beyond its bounds makes a quote invalid, whoever signed it, so no provider can
+//! hide a surcharge in one; [`Factors::explain`] says how each multiplier lies within its bounds.
+
+mod demand;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Millicredits, Timestamp};
+use crate::ids::Millicredits;
 use crate::service::Precision;
+
+pub use demand::{DEMAND_STEP_MS, DemandController};
 
 /// The four factors of a price, as the source document's `calculate_service_value` names them. The last three are
 /// dimensionless and in parts per million, so that everyone recomputes the same integer.
@@ -37,16 +42,104 @@ pub struct Factors {
     pub reputation_factor: u32,
 }
 
-const PPM: u32 = 1_000_000;
+pub(crate) const PPM: u32 = 1_000_000;
 /// Speed at which the quality multiplier is 1. MiniLM on one core of a laptop, in a browser, does about this.
 pub const REFERENCE_TOKENS_PER_S: f32 = 500.0;
-/// One step of the demand controller, milliseconds.
-pub const DEMAND_STEP_MS: u64 = 10_000;
-const DEMAND_MIN_PPM: u32 = PPM / 2;
-const DEMAND_MAX_PPM: u32 = 4 * PPM;
+/// Bounds of the quality multiplier.
+pub const QUALITY_BOUNDS: Bounds = Bounds {
+    min: PPM / 2,
+    max: 2 * PPM,
+};
+/// Bounds of the demand factor.
+pub const DEMAND_BOUNDS: Bounds = Bounds {
+    min: PPM / 2,
+    max: 4 * PPM,
+};
+/// Bounds of the reputation factor.
+pub const REPUTATION_BOUNDS: Bounds = Bounds {
+    min: PPM / 5 * 4,
+    max: PPM / 5 * 6,
+};
 const UNIT_RATE_MAX: i64 = 1_000_000;
 
+/// Within what a multiplier may lie, parts per million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// At least.
+    pub min: u32,
+    /// At most.
+    pub max: u32,
+}
+
+impl Bounds {
+    fn hold(&self, value: u32) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+}
+
+/// Which of the multipliers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Multiplier {
+    /// Precision and speed: above 1 it is faster than the reference, below 1 slower or coarser.
+    Quality,
+    /// Demand: above 1 the provider was more than half used, or others ask for more; below 1 it was idle.
+    Demand,
+    /// Reputation: from 0.8 for one without a record to 1.2 for one whose results were always right.
+    Reputation,
+}
+
+/// What a person is told about one multiplier of a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Which.
+    pub multiplier: Multiplier,
+    /// Its value, parts per million.
+    pub value: u32,
+    /// Within what it must lie; at one of the two it was clamped.
+    pub bounds: Bounds,
+    /// The price when this multiplier is taken in, after base cost and the ones before it, rounded up: the steps that a
+    /// person can follow from the base cost to the price.
+    pub price_so_far: Millicredits,
+}
+
 impl Factors {
+    /// Whether every factor is one that the rules can give.
+    pub fn are_within_bounds(&self) -> bool {
+        self.base_cost >= 0
+            && QUALITY_BOUNDS.hold(self.quality_multiplier)
+            && DEMAND_BOUNDS.hold(self.market_demand)
+            && REPUTATION_BOUNDS.hold(self.reputation_factor)
+    }
+
+    /// The way from the base cost to the price, step by step; the last step's price is the price.
+    pub fn explain(&self) -> [Explained; 3] {
+        let steps = [
+            (Multiplier::Quality, self.quality_multiplier, QUALITY_BOUNDS),
+            (Multiplier::Demand, self.market_demand, DEMAND_BOUNDS),
+            (Multiplier::Reputation, self.reputation_factor, REPUTATION_BOUNDS),
+        ];
+        let mut so_far = Self {
+            quality_multiplier: PPM,
+            market_demand: PPM,
+            reputation_factor: PPM,
+            ..*self
+        };
+        steps.map(|(multiplier, value, bounds)| {
+            match multiplier {
+                Multiplier::Quality => so_far.quality_multiplier = value,
+                Multiplier::Demand => so_far.market_demand = value,
+                Multiplier::Reputation => so_far.reputation_factor = value,
+            }
+            Explained {
+                multiplier,
+                value,
+                bounds,
+                price_so_far: so_far.price().unwrap_or(Millicredits(i64::MAX)),
+            }
+        })
+    }
+
     /// The price that the factors give; `None` when it is more than money can express or a factor is negative.
     pub fn price(&self) -> Option<Millicredits> {
         let base = u128::try_from(self.base_cost).ok()?;
@@ -98,6 +191,11 @@ pub fn tokens<T: AsRef<str>>(texts: &[T]) -> u32 {
     u32::try_from(sum).unwrap_or(u32::MAX)
 }
 
+/// Engine time for so many tokens at a measured speed, milliseconds.
+pub fn engine_ms(tokens: u32, tokens_per_s: f32) -> u64 {
+    libm::ceil(f64::from(tokens) * 1_000.0 / f64::from(tokens_per_s.max(0.001))) as u64
+}
+
 /// Millicredits for 1,000 tokens at a measured speed, when a second of the engine costs `engine_second`.
 pub fn unit_rate(engine_second: Millicredits, tokens_per_s: f32) -> i64 {
     let speed = f64::from(tokens_per_s);
@@ -130,7 +228,8 @@ pub fn quality_multiplier(precision: Precision, tokens_per_s: f32) -> u32 {
         Precision::F32 | Precision::F16 => 1.0,
         Precision::Int8 => 0.8,
     };
-    (libm::round((speed * precision).clamp(0.5, 2.0) * f64::from(PPM))) as u32
+    let ppm = libm::round((speed * precision).clamp(0.5, 2.0) * f64::from(PPM)) as u32;
+    ppm.clamp(QUALITY_BOUNDS.min, QUALITY_BOUNDS.max)
 }
 
 /// The factor of a provider's standing, from the lower bound of its quality; in whole hundredths, so that an offer does not
@@ -142,90 +241,6 @@ pub fn reputation_factor(lower: f32) -> u32 {
         0.0
     };
     libm::round(80.0 + 40.0 * lower) as u32 * (PPM / 100)
-}
-
-/// Follows how much of the lent engine time is used and how many had to be turned away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DemandController {
-    multiplier: u32,
-    step_began: Timestamp,
-    busy_ms: u64,
-    turned_away: u32,
-}
-
-impl DemandController {
-    /// Starts at 1.
-    pub fn new(now: Timestamp) -> Self {
-        Self {
-            multiplier: PPM,
-            step_began: now,
-            busy_ms: 0,
-            turned_away: 0,
-        }
-    }
-
-    /// The factor, parts per million.
-    pub fn multiplier(&self) -> u32 {
-        self.multiplier
-    }
-
-    /// Counts engine time.
-    pub fn worked(&mut self, ms: u32) {
-        self.busy_ms = self.busy_ms.saturating_add(ms.into());
-    }
-
-    /// Counts a demand that could not be served.
-    pub fn turned_away(&mut self) {
-        self.turned_away = self.turned_away.saturating_add(1);
-    }
-
-    /// The least demand factor that a counter-offer gets: a busy engine concedes nothing, one that has been idle for the
-    /// whole step up to half.
-    pub fn concession(&self, busy: bool) -> u32 {
-        let target_ms = DEMAND_STEP_MS / 2;
-        let idle_ms = match (busy, self.turned_away) {
-            (false, 0) => target_ms.saturating_sub(self.busy_ms),
-            _ => 0,
-        };
-        let conceded = u64::from(self.multiplier / 2) * idle_ms / target_ms;
-        let floor = u64::from(self.multiplier) - conceded;
-        u32::try_from(floor)
-            .unwrap_or(self.multiplier)
-            .max(DEMAND_MIN_PPM)
-    }
-
-    /// When the current step ends.
-    pub fn step_ends(&self) -> Timestamp {
-        self.step_began.plus_ms(DEMAND_STEP_MS)
-    }
-
-    /// Ends every step that is over. `share` is the part of the engine that is lent. Returns whether the factor moved.
-    pub fn advance(&mut self, now: Timestamp, share: f32) -> bool {
-        let former = self.multiplier;
-        // Steps without work move the factor towards its minimum; after 64 of them it is there.
-        let steps = (now.ms_since(self.step_began) / DEMAND_STEP_MS).min(64);
-        for _ in 0..steps {
-            let lent_ms = (DEMAND_STEP_MS as f32 * share.clamp(0.01, 1.0)) as u64;
-            let used_ppm = match self.turned_away {
-                0 => (self.busy_ms.saturating_mul(PPM.into()) / lent_ms.max(1)).min(PPM.into()),
-                _ => PPM.into(),
-            };
-            self.multiplier = demand_step(self.multiplier, used_ppm as u32);
-            (self.busy_ms, self.turned_away) = (0, 0);
-        }
-        if steps > 0 {
-            self.step_began = now;
-        }
-        self.multiplier != former
-    }
-}
-
-/// One step: `m × (1 + (used − ½) / ½ × ⅛)`, as EIP-1559 moves the base fee, clamped.
-fn demand_step(multiplier: u32, used_ppm: u32) -> u32 {
-    let half = i64::from(PPM / 2);
-    let change = i64::from(multiplier) * (i64::from(used_ppm) - half) / half / 8;
-    let next = i64::from(multiplier) + change;
-    next.clamp(DEMAND_MIN_PPM.into(), DEMAND_MAX_PPM.into()) as u32
 }
 
 #[cfg(test)]
@@ -251,9 +266,42 @@ mod tests {
     }
 
     #[test]
+    fn every_step_to_the_price_is_shown_with_its_bounds() {
+        let factors = factors(200, 1_250_000);
+        assert!(factors.are_within_bounds());
+        let steps = factors.explain();
+        assert_eq!(steps.map(|step| step.price_so_far.0), [220, 275, 262]);
+        assert_eq!(
+            steps.map(|step| step.multiplier),
+            [Multiplier::Quality, Multiplier::Demand, Multiplier::Reputation]
+        );
+        assert_eq!(steps[2].price_so_far, factors.price().unwrap());
+        let beyond = [
+            Factors {
+                quality_multiplier: 499_999,
+                ..factors
+            },
+            Factors {
+                market_demand: 4_000_001,
+                ..factors
+            },
+            Factors {
+                reputation_factor: 1_200_001,
+                ..factors
+            },
+            Factors {
+                base_cost: -1,
+                ..factors
+            },
+        ];
+        assert!(beyond.iter().all(|factors| !factors.are_within_bounds()));
+        assert!((0..=10).all(|tenth| REPUTATION_BOUNDS.hold(reputation_factor(tenth as f32 / 10.0))));
+    }
+
+    #[test]
     fn a_counter_offer_lowers_demand_and_nothing_else() {
         let asked = factors(200, 1_250_000);
-        let lowered = asked.lowered_to(Millicredits(200), DEMAND_MIN_PPM).unwrap();
+        let lowered = asked.lowered_to(Millicredits(200), DEMAND_BOUNDS.min).unwrap();
         assert_eq!(lowered.price(), Some(Millicredits(200)));
         assert_eq!(
             Factors {
@@ -263,7 +311,7 @@ mod tests {
             asked
         );
         assert_eq!(asked.lowered_to(Millicredits(200), PPM), None);
-        assert_eq!(asked.lowered_to(Millicredits(100), DEMAND_MIN_PPM), None);
+        assert_eq!(asked.lowered_to(Millicredits(100), DEMAND_BOUNDS.min), None);
         assert_eq!(asked.lowered_to(Millicredits(1_000), PPM), Some(asked));
     }
 
@@ -284,21 +332,6 @@ mod tests {
             9_223_372_034_707_292_159
         );
         assert_eq!(pro_rata(Millicredits(10), 0, 0), Millicredits(10));
-    }
-
-    #[test]
-    fn demand_follows_use_within_bounds() {
-        let mut demand = DemandController::new(Timestamp(0));
-        demand.worked(10_000);
-        assert!(demand.advance(Timestamp(10_000), 1.0));
-        assert_eq!(demand.multiplier(), 1_125_000);
-        for step in 2..60 {
-            demand.turned_away();
-            demand.advance(Timestamp(step * 10_000), 0.5);
-        }
-        assert_eq!(demand.multiplier(), DEMAND_MAX_PPM);
-        demand.advance(Timestamp(100_000_000), 0.5);
-        assert_eq!(demand.multiplier(), DEMAND_MIN_PPM);
     }
 
     #[test]
