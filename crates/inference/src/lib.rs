@@ -30,7 +30,13 @@ pub mod lower;
 pub mod manifest;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "onnx")]
+pub mod ops;
 pub mod protocol;
+#[cfg(feature = "onnx")]
+pub mod session;
+#[cfg(feature = "onnx")]
+pub mod tensor;
 #[cfg(feature = "engine")]
 pub mod tokens;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]

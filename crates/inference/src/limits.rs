@@ -27,3 +27,5 @@ pub const DIMENSION_MAX: usize = 4096;
 pub const KNOWN_ANSWER_TEXTS_MAX: usize = 32;
 /// Requests that wait for the worker at the same time.
 pub const PENDING_REQUESTS_MAX: usize = 64;
+/// Multiplications of one kernel call: about half a minute of one slow core.
+pub const KERNEL_WORK_MAX: u64 = 1 << 35;

@@ -12,10 +12,11 @@ use prost::Message;
 use thiserror::Error;
 
 use crate::limits;
-use proto::{AttributeType, DataType, GraphProto, ModelProto, TensorProto};
+use proto::{AttributeType, DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
-/// Oldest and newest version of ONNX's operator set that is read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=22;
+/// Oldest and newest version of ONNX's operator set that is read. Exporters write 11 and up; older ones are read as
+/// far as their operators are the same.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
 
 /// Why an ONNX file is refused. All cases are final.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -133,6 +134,8 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
         Ok(DataType::Float) => (4, tensor.float_data.len()),
         Ok(DataType::Int32) => (4, tensor.int32_data.len()),
         Ok(DataType::Int64) => (8, tensor.int64_data.len()),
+        Ok(DataType::Double) => (8, tensor.double_data.len()),
+        Ok(DataType::Float16) => (2, tensor.int32_data.len()),
         Ok(DataType::Bool | DataType::Uint8 | DataType::Int8) => (1, tensor.int32_data.len()),
         _ => return Err(refuse("has an element type that is not supported")),
     };
@@ -145,6 +148,15 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), OnnxError> {
         return Err(refuse("has not as many elements as its shape says"));
     }
     Ok(())
+}
+
+/// The element type that a declared value has, if it is a tensor of a type that this crate knows.
+#[must_use]
+pub fn value_type(info: &ValueInfoProto) -> Option<DataType> {
+    let code = info.r#type.as_ref()?.tensor_type.as_ref()?.elem_type;
+    DataType::try_from(code)
+        .ok()
+        .filter(|&kind| kind != DataType::Undefined)
 }
 
 /// Elements of a shape, or `None` if it is negative, has too many dimensions or too many elements.

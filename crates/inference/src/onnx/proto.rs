@@ -111,6 +111,9 @@ pub struct AttributeProto {
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
+    /// Strings.
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub strings: Vec<Bytes>,
     /// Which of the fields counts.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
@@ -136,6 +139,8 @@ pub enum AttributeType {
     Floats = 6,
     /// `ints`.
     Ints = 7,
+    /// `strings`.
+    Strings = 8,
 }
 
 /// Element types.
@@ -186,6 +191,9 @@ pub struct TensorProto {
     /// The elements, little-endian.
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
+    /// The elements, if 64-bit floats are not in `raw_data`.
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
     /// Where the elements are if they are in another file, which this crate refuses.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,

@@ -1,0 +1,293 @@
+//! Any ONNX model on the CPU: named tensors in, named tensors out.
+//!
+//! A [`Session`] is made from a model that the [reader](crate::onnx::read) has bounded. It refuses what it cannot
+//! compute exactly before anything runs, and names the operator. What depends on nothing but constants is computed
+//! once, when the session is made.
+//!
+//! 16-bit floats are taken and given as 32-bit ones, rounded at the outputs to what 16 bits hold. 64-bit floats are
+//! refused where a caller would see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::onnx::{OnnxError, value_type};
+use crate::ops::{Call, Problem, kernel};
+use crate::tensor::{Data, Tensor, round_to_half};
+
+/// A named input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its element type in the file.
+    pub kind: DataType,
+}
+
+impl Port {
+    fn read(info: &ValueInfoProto) -> Result<Self, OnnxError> {
+        let refuse = |problem| OnnxError::Tensor {
+            name: info.name.clone(),
+            problem,
+        };
+        let kind = value_type(info).ok_or_else(|| refuse("is not a tensor of a type that is supported"))?;
+        if kind == DataType::Double {
+            return Err(refuse("has 64-bit floats, which are not computed with"));
+        }
+        Ok(Self {
+            name: info.name.clone(),
+            kind,
+        })
+    }
+
+    /// The type of the tensors that callers see.
+    fn seen(&self) -> DataType {
+        if self.kind == DataType::Float16 {
+            DataType::Float
+        } else {
+            self.kind
+        }
+    }
+}
+
+/// A model that is ready to run.
+#[derive(Debug)]
+pub struct Session {
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    opset: i64,
+    /// What is left to compute, in order.
+    nodes: Vec<NodeProto>,
+    /// Values that no input changes.
+    constants: BTreeMap<String, Arc<Tensor>>,
+    /// The last node that reads each value: after it the value is dropped.
+    last_use: BTreeMap<String, usize>,
+}
+
+impl Session {
+    /// Prepares a model.
+    ///
+    /// # Errors
+    /// The operator or value that is in the way.
+    pub fn new(model: ModelProto) -> Result<Self, OnnxError> {
+        let opset = model
+            .opset_import
+            .iter()
+            .find(|set| set.domain.is_empty())
+            .map_or(1, |set| set.version);
+        let graph = model.graph.ok_or(OnnxError::NoGraph)?;
+        for node in &graph.node {
+            if kernel(&node.op_type).is_none() {
+                return Err(refuse(node, "it is not among the operators that are known here"));
+            }
+        }
+        let mut constants = BTreeMap::new();
+        for proto in &graph.initializer {
+            let tensor = Tensor::from_proto(proto).map_err(|_| OnnxError::Tensor {
+                name: proto.name.clone(),
+                problem: "cannot be read",
+            })?;
+            constants.insert(proto.name.clone(), Arc::new(tensor));
+        }
+        let inputs = graph
+            .input
+            .iter()
+            .filter(|input| !constants.contains_key(&input.name))
+            .map(Port::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        let outputs = graph
+            .output
+            .iter()
+            .map(Port::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        let nodes = fold(&graph, opset, &mut constants)?;
+        let last_use = last_uses(&nodes);
+        let session = Self {
+            inputs,
+            outputs,
+            opset,
+            nodes,
+            constants,
+            last_use,
+        };
+        session.check_names(&graph)?;
+        Ok(session)
+    }
+
+    /// What the model reads.
+    #[must_use]
+    pub fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    /// What the model writes.
+    #[must_use]
+    pub fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    /// Every value that is read is an input, a constant or the output of an earlier node.
+    fn check_names(&self, graph: &GraphProto) -> Result<(), OnnxError> {
+        let mut known: BTreeSet<&str> = self.constants.keys().map(String::as_str).collect();
+        known.extend(self.inputs.iter().map(|input| input.name.as_str()));
+        for node in &self.nodes {
+            let missing = node
+                .input
+                .iter()
+                .find(|name| !name.is_empty() && !known.contains(name.as_str()));
+            if let Some(name) = missing {
+                return Err(OnnxError::Undefined(name.clone()));
+            }
+            known.extend(node.output.iter().map(String::as_str));
+        }
+        match graph
+            .output
+            .iter()
+            .find(|output| !known.contains(output.name.as_str()))
+        {
+            Some(output) => Err(OnnxError::Undefined(output.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the model.
+    ///
+    /// # Errors
+    /// If an input is missing or of the wrong type, or an operator refuses the values that reach it.
+    pub fn run(&self, given: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, OnnxError> {
+        let mut values: BTreeMap<&str, Arc<Tensor>> = BTreeMap::new();
+        let mut given = given;
+        for port in &self.inputs {
+            let tensor = given
+                .remove(&port.name)
+                .ok_or_else(|| OnnxError::Undefined(port.name.clone()))?;
+            if tensor.kind() != port.seen() {
+                let name = port.name.clone();
+                return Err(OnnxError::Tensor {
+                    name,
+                    problem: "is given with another element type",
+                });
+            }
+            values.insert(&port.name, Arc::new(tensor));
+        }
+        for (place, node) in self.nodes.iter().enumerate() {
+            let found = compute(node, self.opset, |name| self.value(&values, name))?;
+            for (name, tensor) in node.output.iter().zip(found) {
+                if !name.is_empty() {
+                    values.insert(name, Arc::new(tensor));
+                }
+            }
+            for name in node
+                .input
+                .iter()
+                .filter(|name| self.last_use.get(*name) == Some(&place))
+            {
+                if !self.outputs.iter().any(|output| output.name == *name) {
+                    values.remove(name.as_str());
+                }
+            }
+        }
+        let outputs = self.outputs.iter().map(|port| {
+            let tensor = self
+                .value(&values, &port.name)
+                .ok_or_else(|| OnnxError::Undefined(port.name.clone()))?;
+            Ok((port.name.clone(), finished(port, tensor)?))
+        });
+        outputs.collect()
+    }
+
+    fn value(&self, values: &BTreeMap<&str, Arc<Tensor>>, name: &str) -> Option<Arc<Tensor>> {
+        values.get(name).or_else(|| self.constants.get(name)).cloned()
+    }
+}
+
+/// An output as the file declares it.
+fn finished(port: &Port, tensor: Arc<Tensor>) -> Result<Tensor, OnnxError> {
+    if tensor.kind() != port.seen() {
+        let name = port.name.clone();
+        return Err(OnnxError::Tensor {
+            name,
+            problem: "is not of the type that the file declares",
+        });
+    }
+    let tensor = Arc::unwrap_or_clone(tensor);
+    match (port.kind, tensor.data()) {
+        (DataType::Float16, Data::F32(values)) => {
+            let rounded = values.iter().map(|&value| round_to_half(value)).collect();
+            Tensor::floats(tensor.dims(), rounded).map_err(|_| OnnxError::Undefined(port.name.clone()))
+        }
+        _ => Ok(tensor),
+    }
+}
+
+/// Computes every node whose inputs are constant and returns the others.
+fn fold(
+    graph: &GraphProto,
+    opset: i64,
+    constants: &mut BTreeMap<String, Arc<Tensor>>,
+) -> Result<Vec<NodeProto>, OnnxError> {
+    let mut left = Vec::new();
+    for node in &graph.node {
+        let constant = node
+            .input
+            .iter()
+            .all(|name| name.is_empty() || constants.contains_key(name));
+        if !constant {
+            left.push(node.clone());
+            continue;
+        }
+        let found = compute(node, opset, |name| constants.get(name).cloned())?;
+        for (name, tensor) in node.output.iter().zip(found) {
+            if !name.is_empty() {
+                constants.insert(name.clone(), Arc::new(tensor));
+            }
+        }
+    }
+    Ok(left)
+}
+
+fn last_uses(nodes: &[NodeProto]) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for (place, node) in nodes.iter().enumerate() {
+        found.extend(node.input.iter().map(|name| (name.clone(), place)));
+    }
+    found
+}
+
+/// Runs one node's kernel.
+fn compute(
+    node: &NodeProto,
+    opset: i64,
+    value: impl Fn(&str) -> Option<Arc<Tensor>>,
+) -> Result<Vec<Tensor>, OnnxError> {
+    let inputs = node
+        .input
+        .iter()
+        .map(|name| match value(name) {
+            _ if name.is_empty() => Ok(None),
+            Some(tensor) => Ok(Some(tensor)),
+            None => Err(OnnxError::Undefined(name.clone())),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let kernel = kernel(&node.op_type)
+        .ok_or_else(|| refuse(node, "it is not among the operators that are known here"))?;
+    let call = Call::new(node, opset, inputs.iter().map(Option::as_deref).collect());
+    let outputs = kernel(&call).map_err(|Problem(problem)| refuse(node, problem))?;
+    if node
+        .output
+        .iter()
+        .skip(outputs.len())
+        .any(|name| !name.is_empty())
+    {
+        return Err(refuse(node, "not all of its outputs are computed here"));
+    }
+    Ok(outputs)
+}
+
+fn refuse(node: &NodeProto, problem: impl Into<String>) -> OnnxError {
+    OnnxError::Operator {
+        op: node.op_type.clone(),
+        node: node.name.clone(),
+        problem: problem.into(),
+    }
+}
