@@ -4,6 +4,7 @@
 //!   builds the page and the relay, fetches the model and becomes the relay.
 //! - `test` runs every check that CI runs, in the same order, and ends with one line `N passed, N failed`.
 //! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
+//! - `operators` runs ONNX's own tests of its operators and writes `docs/operators.md`.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
 //! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
@@ -14,6 +15,8 @@ mod cache;
 mod check;
 mod command;
 mod error;
+mod operators;
+mod pip;
 mod prerequisites;
 mod progress;
 mod prove;
@@ -48,6 +51,8 @@ enum Task {
     Test(check::Options),
     /// Run a scenario of the network in virtual time; fails when a bound is broken.
     Sim(sim::Options),
+    /// Run ONNX's own operator tests and write `docs/operators.md`; fails when a result is wrong.
+    Operators,
     /// Run the long proofs as well, and keep what they measured under `proof/`.
     Prove(prove::Options),
     /// Open a page in the person's browser once its server answers.
@@ -72,6 +77,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Build => site::build_all(workspace).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => check::run(workspace, &options),
         Task::Sim(options) => sim::run(workspace, &options),
+        Task::Operators => operators::run(workspace),
         Task::Prove(options) => prove::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
     }

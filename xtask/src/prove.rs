@@ -28,12 +28,20 @@ struct Proof {
     keep: fn(&Workspace, &Path) -> Result<(), Error>,
 }
 
-const ALL: &[Proof] = &[Proof {
-    name: "test",
-    about: "every test of CI, and the clocks of the end-to-end journeys",
-    args: &["test"],
-    keep: keep_clocks,
-}];
+const ALL: &[Proof] = &[
+    Proof {
+        name: "test",
+        about: "every test of CI, and the clocks of the end-to-end journeys",
+        args: &["test"],
+        keep: keep_clocks,
+    },
+    Proof {
+        name: "operators",
+        about: "ONNX's own node tests: none wrong, nine in ten of the f32 and i64 ones passed",
+        args: &["operators"],
+        keep: keep_operators,
+    },
+];
 
 /// What to prove.
 #[derive(Args)]
@@ -143,6 +151,11 @@ fn read_summary(path: &Path) -> Result<Map<String, Value>, Error> {
         path: path.to_owned(),
         problem: format!("not a summary of proofs: {error}"),
     })
+}
+
+/// The table is a document of its own.
+fn keep_operators(_: &Workspace, _: &Path) -> Result<(), Error> {
+    Ok(())
 }
 
 fn keep_clocks(workspace: &Workspace, dir: &Path) -> Result<(), Error> {

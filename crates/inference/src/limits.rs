@@ -27,5 +27,10 @@ pub const DIMENSION_MAX: usize = 4096;
 pub const KNOWN_ANSWER_TEXTS_MAX: usize = 32;
 /// Requests that wait for the worker at the same time.
 pub const PENDING_REQUESTS_MAX: usize = 64;
+/// Elements of one tensor that a kernel computes. Kernels that move elements keep a list of places as well, so that each
+/// may cost 12 bytes.
+pub const COMPUTED_ELEMENTS_MAX: usize = 1 << 25;
+/// Bytes of all values that one run of a session holds at the same time, or that its constants hold.
+pub const SESSION_BYTES_MAX: usize = 768 * 1024 * 1024;
 /// Multiplications of one kernel call: about half a minute of one slow core.
 pub const KERNEL_WORK_MAX: u64 = 1 << 35;

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::limits;
 use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::{OnnxError, value_type};
 use crate::ops::{Call, Problem, kernel};
@@ -126,6 +127,12 @@ impl Session {
         &self.outputs
     }
 
+    /// How many nodes are left to compute in each run.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Every value that is read is an input, a constant or the output of an earlier node.
     fn check_names(&self, graph: &GraphProto) -> Result<(), OnnxError> {
         let mut known: BTreeSet<&str> = self.constants.keys().map(String::as_str).collect();
@@ -155,7 +162,7 @@ impl Session {
     /// # Errors
     /// If an input is missing or of the wrong type, or an operator refuses the values that reach it.
     pub fn run(&self, given: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-        let mut values: BTreeMap<&str, Arc<Tensor>> = BTreeMap::new();
+        let (mut values, mut room) = (BTreeMap::<&str, Arc<Tensor>>::new(), Room::default());
         let mut given = given;
         for port in &self.inputs {
             let tensor = given
@@ -168,22 +175,24 @@ impl Session {
                     problem: "is given with another element type",
                 });
             }
+            room.take(&port.name, &tensor)?;
             values.insert(&port.name, Arc::new(tensor));
         }
         for (place, node) in self.nodes.iter().enumerate() {
             let found = compute(node, self.opset, |name| self.value(&values, name))?;
             for (name, tensor) in node.output.iter().zip(found) {
                 if !name.is_empty() {
+                    room.take(name, &tensor)?;
                     values.insert(name, Arc::new(tensor));
                 }
             }
-            for name in node
-                .input
-                .iter()
-                .filter(|name| self.last_use.get(*name) == Some(&place))
-            {
-                if !self.outputs.iter().any(|output| output.name == *name) {
-                    values.remove(name.as_str());
+            let done = |name: &&String| {
+                let last = self.last_use.get(*name) == Some(&place);
+                last && self.outputs.iter().all(|output| output.name != **name)
+            };
+            for name in node.input.iter().filter(done) {
+                if let Some(tensor) = values.remove(name.as_str()) {
+                    room.give_back(&tensor);
                 }
             }
         }
@@ -226,7 +235,10 @@ fn fold(
     opset: i64,
     constants: &mut BTreeMap<String, Arc<Tensor>>,
 ) -> Result<Vec<NodeProto>, OnnxError> {
-    let mut left = Vec::new();
+    let (mut left, mut room) = (Vec::new(), Room::default());
+    for (name, tensor) in constants.iter() {
+        room.take(name, tensor)?;
+    }
     for node in &graph.node {
         let constant = node
             .input
@@ -239,11 +251,33 @@ fn fold(
         let found = compute(node, opset, |name| constants.get(name).cloned())?;
         for (name, tensor) in node.output.iter().zip(found) {
             if !name.is_empty() {
+                room.take(name, &tensor)?;
                 constants.insert(name.clone(), Arc::new(tensor));
             }
         }
     }
     Ok(left)
+}
+
+/// The bytes of the values that are there, held against [`limits::SESSION_BYTES_MAX`].
+#[derive(Default)]
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, name: &str, tensor: &Tensor) -> Result<(), OnnxError> {
+        self.0 = self.0.saturating_add(tensor.bytes());
+        if self.0 <= limits::SESSION_BYTES_MAX {
+            return Ok(());
+        }
+        Err(OnnxError::Tensor {
+            name: name.to_owned(),
+            problem: "does not fit into memory with the others",
+        })
+    }
+
+    fn give_back(&mut self, tensor: &Tensor) {
+        self.0 = self.0.saturating_sub(tensor.bytes());
+    }
 }
 
 fn last_uses(nodes: &[NodeProto]) -> BTreeMap<String, usize> {

@@ -100,7 +100,7 @@ impl Tensor {
     /// # Errors
     /// If shape and elements disagree, or the shape is beyond the limits.
     pub fn new(dims: &[usize], data: Data) -> Result<Self, TensorError> {
-        let elements = elements(dims)?;
+        let elements = counted(dims, limits::TENSOR_ELEMENTS_MAX)?;
         if elements != data.len() {
             let (dims, elements) = (dims.to_vec(), data.len());
             return Err(TensorError::Mismatch { dims, elements });
@@ -152,7 +152,7 @@ impl Tensor {
             .iter()
             .map(|&size| usize::try_from(size).map_err(|_| TensorError::TooLarge(Vec::new())))
             .collect::<Result<_, _>>()?;
-        elements(&dims)?;
+        counted(&dims, limits::TENSOR_ELEMENTS_MAX)?;
         let kind = DataType::try_from(proto.data_type).map_err(|_| unknown())?;
         let raw = &proto.raw_data[..];
         let data = if raw.is_empty() {
@@ -185,6 +185,12 @@ impl Tensor {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that the elements take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        each!(&self.data, values => size_of_val(&values[..]))
     }
 
     /// The elements.
@@ -256,8 +262,12 @@ impl Tensor {
     }
 }
 
-/// Elements of a shape within the limits.
+/// Elements of a shape that a kernel may compute.
 pub(crate) fn elements(dims: &[usize]) -> Result<usize, TensorError> {
+    counted(dims, limits::COMPUTED_ELEMENTS_MAX)
+}
+
+fn counted(dims: &[usize], max: usize) -> Result<usize, TensorError> {
     let refuse = || TensorError::TooLarge(dims.to_vec());
     if dims.len() > limits::TENSOR_RANK_MAX {
         return Err(refuse());
@@ -265,9 +275,7 @@ pub(crate) fn elements(dims: &[usize]) -> Result<usize, TensorError> {
     let product = dims
         .iter()
         .try_fold(1_usize, |product, &size| product.checked_mul(size));
-    product
-        .filter(|&product| product <= limits::TENSOR_ELEMENTS_MAX)
-        .ok_or_else(refuse)
+    product.filter(|&product| product <= max).ok_or_else(refuse)
 }
 
 /// Elements that the protobuf message lists one by one.

@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod proto;
+pub mod quantise;
 
 use bytes::Bytes;
 use prost::Message;

@@ -98,8 +98,7 @@ pub(super) fn recurrent(call: &Call<'_>) -> Outcome {
         let backwards = way == "reverse" || direction == 1;
         let mut state = cell.state(direction, directions)?;
         for at in 0..steps {
-            for item in 0..batch {
-                let length = lengths[item];
+            for (item, &length) in lengths.iter().enumerate() {
                 if at >= length {
                     continue;
                 }

@@ -13,15 +13,20 @@ fn reduced_axes(call: &Call<'_>, rank: usize) -> Result<Option<Vec<usize>>, Prob
     }
 }
 
+/// Adds an element to what there is of its group.
+type Step = fn(f64, f64) -> f64;
+/// Makes the result of a group from its sum and its size.
+type End = fn(f64, usize) -> f64;
+
 /// How the elements of a group become one number.
 struct Fold {
     start: f64,
-    step: fn(f64, f64) -> f64,
-    end: fn(f64, usize) -> f64,
+    step: Step,
+    end: End,
 }
 
 fn fold_of(op: &str) -> Result<Fold, Problem> {
-    let (start, step, end): (f64, fn(f64, f64) -> f64, fn(f64, usize) -> f64) = match op {
+    let (start, step, end): (f64, Step, End) = match op {
         "ReduceSum" | "ReduceLogSumExp" => (0.0, |sum, x| sum + x, |sum, _| sum),
         "ReduceMean" => (0.0, |sum, x| sum + x, |sum, count| sum / count as f64),
         "ReduceProd" => (1.0, |product, x| product * x, |product, _| product),

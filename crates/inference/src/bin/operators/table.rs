@@ -90,12 +90,17 @@ pub(crate) fn write(results: &[Result<'_>], summary: &Summary, version: &str) ->
     let _ = writeln!(
         text,
         "# Operators\n\n\
-         Written by `cargo xtask operators`; do not edit. ONNX's own backend node tests (PyPI package `onnx` {version}) on the\n\
-         CPU backend. *Refused* means that the model is turned down with a reason, before or while it runs; *wrong* would be\n\
-         another number, shape or type, or a crash, and must be 0.\n\n\
-         **{summary}.** \"f32/i64 inference\" are the tests whose inputs and outputs are f32, i64 or truth values and whose\n\
-         operators are neither random nor for training. Tests whose graph is an operator's body written out\n\
-         (`…_expanded`) count in these sums but not in the rows below.\n\n\
+         Written by `cargo xtask operators`; do not edit. ONNX's own backend node tests (PyPI package `onnx` {version}) on\n\
+         `inference::session`, which runs any model on the CPU with the project's own kernels. *Refused* means that the model is\n\
+         turned down with a reason, before or while it runs; *wrong* would be another number, shape or type, or a crash, and\n\
+         must be 0.\n\
+\n\
+         **{summary}.**\n\
+\n\
+         \"f32/i64 inference\" are the tests whose inputs and outputs are f32, i64 or truth values and whose operators are neither\n\
+         random nor for training. Tests whose graph is an operator's body written out (`…_expanded`) count in these sums but not\n\
+         in the rows below.\n\
+\n\
          | operator | passed | refused | wrong | reasons for refusal |\n| --- | ---: | ---: | ---: | --- |"
     );
     for (op, row) in rows {
