@@ -21,11 +21,11 @@ impl Counts {
     /// Adds up every line of a report that counts tests: nextest's `Summary`, libtest's and wasm-bindgen's `test result`,
     /// and the end-to-end suite's last line.
     pub(crate) fn read(report: &str) -> Self {
-        report
-            .lines()
-            .filter(|line| counts_tests(line.trim()))
-            .map(read_line)
-            .sum()
+        let lines = report.lines().filter(|line| counts_tests(line.trim()));
+        let (sums, others): (Vec<_>, Vec<_>) = lines.partition(|line| line.trim().starts_with("Summary ["));
+        // nextest quotes what a failed test's own process printed, and that is counted already.
+        let counting = if sums.is_empty() { others } else { sums };
+        counting.into_iter().map(read_line).sum()
     }
 
     /// Adds what the runner's own exit status says: a run that failed without a failed test did not get to its tests.
@@ -85,6 +85,13 @@ mod tests {
         let report =
             "   Summary [   1.204s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
         assert_eq!(Counts::read(report), Counts { passed: 9, failed: 3 });
+    }
+
+    #[test]
+    fn what_nextest_quotes_of_a_failed_test_is_not_counted_twice() {
+        let report = "test result: FAILED. 0 passed; 1 failed; 0 ignored\n\
+                      Summary [ 1.0s] 2 tests run: 1 passed, 1 failed, 0 skipped\n";
+        assert_eq!(Counts::read(report), Counts { passed: 1, failed: 1 });
     }
 
     #[test]
