@@ -9,32 +9,18 @@
     reason = "helpers of tests fail their test"
 )]
 
-use std::fs;
-use std::path::PathBuf;
+mod support;
 
 use futures::executor::block_on;
 use inference::backend::Backend;
-use inference::backend::tract::TractBackend;
 use inference::lower::{Lowered, ZERO_INPUT, bucket_for, lower};
 use inference::onnx::{self, OnnxError};
-use inference::tokens::TextTokenizer;
-use inference::{FileRef, ModelIndex, ModelManifest};
 use prost::Message;
+use support::Model;
 use tract_onnx::prelude::*;
 
-fn model() -> (ModelManifest, impl Fn(FileRef) -> Vec<u8>) {
-    let folder = std::env::var_os("KNOWLEDGE_MODELS_DIR")
-        .map(PathBuf::from)
-        .expect(
-            "KNOWLEDGE_MODELS_DIR must name the folder with index.json that `prepare-model` wrote; \
-         `cargo xtask test` sets it",
-        );
-    let index = ModelIndex::from_json(&fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
-    let read = move |file: FileRef| fs::read(folder.join(file.blake3.to_string())).unwrap();
-    (
-        index.models.into_iter().next().expect("the folder has no model"),
-        read,
-    )
+fn model() -> Model {
+    Model::find(|_| true)
 }
 
 fn run_lowered(lowered: &Lowered, ids: &[i64], bucket: usize) -> Vec<f32> {
@@ -74,11 +60,9 @@ fn run_lowered(lowered: &Lowered, ids: &[i64], bucket: usize) -> Vec<f32> {
 
 #[test]
 fn lowering_keeps_the_numbers() {
-    let (manifest, read) = model();
-    let file = read(manifest.onnx);
-    let graph = onnx::read(file.clone().into()).unwrap();
-    let tokenizer = TextTokenizer::from_json(&read(manifest.tokenizer), manifest.max_tokens).unwrap();
-    let mut original = TractBackend::prepare(bytes::Bytes::from(file), manifest.dimension).unwrap();
+    let model = model();
+    let graph = onnx::read(model.onnx().into()).unwrap();
+    let (tokenizer, mut original) = (model.tokenizer(), model.tract());
     let short = "Glaciers carve valleys as they slowly move downhill.".to_owned();
     let long = vec![short.clone(); 5].join(" ");
     for text in [short, long] {
@@ -87,7 +71,7 @@ fn lowering_keeps_the_numbers() {
         let lowered = lower(&graph, bucket).unwrap();
         let expected = block_on(original.run(&ids)).unwrap().rows;
         let actual = run_lowered(&lowered, &ids, bucket);
-        assert_eq!(actual.len(), bucket * manifest.dimension);
+        assert_eq!(actual.len(), bucket * model.manifest.dimension);
         let worst = expected
             .iter()
             .zip(&actual)
@@ -99,8 +83,7 @@ fn lowering_keeps_the_numbers() {
 
 #[test]
 fn every_value_has_a_shape_and_every_node_a_name() {
-    let (manifest, read) = model();
-    let graph = onnx::read(read(manifest.onnx).into()).unwrap();
+    let graph = onnx::read(model().onnx().into()).unwrap();
     let lowered = lower(&graph, 32).unwrap().model.graph.unwrap();
     let shaped: Vec<&str> = lowered
         .value_info
@@ -139,8 +122,7 @@ fn every_value_has_a_shape_and_every_node_a_name() {
 
 #[test]
 fn what_cannot_be_lowered_is_named() {
-    let (manifest, read) = model();
-    let mut graph = onnx::read(read(manifest.onnx).into()).unwrap();
+    let mut graph = onnx::read(model().onnx().into()).unwrap();
     let node = &mut graph.graph.as_mut().unwrap().node;
     let last = node.len() - 1;
     node[last].op_type = "Einsum".into();

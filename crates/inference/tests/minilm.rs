@@ -10,16 +10,19 @@
     reason = "helpers of tests fail their test"
 )]
 
-use std::fs;
-use std::path::PathBuf;
+mod support;
 
 use futures::executor::block_on;
+use inference::BackendOutcome;
+use inference::backend::Backend;
 use inference::backend::tract::TractBackend;
 use inference::check::{check, embed_tokens};
 use inference::embed::cosine;
-use inference::tokens::TextTokenizer;
-use inference::{BackendOutcome, FileRef, ModelIndex, ModelManifest};
+use inference::onnx;
+use inference::onnx::quantise::quantise;
+use prost::Message;
 use serde::Deserialize;
+use support::Model;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -32,51 +35,51 @@ struct Row {
     embedding: Vec<f32>,
 }
 
-struct Model {
-    manifest: ModelManifest,
-    folder: PathBuf,
+/// A text and its vector as four hexadecimal digits for each component, see `reference/embed.py`.
+#[derive(Deserialize)]
+struct Packed {
+    text: String,
+    embedding: String,
 }
 
-impl Model {
-    fn minilm() -> Self {
-        let folder = std::env::var_os("KNOWLEDGE_MODELS_DIR")
-            .map(PathBuf::from)
-            .expect(
-                "KNOWLEDGE_MODELS_DIR must name the folder with index.json that `prepare-model` wrote; \
-             `cargo xtask test` sets it",
-            );
-        let index = ModelIndex::from_json(&fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
-        let found = index
-            .models
-            .into_iter()
-            .find(|model| model.name == "all-MiniLM-L6-v2");
-        Self {
-            manifest: found.expect("the folder has no all-MiniLM-L6-v2"),
-            folder,
-        }
+impl Packed {
+    fn vector(&self) -> Vec<f32> {
+        let digits = self.embedding.as_bytes().chunks_exact(4);
+        digits
+            .map(|digits| {
+                let digits = std::str::from_utf8(digits).unwrap();
+                f32::from(u16::from_str_radix(digits, 16).unwrap().cast_signed()) / 32767.0
+            })
+            .collect()
     }
+}
 
-    fn file(&self, file: FileRef) -> Vec<u8> {
-        let content = fs::read(self.folder.join(file.blake3.to_string())).unwrap();
-        assert_eq!(
-            blake3::hash(&content).as_bytes(),
-            &file.blake3.0,
-            "a file is not what its name says"
-        );
-        content
-    }
+fn minilm() -> Model {
+    Model::find(|model| model.name == "all-MiniLM-L6-v2")
+}
 
-    fn tokenizer(&self) -> TextTokenizer {
-        TextTokenizer::from_json(&self.file(self.manifest.tokenizer), self.manifest.max_tokens).unwrap()
-    }
+/// The least cosine between a backend's vectors and sentence-transformers' own, over the varied sentences.
+///
+/// Texts go from long to short, so that a backend which prepares for lengths meets the most different ones.
+fn least_cosine(model: &Model, backend: &mut impl Backend) -> (f32, String) {
+    let tokenizer = model.tokenizer();
+    let mut rows: Vec<Packed> =
+        serde_json::from_str::<Sentences>(include_str!("../reference/sentences.json"))
+            .unwrap()
+            .rows;
+    assert!(rows.len() >= 100, "only {} sentences", rows.len());
+    rows.sort_by_key(|row| std::cmp::Reverse(row.text.len()));
+    let cosines = rows.into_iter().map(|row| {
+        let tokens = tokenizer.encode(&row.text).unwrap();
+        let vector = block_on(embed_tokens(backend, &tokens, model.manifest.dimension)).unwrap();
+        (cosine(&vector, &row.vector()), row.text)
+    });
+    cosines.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
 
-    fn tract(&self) -> TractBackend {
-        TractBackend::prepare(
-            bytes::Bytes::from(self.file(self.manifest.onnx)),
-            self.manifest.dimension,
-        )
-        .unwrap()
-    }
+#[derive(Deserialize)]
+struct Sentences {
+    rows: Vec<Packed>,
 }
 
 fn reference() -> Vec<Row> {
@@ -87,7 +90,7 @@ fn reference() -> Vec<Row> {
 
 #[test]
 fn embeddings_agree_with_sentence_transformers() {
-    let model = Model::minilm();
+    let model = minilm();
     let (tokenizer, mut backend) = (model.tokenizer(), model.tract());
     for row in reference() {
         let tokens = tokenizer.encode(&row.text).unwrap();
@@ -103,8 +106,30 @@ fn embeddings_agree_with_sentence_transformers() {
 }
 
 #[test]
+fn varied_sentences_agree_on_the_cpu() {
+    let model = minilm();
+    let (cosine, text) = least_cosine(&model, &mut model.tract());
+    assert!(cosine >= 0.9999, "cosine {cosine} for {text:?}");
+}
+
+#[test]
+fn varied_sentences_agree_with_weights_as_bytes() {
+    let model = minilm();
+    let graph = onnx::read(model.onnx().into()).unwrap();
+    let bytes = quantise(graph).unwrap().encode_to_vec();
+    assert!(
+        bytes.len() < 25_000_000,
+        "{} bytes are no quarter of the floats",
+        bytes.len()
+    );
+    let mut backend = TractBackend::prepare(bytes::Bytes::from(bytes), model.manifest.dimension).unwrap();
+    let (cosine, text) = least_cosine(&model, &mut backend);
+    assert!(cosine >= 0.995, "cosine {cosine} for {text:?}");
+}
+
+#[test]
 fn the_known_answer_tells_right_from_wrong() {
-    let model = Model::minilm();
+    let model = minilm();
     let (tokenizer, mut backend) = (model.tokenizer(), model.tract());
     let mut answer = model.manifest.known_answer.clone();
     let dimension = model.manifest.dimension;
