@@ -108,8 +108,12 @@ pub struct Config {
     pub gossip_hops: u8,
     /// After this long an observation counts half, milliseconds.
     pub reputation_half_life_ms: u64,
-    /// Blocks the own chain may hold.
+    /// Blocks the own chain may hold whole, pending ones included.
     pub ledger_blocks_max: usize,
+    /// Complete receipts that are kept whole; older ones are folded into sums.
+    pub ledger_whole_max: usize,
+    /// After a restore nothing is signed until counterparties have told what they hold, or for so long, milliseconds.
+    pub recover_ms: u32,
     /// A write that storage refused is tried again after this long, milliseconds.
     pub persist_retry_ms: u32,
 }
@@ -169,6 +173,8 @@ impl Default for Config {
             gossip_hops: 3,
             reputation_half_life_ms: 30 * 24 * 3_600_000,
             ledger_blocks_max: 100_000,
+            ledger_whole_max: 4_096,
+            recover_ms: 5_000,
             persist_retry_ms: 5_000,
         }
     }
@@ -265,7 +271,16 @@ impl Config {
             ("gossip_fanout", self.gossip_fanout <= 16),
             ("gossip_hops", self.gossip_hops <= 8),
             ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
-            ("ledger_blocks_max", self.ledger_blocks_max >= 1),
+            (
+                "ledger_blocks_max",
+                self.ledger_blocks_max >= 1 && self.ledger_blocks_max <= 1_000_000,
+            ),
+            // Snapshots show the newest hundred; a batch beyond is folded at once.
+            (
+                "ledger_whole_max",
+                self.ledger_whole_max >= 256 && self.ledger_whole_max <= self.ledger_blocks_max,
+            ),
+            ("recover_ms", self.recover_ms >= 100),
             ("persist_retry_ms", self.persist_retry_ms >= 100),
         ];
         match bounds.iter().find(|(_, good)| !good) {

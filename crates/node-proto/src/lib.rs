@@ -20,6 +20,7 @@
 //! - an output that acknowledges a change of the ledger waits until [`Input::Persisted`] says the change is durable;
 //! - everything that comes from outside is bounded before memory is reserved for it.
 
+pub mod backup;
 pub mod capability;
 pub mod config;
 pub mod discovery;
@@ -36,7 +37,7 @@ pub mod reputation;
 mod rng;
 pub mod service;
 pub mod sign;
-mod verification;
+pub mod verification;
 pub mod view;
 pub mod wire;
 
@@ -58,5 +59,5 @@ pub use service::{
 pub use sign::{Ed25519Signer, Signer};
 pub use view::{
     Balance, Event, GroupView, LendingView, Metric, OfferView, Outcome, PeerView, Quote, ReceiptView,
-    ReputationView, ServeStep, Snapshot, TradeStep, Verification,
+    ReputationView, ServeStep, Snapshot, TradeStep, Verification, Voucher,
 };

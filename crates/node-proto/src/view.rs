@@ -395,6 +395,22 @@ pub struct ReputationView {
     pub upper: f32,
     /// Own receipts the score rests on.
     pub receipts: u32,
+    /// What others' payments say: the part of random walks along receipts that visit the peer, 0..=1. It helps the score of
+    /// a peer that this node knows little of.
+    #[serde(default)]
+    pub merit: f32,
+    /// Whose payments the merit comes from, most important first; given where one peer is asked for, empty in lists.
+    #[serde(default)]
+    pub vouchers: Vec<Voucher>,
+}
+
+/// A peer whose payments speak for another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Voucher {
+    /// Who paid.
+    pub id: NodeId,
+    /// Which part of the other's merit comes from this one's payments.
+    pub part: f32,
 }
 
 /// A Beta posterior, summarised.

@@ -3,8 +3,10 @@
 
 mod world;
 
+use std::collections::BTreeMap;
+
 use node_proto::ledger::FraudProof;
-use node_proto::{Failure, Group, Timestamp};
+use node_proto::{Failure, Group, Timestamp, Write};
 use world::{Engine, World};
 
 const TEXTS: [&str; 2] = ["one text", "and another"];
@@ -104,4 +106,42 @@ fn an_old_backup_brands_nobody() {
     let earned: i64 = shops.iter().map(|shop| world.balance(*shop).0).sum();
     let receipts = world.node(person).snapshot(Timestamp(world.now)).receipts;
     assert!(earned > 0 && receipts.iter().all(|receipt| receipt.fully_signed));
+}
+
+#[test]
+fn a_restored_backup_first_asks_what_it_lost() {
+    let (mut world, shops, person) = strangers();
+    buy(&mut world, person, 1, shops[0]).unwrap();
+    world.run(1_000);
+    let me = world.hosts[person].id;
+    let file = node_proto::backup::export(me, world.hosts[person].clone_state());
+    buy(&mut world, person, 2, shops[0]).unwrap();
+    buy(&mut world, person, 3, shops[1]).unwrap();
+    world.run(1_000);
+    let before = world.balance(person);
+    // The device is lost. On a new one the same identity begins from the file.
+    world.crash(person);
+    world.hosts[person].stored.clear();
+    for write in node_proto::backup::import(me, &file, &BTreeMap::new()).unwrap() {
+        let Write::Put { key, value } = write else {
+            panic!("an import removes nothing")
+        };
+        world.hosts[person].stored.insert(key, value);
+    }
+    world.start(person);
+    // Nobody was asked yet, so nothing is signed.
+    assert!(matches!(
+        buy(&mut world, person, 4, shops[2]),
+        Err(Failure::Storage)
+    ));
+    world.run(8_000);
+    assert_eq!(world.balance(person), before);
+    buy(&mut world, person, 5, shops[2]).unwrap();
+    world.run(20_000);
+    assert!(shops.iter().all(|shop| !holds_proof(&world, *shop, person)));
+    // And once more from what is stored now.
+    let balance = world.balance(person);
+    world.crash(person);
+    world.start(person);
+    assert_eq!(world.balance(person), balance);
 }

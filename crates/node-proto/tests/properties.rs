@@ -47,7 +47,7 @@ proptest! {
     fn messages_come_back_as_they_went(request in request(), blocks in vec(signed(), 0..32)) {
         let frame = encode_frame(&request);
         prop_assert_eq!(decode_frame::<Request>(&frame), Ok(request));
-        let response = Response::Blocks(Blocks { head: None, blocks });
+        let response = Response::Blocks(Blocks { head: None, blocks, receipts: None });
         prop_assert_eq!(decode_frame::<Response>(&encode_frame(&response)), Ok(response));
     }
 

@@ -16,7 +16,10 @@
 //! defector takes in the end is at most the newcomer's line and what it has itself given (times the growth): the bound of
 //! pairwise reciprocity that BitTorrent's tit-for-tat and Ripple's trust lines also rest on.
 //!
-//! Agreements that are signed but not yet paid count as owed, so that opening many at once gains nothing.
+//! Agreements that are signed but not yet paid count as owed, so that opening many at once gains nothing. So does work that
+//! was delivered and then rejected or left unpaid, across restarts: taking results and calling them wrong draws on the same
+//! line and the same pool, and ends when they are used up. An honest buyer loses that much credit at a provider whose work
+//! it refuses; it is served elsewhere.
 
 use crate::ids::Millicredits;
 
@@ -40,20 +43,22 @@ pub(crate) struct Exposure {
     pub(crate) owed: i64,
     /// What the counterparty was paid for its work, over fully signed receipts.
     pub(crate) given: i64,
+    /// What was delivered to it and never paid.
+    pub(crate) unpaid: i64,
 }
 
 impl Exposure {
     /// With an agreement that is not paid yet.
     pub(crate) fn with_open(self, price: i64) -> Self {
         Self {
-            owed: self.owed.saturating_add(price),
+            unpaid: self.unpaid.saturating_add(price),
             ..self
         }
     }
 
     /// What it owes beyond what its own work covers.
     pub(crate) fn unsecured(&self, terms: &CreditTerms) -> i64 {
-        self.owed.saturating_sub(self.secured(terms)).max(0)
+        self.drawn().saturating_sub(self.secured(terms)).max(0)
     }
 
     /// How much more it may owe, when all others together owe `unsecured_others` on trust. Negative when it owes too much
@@ -66,7 +71,11 @@ impl Exposure {
             .0
             .saturating_sub(unsecured_others)
             .saturating_add(secured);
-        pair.min(pool).saturating_sub(self.owed)
+        pair.min(pool).saturating_sub(self.drawn())
+    }
+
+    fn drawn(&self) -> i64 {
+        self.owed.saturating_add(self.unpaid)
     }
 
     fn secured(&self, terms: &CreditTerms) -> i64 {
@@ -87,7 +96,11 @@ mod tests {
     };
 
     fn exposure(owed: i64, given: i64) -> Exposure {
-        Exposure { owed, given }
+        Exposure {
+            owed,
+            given,
+            unpaid: 0,
+        }
     }
 
     #[test]
@@ -110,5 +123,14 @@ mod tests {
         assert_eq!(exposure(10, 2).unsecured(&TERMS), 9);
         assert_eq!(exposure(10, 20).unsecured(&TERMS), 0);
         assert_eq!(exposure(0, 20).available(used, &TERMS), 10);
+    }
+
+    #[test]
+    fn what_was_never_paid_counts_like_a_debt() {
+        let rejecting = exposure(4, 0).with_open(5);
+        assert_eq!(
+            (rejecting.available(0, &TERMS), rejecting.unsecured(&TERMS)),
+            (1, 9)
+        );
     }
 }

@@ -21,6 +21,9 @@
 //! proof therefore shows intent. Opening epochs gains nothing: credit rests on what each provider has itself received, see
 //! [`credit`], never on how long a chain looks.
 //!
+//! Old receipts are folded into sums, see [`fold`]; receipts that were lost with a device come back from counterparties, see
+//! [`found`].
+//!
 //! Stored under `b` ‖ epoch ‖ sequence (big-endian, so that keys sort) is everything that a payment needs after a crash:
 //! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof.
 //!
@@ -32,7 +35,10 @@
 //! everyone is a stranger: a payer stops at the newcomer allowance, a provider at the lines of [`credit`].
 
 mod block;
+mod claims;
 mod credit;
+mod fold;
+mod found;
 mod fraud;
 mod store;
 mod totals;
@@ -49,12 +55,13 @@ use crate::sign::Signer;
 use crate::view::{ReceiptView, Verification};
 use crate::wire::{Agreement, Head, OBJECT_VERSION, Partial, Signed, WireError};
 
+use fold::Folded;
 use totals::{Entry, Totals};
 
 pub use block::{Block, Check};
 pub(crate) use credit::{CreditTerms, Exposure};
 pub use fraud::FraudProof;
-pub(crate) use store::{FRAUD_PREFIX, StoredLedger, put_fraud};
+pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, StoredLedger, put_fraud, restored_meta};
 pub(crate) use witness::{Shown, Witness};
 
 /// Why the ledger refused something. Nothing was changed.
@@ -144,6 +151,8 @@ struct Record {
     countersignature: [u8; 64],
     partial: Option<Signed>,
     in_group: bool,
+    /// Given back by the counterparty; kept beside the chain.
+    found: bool,
 }
 
 /// A pending payment, ready to be sent again.
@@ -171,6 +180,9 @@ pub(crate) struct Ledger {
     /// Others' blocks held here, by author and place, to notice contradictions.
     seen: BTreeMap<(NodeId, Place), Place>,
     totals: Totals,
+    folded: Folded,
+    /// Restored from a backup and not yet compared with counterparties: nothing may be signed.
+    closed: bool,
     /// This run has written which epoch it signs in.
     epoch_written: bool,
 }
@@ -186,6 +198,8 @@ impl Ledger {
             by_agreement: BTreeMap::new(),
             seen: BTreeMap::new(),
             totals: Totals::default(),
+            folded: Folded::default(),
+            closed: false,
             epoch_written: false,
         }
     }
@@ -236,9 +250,25 @@ impl Ledger {
         self.totals.pairs.iter()
     }
 
-    /// Whether there is room for another trade.
+    /// Restored from a backup: closed until [`open`](Self::open).
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// What could be found is here.
+    pub(crate) fn open(&mut self) {
+        self.closed = false;
+    }
+
+    /// Blocks of an epoch beyond this run's turned up.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        let newest = self.records.last_key_value();
+        newest.is_some_and(|(place, record)| place.0 > self.epoch || (place.0 == self.epoch && record.found))
+    }
+
+    /// Whether there is room for another trade, and leave to sign for it.
     pub(crate) fn has_room(&self) -> bool {
-        self.records.len() < self.blocks_max && self.epoch < u32::MAX
+        !self.closed && self.records.len() < self.blocks_max && self.epoch < u32::MAX
     }
 
     /// Makes, signs and appends the payer's half.
@@ -270,7 +300,7 @@ impl Ledger {
         if let Some(place) = self.seen.get(&(payer.author, (payer.epoch, payer.sequence))) {
             return self.repeated(*place, payers);
         }
-        if self.by_agreement.contains_key(&contract.id) {
+        if self.by_agreement.contains_key(&contract.id) || self.folded.contains(&contract.id) {
             return Err(LedgerError::Mismatch);
         }
         let delta = contract.due();
@@ -356,6 +386,13 @@ impl Ledger {
             .collect()
     }
 
+    /// The newest receipts with one counterparty, newest first.
+    pub(crate) fn receipts_with(&self, peer: &NodeId, count: usize) -> Vec<ReceiptView> {
+        let theirs = self.records.values().rev();
+        let theirs = theirs.filter(|record| record.block.counterparty == *peer);
+        theirs.take(count).map(Record::view).collect()
+    }
+
     fn next_block(
         &self,
         now: Timestamp,
@@ -422,10 +459,11 @@ impl Ledger {
             countersignature: contract.countersignature,
             partial: contract.partial.as_ref().map(|partial| partial.signed.clone()),
             in_group: true,
+            found: false,
         };
         let mut writes = Vec::new();
         if !self.epoch_written {
-            writes.push(store::put_meta(self.me, self.epoch));
+            writes.push(self.put_meta());
             self.epoch_written = true;
         }
         writes.push(store::put(&record));
@@ -435,9 +473,8 @@ impl Ledger {
 
     fn insert(&mut self, place: Place, record: Record) -> Result<(), LedgerError> {
         if let Some(other) = &record.other {
-            let other: Block = crate::wire::open_body(&other.body)?;
-            self.seen
-                .insert((other.author, (other.epoch, other.sequence)), place);
+            let theirs = store::place_of(other).ok_or(LedgerError::Broken)?;
+            self.seen.insert(theirs, place);
         }
         self.by_agreement.insert(record.block.agreement, place);
         self.totals.add(record.entry());

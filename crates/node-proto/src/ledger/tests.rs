@@ -28,6 +28,12 @@ impl Side {
         }
     }
 
+    fn with_room(number: u8) -> Self {
+        let mut side = Self::new(number);
+        side.ledger.blocks_max = 1_000;
+        side
+    }
+
     fn keep(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
@@ -126,7 +132,10 @@ fn what_one_loses_the_other_gains() {
     assert_eq!(payer.ledger.exposure(&receiver.signer.id()).owed, -600);
     assert_eq!(
         receiver.ledger.exposure(&payer.signer.id()),
-        Exposure { owed: 600, given: 0 }
+        Exposure {
+            owed: 600,
+            ..Exposure::default()
+        }
     );
     let (paid, earned) = (payer.ledger.receipts(9), receiver.ledger.receipts(9));
     assert_eq!(paid[0].id, earned[0].id);
@@ -342,4 +351,133 @@ fn an_old_backup_goes_on_beside_what_was_lost() {
         trade(&mut restored, &mut shop, number);
     }
     assert_eq!(shop.ledger.balance().0, Millicredits(400));
+}
+
+/// A payment between two whose chains are kept, `count` times.
+fn trades(payer: &mut Side, receiver: &mut Side, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let mut contract = contract(payer, receiver, 100, 0);
+        contract.terms.input = Hash(*blake3::hash(&number.to_le_bytes()).as_bytes());
+        contract.signed = Signed::seal(&payer.signer, &contract.terms);
+        contract.id = AgreementId(contract.signed.hash::<Agreement>().0);
+        contract.countersignature =
+            crate::sign::Domain::Agreement.sign(&receiver.signer, &contract.signed.body);
+        let place = payer.pay(&contract);
+        let half = payer.ledger.own(place).unwrap().clone();
+        let answer = receiver.receive(&contract, &half);
+        payer.complete(place, &answer);
+    }
+}
+
+#[test]
+fn old_receipts_become_sums_and_a_year_fits_a_small_device() {
+    const WHOLE_MAX: usize = 8;
+    let (mut payer, mut receiver) = (Side::with_room(1), Side::with_room(2));
+    let forgotten = contract(&payer, &receiver, 7, 9);
+    let unanswered = payer.pay(&forgotten);
+    trades(&mut payer, &mut receiver, 0..300);
+    let before = (
+        payer.ledger.balance(),
+        payer.ledger.exposure(&receiver.signer.id()),
+        payer.ledger.head(),
+    );
+    let bytes = |side: &Side| {
+        side.stored
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>()
+    };
+    let whole = bytes(&payer) / 301;
+    let writes = payer.ledger.fold(WHOLE_MAX);
+    payer.keep(writes);
+    assert!(payer.ledger.fold(WHOLE_MAX).is_empty());
+    let after = |ledger: &Ledger| {
+        (
+            ledger.balance(),
+            ledger.exposure(&receiver.signer.id()),
+            ledger.head(),
+        )
+    };
+    assert_eq!(after(&payer.ledger), before);
+    let restored = payer.restored(payer.signer.id()).unwrap();
+    assert_eq!(after(&restored), before);
+    // What waits for an answer stays whole, however old.
+    assert_eq!(
+        restored.pending().map(|(place, _)| place).collect::<Vec<_>>(),
+        [unanswered]
+    );
+    // The arithmetic of the module's documentation, with what was measured.
+    let prefix = |wanted: u8| payer.stored.iter().filter(move |(key, _)| key[0] == wanted);
+    let prints: usize = prefix(b'x').map(|(key, value)| key.len() + value.len()).sum();
+    let sums: usize = prefix(b't').map(|(key, value)| key.len() + value.len()).sum();
+    assert_eq!(prefix(b't').count(), 1);
+    let (newest, year, counterparties) = (4_096, 36_500, 1_000);
+    let total = newest * whole + (year - newest) * prints.div_ceil(256) + counterparties * sums;
+    assert!(
+        whole < 1_500 && prints.div_ceil(256) <= 9 && sums < 120,
+        "{whole} {prints} {sums}"
+    );
+    assert!(total < 7_000_000, "{total} bytes");
+}
+
+#[test]
+fn a_folded_receipt_is_not_counted_again() {
+    let (mut payer, mut receiver) = (Side::with_room(1), Side::with_room(2));
+    let first = contract(&payer, &receiver, 50, 1);
+    let place = payer.pay(&first);
+    let half = payer.ledger.own(place).unwrap().clone();
+    receiver.receive(&first, &half);
+    trades(&mut payer, &mut receiver, 0..300);
+    let balance = receiver.ledger.balance();
+    let writes = receiver.ledger.fold(8);
+    receiver.keep(writes);
+    for ledger in [
+        &mut receiver.restored(receiver.signer.id()).unwrap(),
+        &mut receiver.ledger,
+    ] {
+        let again = ledger.receive(&receiver.signer, Timestamp(9), &first, &half);
+        assert!(matches!(again, Err(LedgerError::Mismatch)));
+        assert_eq!(ledger.balance(), balance);
+    }
+}
+
+#[test]
+fn what_was_lost_comes_back_from_who_holds_it() {
+    let (mut person, mut shop) = (Side::new(1), Side::new(2));
+    trade(&mut person, &mut shop, 1);
+    let backup = person.stored.clone();
+    // A purchase, a sale, and a payment whose answer never arrives.
+    trade(&mut person, &mut shop, 2);
+    trade(&mut shop, &mut person, 3);
+    let open = contract(&person, &shop, 100, 4);
+    let place = person.pay(&open);
+    let half = person.ledger.own(place).unwrap().clone();
+    shop.receive(&open, &half);
+    let lost = shop.ledger.balance().0;
+    person.stored = backup;
+    let mut restored = person.run_again(5);
+    let from = restored.ledger.newest_with(&shop.signer.id());
+    let held = shop.ledger.held_of(&person.signer.id(), from, 16);
+    assert_eq!(held.len(), 3);
+    for receipt in held.iter().chain(&held) {
+        let (_, writes) = restored.ledger.take_back(receipt).unwrap();
+        restored.keep(writes);
+    }
+    assert_eq!(
+        restored.ledger.balance(),
+        (lost.checked_neg().unwrap(), Millicredits::ZERO)
+    );
+    let again = restored.restored(person.signer.id()).unwrap();
+    assert_eq!(again.balance(), restored.ledger.balance());
+    // Only what this key signed and the other side answered is taken.
+    let mut forged = held[0].clone();
+    forged.own.signature[0] ^= 1;
+    assert!(restored.run_again(1).ledger.take_back(&forged).is_err());
+    let mut mixed = held[0].clone();
+    mixed.other = held[1].other.clone();
+    let mut empty = Side::new(1);
+    assert!(matches!(
+        empty.ledger.take_back(&mixed),
+        Err(LedgerError::Mismatch)
+    ));
 }

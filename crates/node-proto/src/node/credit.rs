@@ -7,6 +7,9 @@ use crate::ledger::CreditTerms;
 use crate::node::Node;
 use crate::wire::{Refusal, RefusalCode};
 
+/// Receipts with a buyer from which on its verdicts weigh like an ordinary trade.
+const HEARD_AFTER: usize = 10;
+
 impl Node {
     /// Whether a peer may owe this much more.
     pub(super) fn credit_of(&self, peer: &NodeId, price: Millicredits) -> Result<(), Refusal> {
@@ -41,6 +44,19 @@ impl Node {
         // Whoever is left has agreements and no receipts yet.
         let unknown = open.into_values().fold(0, i64::saturating_add);
         theirs.available(known.saturating_add(unknown), &terms)
+    }
+
+    /// Work was delivered and is not paid: it counts against the buyer's credit from now on.
+    pub(super) fn left_unpaid(&mut self, buyer: &NodeId, price: Millicredits) {
+        let writes = self.ledger.claim(buyer, price.0);
+        self.journal.commit(writes, []);
+    }
+
+    /// How much a buyer's verdict on this node's work weighs, in ordinary trades: nothing from somebody who never paid,
+    /// so that keys made to slander move no price; all from [`HEARD_AFTER`] receipts on.
+    pub(super) fn word_of(&self, buyer: &NodeId) -> f64 {
+        let receipts = self.ledger.receipts_with(buyer, HEARD_AFTER).len();
+        receipts as f64 / HEARD_AFTER as f64
     }
 
     fn credit_terms(&self) -> CreditTerms {

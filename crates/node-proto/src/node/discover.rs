@@ -335,7 +335,7 @@ impl Node {
             dialled_at: former.and_then(|(_, at)| at),
         };
         self.network.members.insert(record.owner, member);
-        self.greet(&record.owner);
+        self.met(&record.owner);
     }
 
     pub(super) fn sampled_offers(&mut self, point: &NodeId, key: Hash, result: Result<Response, Failure>) {

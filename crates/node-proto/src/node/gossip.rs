@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::ids::{NodeId, Timestamp};
+use crate::ids::{Millicredits, NodeId, Timestamp};
 use crate::io::Path;
 use crate::ledger::{Block, FraudProof, Shown};
 use crate::node::Node;
@@ -102,13 +102,16 @@ impl Node {
     }
 
     fn hear_rumour(&mut self, rumour: Rumour) {
-        let author = crate::wire::open_body::<Block>(&rumour.block.body).map(|block| block.author);
+        let Ok(block) = crate::wire::open_body::<Block>(&rumour.block.body) else {
+            return;
+        };
         // Another device of the same person may have a chain of its own; it is not for this node to judge.
-        if author.is_ok_and(|author| author == self.me || self.reputation.is_fraud(&author)) {
+        if block.author == self.me || self.reputation.is_fraud(&block.author) {
             return;
         }
         match self.witness.show(&rumour.block, false) {
             Shown::New => {
+                self.weigh(&block, &rumour.block);
                 let hops = rumour.hops.min(self.config.gossip_hops);
                 if let Some(hops) = hops.checked_sub(1).filter(|hops| *hops > 0 && self.gossips()) {
                     self.gossip.whisper(Rumour { hops, ..rumour });
@@ -116,6 +119,21 @@ impl Node {
             }
             Shown::Fraud(proof) => self.convict(&proof),
             Shown::Known | Shown::Worthless => {}
+        }
+    }
+
+    /// A payment that counts for its receiver's merit, when the payer's word counts here and the signature is its own.
+    fn weigh(&mut self, block: &Block, signed: &Signed) {
+        let Some(paid) = block
+            .delta
+            .checked_neg()
+            .filter(|paid| *paid > Millicredits::ZERO)
+        else {
+            return;
+        };
+        let counts = self.reputation.counts_payments_of(&block.author);
+        if counts && signed.open::<Block>(&block.author).is_ok() {
+            self.reputation.paid(&block.author, &block.counterparty, paid);
         }
     }
 
@@ -196,6 +214,7 @@ impl Node {
             epoch: head.epoch,
             from: head.sequence,
             count: 1,
+            of: None,
         };
         self.request(
             *peer,

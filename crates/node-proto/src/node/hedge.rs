@@ -36,7 +36,7 @@ use crate::node::leg::read_result;
 use crate::node::network::Purpose;
 use crate::reputation::Aspect;
 use crate::service::Failure;
-use crate::verification::from_ppm;
+use crate::verification::required;
 use crate::view::{TradeStep, Verification};
 use crate::wire::{Request, Response};
 
@@ -203,7 +203,7 @@ impl Leg {
 
     /// What the probes of a delivered batch say: how it was checked, or the lowest cosine seen and the required one.
     pub(super) fn check_probes(&self) -> Result<Verification, (f32, f32)> {
-        let required = from_ppm(self.terms.cosine_min_ppm);
+        let required = required(self.terms.rule, self.terms.cosine_min_ppm);
         let probes = u32::try_from(self.batch.probes.len()).unwrap_or(u32::MAX);
         match self.probes_cosine() {
             None => Ok(Verification::Unchecked),

@@ -6,7 +6,7 @@ use crate::node::job::{End, Job, Leg, LegStage, Settling, Stage, Which};
 use crate::node::network::Purpose;
 use crate::reputation::Aspect;
 use crate::service::{Failure, WorkOutput};
-use crate::verification::{Rows, cosine, from_ppm, probes_cosine, to_ppm};
+use crate::verification::{Rows, likeness, probes_likeness, required, to_ppm};
 use crate::view::{Outcome, TradeStep, Verification};
 use crate::wire::{OBJECT_VERSION, Request, Signed, Verdict};
 
@@ -17,7 +17,7 @@ impl Node {
     /// Judges the result once everything is there to judge it with, and pays.
     pub(super) fn conclude(&mut self, job: &mut Job) -> Option<End> {
         let main = job.main.as_ref().filter(|leg| leg.stage == LegStage::Delivered)?;
-        let required = from_ppm(main.terms.cosine_min_ppm);
+        let required = required(main.terms.rule, main.terms.cosine_min_ppm);
         let alone = match main.check_probes() {
             Ok(verification) => verification,
             Err((cosine_min, required)) => return self.wrong(job, cosine_min, required),
@@ -212,7 +212,7 @@ impl Leg {
     pub(super) fn probes_cosine(&self) -> Option<f32> {
         let delivery = self.delivery.as_ref()?;
         let rows = Rows::new(delivery.dimension, &delivery.values);
-        probes_cosine(&self.batch.slots, &rows, &self.batch.probes)
+        probes_likeness(self.terms.rule, &self.batch.slots, &rows, &self.batch.probes)
     }
 }
 
@@ -224,7 +224,11 @@ fn compare_rows(main: &Leg, second: &Leg) -> Option<(u32, f32)> {
     let places = main.batch.rows();
     let cosines = second.batch.rows().into_iter().filter_map(|(item, row)| {
         let own = first_rows.get(*places.get(&item)?)?;
-        Some(other_rows.get(row).map_or(-1.0, |theirs| cosine(own, theirs)))
+        Some(
+            other_rows
+                .get(row)
+                .map_or(-1.0, |theirs| likeness(main.terms.rule, own, theirs)),
+        )
     });
     cosines.fold(None, |seen: Option<(u32, f32)>, cosine| match seen {
         None => Some((1, cosine)),

@@ -14,6 +14,7 @@
 //! | `judge` | verification and payment on the buyer's side |
 //! | `settle` | receipts, on both sides |
 //! | `credit` | how much a stranger may owe |
+//! | `recover` | receipts that were lost, from those who hold them |
 //! | `gossip` | blocks and proofs that show fraud |
 //! | `journal`, `restore` | what must be durable before it is said, and the way back |
 //! | `snapshot` | what a person sees |
@@ -34,6 +35,7 @@ mod leg;
 mod lending;
 mod network;
 mod quote;
+mod recover;
 mod restore;
 mod search;
 mod sell;
@@ -45,7 +47,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
-use crate::ids::{AgreementId, ExchangeId, Hash, JobId, ModelId, NodeId, Timestamp};
+use crate::ids::{AgreementId, ExchangeId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
 use crate::io::{Command, ExchangeFailure, Input, Output};
 use crate::ledger::{Ledger, Place, Witness};
 use crate::monitor::Monitor;
@@ -54,7 +56,7 @@ use crate::reputation::{Aspect, Reputation};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe};
 use crate::sign::Signer;
-use crate::view::{Event, ReputationView, ServeStep};
+use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
 use gossip::Gossip;
@@ -64,6 +66,7 @@ use lending::Lending;
 pub use restore::RestoreError;
 
 use network::{Connection, Exchanges, Network, Purpose, Sent};
+use recover::Recovery;
 use restore::Stored;
 use seller::Seller;
 use settle::Retry;
@@ -93,6 +96,7 @@ pub struct Node {
     /// Other people's blocks.
     witness: Witness,
     gossip: Gossip,
+    recovery: Recovery,
     network: Network,
     exchanges: Exchanges,
     lending: Lending,
@@ -120,11 +124,15 @@ impl Node {
     ) -> Result<Self, RestoreError> {
         config.validate()?;
         let me = signer.id();
-        let mut reputation = Reputation::new(config.reputation_half_life_ms, config.peers_max);
+        let mut reputation = Reputation::new(me, config.reputation_half_life_ms, config.peers_max);
         let stored = Stored::sort(stored, &mut reputation)?;
         let mut ledger = Ledger::restore(me, group.clone(), config.ledger_blocks_max, stored.ledger)?;
         let mut witness = Witness::new(config.witness_blocks_max);
         ledger.others().for_each(|half| drop(witness.show(half, true)));
+        for (peer, exposure) in ledger.exposures() {
+            reputation.paid(&me, peer, Millicredits(exposure.given));
+        }
+        let recovery = Recovery::new(ledger.exposures().map(|(peer, _)| *peer));
         let mut gossip = Gossip::default();
         stored.proofs.into_iter().for_each(|proof| gossip.keep(proof));
         let mut rng = Rng::new(seed, &me);
@@ -146,6 +154,7 @@ impl Node {
             reputation,
             witness,
             gossip,
+            recovery,
             network: Network::default(),
             exchanges: Exchanges::default(),
             jobs: BTreeMap::new(),
@@ -223,6 +232,7 @@ impl Node {
             self.discovery_timeout(),
             self.selling_timeout(),
             self.gossip.timeout(),
+            self.recovery_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -235,9 +245,14 @@ impl Node {
         self.do_due();
     }
 
-    /// What this node knows of a peer's conduct.
+    /// What this node knows of a peer's conduct, and from whom.
     pub fn reputation(&self, peer: &NodeId) -> ReputationView {
-        self.reputation.view(self.now, peer)
+        self.reputation.explained(self.now, peer)
+    }
+
+    /// The own receipts with a peer that its score rests on, newest first; older ones are folded into sums.
+    pub fn receipts_with(&self, peer: &NodeId, count: usize) -> Vec<ReceiptView> {
+        self.ledger.receipts_with(peer, count)
     }
 
     fn do_due(&mut self) {
@@ -249,6 +264,7 @@ impl Node {
         self.jobs_due();
         self.settle_due();
         self.gossip_due();
+        self.recovery_due();
         self.flush();
     }
 
@@ -308,8 +324,14 @@ impl Node {
         self.retry_payments_to(&peer);
         // A search may have dialled to ask this very peer.
         self.search_again();
-        self.greet(&peer);
+        self.met(&peer);
         self.changed = true;
+    }
+
+    /// A peer is connected, or has turned out to be a member: what both may lack is exchanged.
+    fn met(&mut self, peer: &NodeId) {
+        self.greet(peer);
+        self.ask_back(peer);
     }
 
     fn disconnected(&mut self, peer: &NodeId) {
@@ -372,6 +394,7 @@ impl Node {
             Purpose::Execute { job, agreement } => self.executed(job, &agreement, &peer, result),
             Purpose::Cancel { agreement } => self.parted(&agreement, &peer, result),
             Purpose::Settle { place } => self.settled(place, result),
+            Purpose::Recover => self.recovered(&peer, result),
             Purpose::Evidence => self.shown_evidence(&peer, result),
             Purpose::Unregister | Purpose::Reject | Purpose::Gossip => {}
         }
@@ -400,7 +423,7 @@ impl Node {
             }
             if self.network.connections.contains_key(&peer) {
                 self.changed |= self.network.proven.insert(peer);
-                self.greet(&peer);
+                self.met(&peer);
             }
         }
         let response = match request {
@@ -421,7 +444,7 @@ impl Node {
                 return self.take_payment(exchange, peer, &agreement, &countersignature, &block, partial);
             }
             Request::Reject(verdict) => self.rejected(peer, &verdict),
-            Request::FetchBlocks(fetch) => Ok(self.show_blocks(&fetch)),
+            Request::FetchBlocks(fetch) => self.show_blocks(&peer, &fetch),
             Request::Gossip(gossip) => Ok(self.hear(gossip)),
             Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => Err(Refusal::because(

@@ -132,6 +132,8 @@ pub(super) enum Purpose {
     },
     Reject,
     Gossip,
+    /// Own receipts that the peer may hold.
+    Recover,
     /// The block that a doubtful head names.
     Evidence,
 }

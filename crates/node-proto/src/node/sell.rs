@@ -294,9 +294,13 @@ impl Node {
             active.terms.requester == peer && matches!(active.state, State::Delivered { .. })
         });
         if theirs {
-            self.seller.active.remove(&verdict.agreement);
-            let me = self.me;
-            self.observe(&me, Aspect::Quality, false, 1.0);
+            if let Some(active) = self.seller.active.remove(&verdict.agreement) {
+                self.left_unpaid(&peer, active.terms.price);
+            }
+            let (me, weight) = (self.me, self.word_of(&peer));
+            if weight > 0.0 {
+                self.observe(&me, Aspect::Quality, false, weight);
+            }
             self.served(
                 peer,
                 ServeStep::Unpaid {
@@ -397,24 +401,40 @@ impl Node {
                 }
             }
             State::Cancelled { due, .. } if due == Millicredits::ZERO => return,
-            State::Delivered { .. } | State::Cancelled { .. } => {
-                self.observe(&requester, Aspect::Reliability, false, UNPAID_WEIGHT);
-                Failure::Deadline
-            }
+            State::Delivered { .. } => self.never_paid(&requester, active.terms.price),
+            State::Cancelled { due, .. } => self.never_paid(&requester, due),
         };
         self.served(requester, ServeStep::Unpaid { reason });
     }
 
-    /// Shows members of the group the head of the chain, and a part of it.
-    pub(super) fn show_blocks(&self, fetch: &FetchBlocks) -> Response {
-        let count = usize::try_from(fetch.count)
-            .unwrap_or(usize::MAX)
-            .min(crate::wire::BLOCKS_MAX);
+    fn never_paid(&mut self, requester: &NodeId, due: Millicredits) -> Failure {
+        self.left_unpaid(requester, due);
+        self.observe(requester, Aspect::Reliability, false, UNPAID_WEIGHT);
+        Failure::Deadline
+    }
+
+    /// Shows members of the group the head of the chain and a part of it, or a member what is held of its own.
+    pub(super) fn show_blocks(&self, peer: &NodeId, fetch: &FetchBlocks) -> Result<Response, Refusal> {
+        let count = usize::try_from(fetch.count).unwrap_or(usize::MAX);
+        let (blocks, receipts) = match fetch.of {
+            None => {
+                let count = count.min(crate::wire::BLOCKS_MAX);
+                (self.ledger.blocks(fetch.epoch, fetch.from, count), None)
+            }
+            Some(of) if of == *peer => {
+                let count = count.min(crate::wire::RECEIPTS_MAX);
+                let held = self.ledger.held_of(peer, (fetch.epoch, fetch.from), count);
+                (Vec::new(), Some(held))
+            }
+            // What others traded is theirs to show.
+            Some(_) => return Err(Refusal::new(RefusalCode::InvalidRequest)),
+        };
         let head: Option<Head> = self.ledger.head();
-        Response::Blocks(Blocks {
+        Ok(Response::Blocks(Blocks {
             head,
-            blocks: self.ledger.blocks(fetch.epoch, fetch.from, count),
-        })
+            blocks,
+            receipts,
+        }))
     }
 }
 

@@ -157,7 +157,12 @@ impl Node {
         let Some(receipt) = self.ledger.receipt(place) else {
             return;
         };
-        let writes = self.reputation.receipted(self.now, &receipt.counterparty);
+        let mut writes = self.reputation.receipted(self.now, &receipt.counterparty);
+        if let Some(paid) = receipt.delta.checked_neg() {
+            let me = self.me;
+            self.reputation.paid(&me, &receipt.counterparty, paid);
+        }
+        writes.extend(self.ledger.fold(self.config.ledger_whole_max));
         self.journal.commit(writes, []);
         let waiting = self.jobs.iter().find_map(|(id, job)| match &job.stage {
             Stage::Settling(settling) if settling.place == place => Some(*id),
@@ -211,12 +216,17 @@ impl Node {
         if writes.is_empty() {
             return Ok((writes, answer, None));
         }
+        let was_given_up = !self.seller.active.contains_key(&contract.id);
         self.close_active(&contract.id);
         self.witnessed(block);
         let receipt = self
             .ledger
             .receipt(place)
             .ok_or_else(|| Refusal::new(RefusalCode::Storage))?;
+        if was_given_up {
+            // Counted as never paid, and paid after all; or forgotten in a restart, when nothing is claimed.
+            writes.extend(self.ledger.claim(&peer, receipt.delta.0.saturating_neg()));
+        }
         self.lending.earned = self
             .lending
             .earned
@@ -227,6 +237,7 @@ impl Node {
                 .observe(self.now, &peer, Aspect::Reliability, true, 1.0),
         );
         writes.extend(self.reputation.receipted(self.now, &peer));
+        writes.extend(self.ledger.fold(self.config.ledger_whole_max));
         if receipt.verification != Verification::Unchecked {
             let me = self.me;
             writes.extend(self.reputation.observe(self.now, &me, Aspect::Quality, true, 1.0));

@@ -1,4 +1,4 @@
-//! Reputation: what this node has itself seen of a peer's conduct.
+//! Reputation: what this node has itself seen of a peer's conduct, and what others' payments say of it.
 //!
 //! Four metrics, as the source document names them: reliability, availability, response time and quality. Each is a Beta
 //! posterior over "went well" and "went badly" (the Beta reputation system: A. Jøsang, R. Ismail, *The Beta Reputation
@@ -8,23 +8,38 @@
 //! The score is the mean of the four, weighted by [`WEIGHTS`]. Its interval is that of the Beta distribution with the
 //! score's mean and variance (the metrics taken as independent). Peers are ranked by the **lower bound** of the 90 %
 //! interval: who is little known ranks low without being called bad.
+//!
+//! The four metrics are this node's own observations and nothing else. What others' receipts say, its [`merit`], only adds
+//! up to [`SUPPORT_MAX`] good observations to the score of a peer, divided by one more than there are own ones of the same
+//! kind: enough to prefer a stranger that one's partners paid over one that nobody did, and gone after a few trades of
+//! one's own. Payments are the only reports, so a peer cannot be talked down.
 
 mod beta;
+mod merit;
 
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{NodeId, Timestamp};
+use crate::ids::{Millicredits, NodeId, Timestamp};
 use crate::io::Write;
-use crate::view::{Metric, ReputationView};
+use crate::view::{Metric, ReputationView, Voucher};
 use crate::wire::{WireError, from_cbor, to_cbor};
+
+use merit::MeritRank;
 
 /// The first byte of a stored record's key.
 pub(crate) const KEY_PREFIX: u8 = b'r';
 
 /// The weights of the score, in the order of [`Aspect`]; they sum to 1.
 pub const WEIGHTS: [f64; 4] = [0.35, 0.15, 0.15, 0.35];
+
+/// Most good observations that others' payments stand for.
+const SUPPORT_MAX: f64 = 4.0;
+/// Good observations for one visit by every walk; a tenth of the walks gives the most.
+const SUPPORT_PER_MERIT: f64 = 40.0;
+/// Vouchers of one view.
+const VOUCHERS_MAX: usize = 8;
 
 /// One of the four metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +85,27 @@ pub(crate) struct Reputation {
     half_life_ms: u64,
     records_max: usize,
     records: BTreeMap<NodeId, Record>,
+    merit: MeritRank,
 }
 
 impl Reputation {
-    pub(crate) fn new(half_life_ms: u64, records_max: usize) -> Self {
+    pub(crate) fn new(me: NodeId, half_life_ms: u64, records_max: usize) -> Self {
         Self {
             half_life_ms,
             records_max,
             records: BTreeMap::new(),
+            merit: MeritRank::new(me),
         }
+    }
+
+    /// `from` signed that it paid `to`.
+    pub(crate) fn paid(&mut self, from: &NodeId, to: &NodeId, amount: Millicredits) {
+        self.merit.paid(from, to, u64::try_from(amount.0).unwrap_or(0));
+    }
+
+    /// Whether a payment by this peer would change anything: its signature is worth checking.
+    pub(crate) fn counts_payments_of(&self, peer: &NodeId) -> bool {
+        self.merit.reaches(peer)
     }
 
     /// Takes back a record that [`observe`](Self::observe) wrote.
@@ -154,7 +181,9 @@ impl Reputation {
         let mut record = self.records.get(peer).cloned().unwrap_or_default();
         record.fade(now, self.half_life_ms);
         let [reliability, availability, response_time, quality] = record.counts.map(Counts::metric);
-        let (mean, variance) = record.score();
+        let merit = self.merit.merit(peer);
+        let support = (merit * SUPPORT_PER_MERIT).min(SUPPORT_MAX);
+        let (mean, variance) = record.score(support);
         // The Beta distribution with this mean and variance.
         let size = mean * (1.0 - mean) / variance - 1.0;
         let bound = |p| beta::quantile(p, mean * size, (1.0 - mean) * size) as f32;
@@ -172,6 +201,21 @@ impl Reputation {
             lower,
             upper,
             receipts: record.receipts,
+            merit: merit as f32,
+            vouchers: Vec::new(),
+        }
+    }
+
+    /// The same, with those whose payments the merit comes from.
+    pub(crate) fn explained(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
+        let vouchers = self.merit.vouchers(peer, VOUCHERS_MAX).into_iter();
+        let vouchers = vouchers.map(|(id, part)| Voucher {
+            id,
+            part: part as f32,
+        });
+        ReputationView {
+            vouchers: vouchers.collect(),
+            ..self.view(now, peer)
         }
     }
 
@@ -219,11 +263,13 @@ impl Record {
         self.at_ms = self.at_ms.max(now.0);
     }
 
-    /// Mean and variance of the weighted mean of the four.
-    fn score(&self) -> (f64, f64) {
+    /// Mean and variance of the weighted mean of the four, each with up to `support` more that went well.
+    fn score(&self, support: f64) -> (f64, f64) {
         let parts = WEIGHTS.iter().zip(&self.counts);
         parts.fold((0.0, 0.0), |(mean, variance), (weight, counts)| {
             let (a, b) = counts.parameters();
+            // What others say counts while there is nothing of one's own to go by.
+            let a = a + support / (1.0 + counts.well + counts.badly);
             let size = a + b;
             (
                 mean + weight * a / size,
@@ -257,7 +303,7 @@ mod tests {
     const DAY_MS: u64 = 86_400_000;
 
     fn reputation() -> Reputation {
-        Reputation::new(30 * DAY_MS, 3)
+        Reputation::new(NodeId([9; 32]), 30 * DAY_MS, 3)
     }
 
     fn trades(count: u64, well: bool) -> Reputation {
@@ -326,6 +372,28 @@ mod tests {
         }
         assert_eq!(second.peers().count(), 3);
         assert_eq!(second.view(Timestamp(9), &PEER).receipts, 1);
+    }
+
+    #[test]
+    fn payments_of_others_help_a_stranger_a_little_and_say_who() {
+        let mut reputation = reputation();
+        let (me, friend) = (NodeId([9; 32]), NodeId([2; 32]));
+        let stranger = reputation.view(Timestamp(0), &PEER);
+        assert!(!reputation.counts_payments_of(&friend));
+        reputation.paid(&me, &friend, Millicredits(100));
+        assert!(reputation.counts_payments_of(&friend));
+        reputation.paid(&friend, &PEER, Millicredits(100));
+        let view = reputation.explained(Timestamp(0), &PEER);
+        assert!(view.lower > stranger.lower + 0.1 && view.merit > 0.2, "{view:?}");
+        assert_eq!(view.vouchers.len(), 1);
+        assert_eq!((view.vouchers[0].id, view.vouchers[0].part), (friend, 1.0));
+        // The metrics stay this node's own, and a few bad trades of one's own weigh more.
+        assert_eq!(view.quality, stranger.quality);
+        for _ in 0..5 {
+            reputation.observe(Timestamp(0), &PEER, Aspect::Quality, false, 1.0);
+            reputation.observe(Timestamp(0), &PEER, Aspect::Reliability, false, 1.0);
+        }
+        assert!(reputation.view(Timestamp(0), &PEER).lower < stranger.lower + 0.05);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) const ITEMS_MAX: usize = 256;
 pub(crate) const SAMPLE_MAX: usize = 64;
 /// Blocks of one `Blocks`.
 pub(crate) const BLOCKS_MAX: usize = 32;
+/// Receipts of one `Blocks`: with at most 1.5 KB each they fit a relay's circuit.
+pub(crate) const RECEIPTS_MAX: usize = 16;
 /// Proofs of one `Gossip`.
 pub(crate) const PROOFS_MAX: usize = 4;
 /// Blocks of one `Gossip`.
@@ -164,6 +166,9 @@ pub struct FetchBlocks {
     /// At most so many; 0 asks for the head alone.
     #[n(3)]
     pub count: u32,
+    /// Whose blocks: nothing for the answerer's own chain, the asker for its blocks that the answerer holds.
+    #[n(4)]
+    pub of: Option<NodeId>,
 }
 
 /// The answers. Numbers are the wire format.
@@ -266,6 +271,26 @@ pub struct Blocks {
     /// Blocks in order, signed by the sender.
     #[cbor(n(1), decode_with = "bounded::vec::<BLOCKS_MAX, _, _>")]
     pub blocks: Vec<Signed>,
+    /// When the asker's own were asked for: receipts with it, in the order of its chain.
+    #[cbor(n(2), decode_with = "bounded::vec_or_none::<RECEIPTS_MAX, _, _>")]
+    pub receipts: Option<Vec<Receipt>>,
+}
+
+/// Both halves of a receipt and the agreement behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// The asker's half.
+    #[n(0)]
+    pub own: Signed,
+    /// The answerer's half.
+    #[n(1)]
+    pub other: Signed,
+    /// The agreement with the requester's signature.
+    #[n(2)]
+    pub agreement: Signed,
+    /// The provider's signature on it.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub countersignature: [u8; 64],
 }
 
 /// Why something is refused. A number that is not known is "refused" to its reader.

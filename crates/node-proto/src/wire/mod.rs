@@ -22,9 +22,10 @@ use minicbor::{Decode, Decoder, Encode};
 use crate::ids::NodeId;
 use crate::sign::{Domain, Signer};
 
-pub(crate) use message::{BLOCKS_MAX, ITEMS_MAX, PROOFS_MAX, RUMOURS_MAX, SAMPLE_MAX};
+pub(crate) use message::{BLOCKS_MAX, ITEMS_MAX, PROOFS_MAX, RECEIPTS_MAX, RUMOURS_MAX, SAMPLE_MAX};
 pub use message::{
-    Blocks, FetchBlocks, Gossip, Head, Refusal, RefusalCode, Request, Response, Rumour, SampledRecord,
+    Blocks, FetchBlocks, Gossip, Head, Receipt, Refusal, RefusalCode, Request, Response, Rumour,
+    SampledRecord,
 };
 pub(crate) use objects::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX};
 pub use objects::{
@@ -209,6 +210,18 @@ pub(crate) mod bounded {
             return Err(Error::message("an array that is too long"));
         }
         (0..announced).map(|_| d.decode_with(ctx)).collect()
+    }
+
+    /// An array of at most `MAX` items, or nothing.
+    pub(crate) fn vec_or_none<'b, const MAX: usize, C, T: Decode<'b, C>>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<Option<Vec<T>>, Error> {
+        if d.datatype()? == minicbor::data::Type::Null {
+            d.null()?;
+            return Ok(None);
+        }
+        vec::<MAX, C, T>(d, ctx).map(Some)
     }
 
     /// Text of at most `MAX` bytes.

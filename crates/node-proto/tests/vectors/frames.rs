@@ -1,14 +1,14 @@
 //! Every message once, and two that a newer version of this software might send.
 
 use node_proto::wire::{
-    Agreement, Blocks, FetchBlocks, Head, Refusal, RefusalCode, Request, Response, ResultHead, SampledRecord,
-    Signed, decode_frame, encode_frame,
+    Agreement, Blocks, FetchBlocks, Gossip, Head, Receipt, Refusal, RefusalCode, Request, Response,
+    ResultHead, Rumour, SampledRecord, Signed, decode_frame, encode_frame,
 };
 use node_proto::{AgreementId, Hash, Millicredits};
 use serde_json::{Value, json};
 
 use crate::meaning::{self, bytes, hex, kind};
-use crate::objects::{TEXTS, agreement, block, demand, partial, values};
+use crate::objects::{self, TEXTS, agreement, block, demand, partial, values};
 use crate::{id, signer};
 
 /// An object whose content does not matter to the frame around it.
@@ -134,6 +134,7 @@ fn requests() -> Vec<(Request, Value)> {
                 epoch: 1,
                 from: 7,
                 count: 32,
+                of: None,
             }),
             kind(
                 9,
@@ -147,7 +148,49 @@ fn requests() -> Vec<(Request, Value)> {
             },
             kind(11, "Cancel", json!([["agreement", bytes(&[2; 32])]])),
         ),
+        (
+            Request::FetchBlocks(FetchBlocks {
+                tag: TAG,
+                epoch: 1,
+                from: 7,
+                count: 16,
+                of: Some(id(1)),
+            }),
+            kind(
+                9,
+                "FetchBlocks",
+                json!([[
+                    "fetch",
+                    [
+                        tag(),
+                        ["epoch", 1],
+                        ["from", 7],
+                        ["count", 16],
+                        ["of", bytes(&id(1).0)]
+                    ]
+                ]]),
+            ),
+        ),
+        gossip(),
     ]
+}
+
+fn gossip() -> (Request, Value) {
+    let (fork, half) = (objects::fork(), half());
+    let meaning = json!([[
+        "gossip",
+        [
+            ["tag", bytes(&TAG.0)],
+            ["proofs", [meaning::fraud_proof(&fork)]],
+            ["rumours", [[["block", meaning::signed(&half)], ["hops", 3]]]],
+        ]
+    ]]);
+    let gossip = Gossip {
+        tag: TAG,
+        proofs: vec![fork],
+        rumours: vec![Rumour { block: half, hops: 3 }],
+    };
+    (Request::Gossip(gossip), kind(10, "Gossip", meaning))
 }
 
 fn responses() -> Vec<(Response, Value)> {
@@ -253,6 +296,7 @@ fn responses() -> Vec<(Response, Value)> {
             Response::Blocks(Blocks {
                 head: Some(head),
                 blocks: vec![half.clone()],
+                receipts: None,
             }),
             kind(
                 8,
@@ -269,6 +313,38 @@ fn responses() -> Vec<(Response, Value)> {
         (
             Response::Cancelled(word.clone()),
             kind(9, "Cancelled", json!([["partial", meaning::signed(&word)]])),
+        ),
+        (
+            Response::Blocks(Blocks {
+                head: None,
+                blocks: Vec::new(),
+                receipts: Some(vec![Receipt {
+                    own: half.clone(),
+                    other: half.clone(),
+                    agreement: signed.clone(),
+                    countersignature: [9; 64],
+                }]),
+            }),
+            kind(
+                8,
+                "Blocks",
+                json!([[
+                    "part",
+                    [
+                        ["head", null],
+                        ["blocks", []],
+                        [
+                            "receipts",
+                            [[
+                                ["own", meaning::signed(&half)],
+                                ["other", meaning::signed(&half)],
+                                ["agreement", meaning::signed(&signed)],
+                                ["countersignature", bytes(&[9; 64])],
+                            ]]
+                        ],
+                    ]
+                ]]),
+            ),
         ),
     ]
 }

@@ -185,7 +185,7 @@ pub(crate) fn partial(agreement: AgreementId) -> Partial {
     }
 }
 
-fn fork() -> FraudProof {
+pub(crate) fn fork() -> FraudProof {
     let first = block(AgreementId([1; 32]));
     let second = Block {
         agreement: AgreementId([2; 32]),

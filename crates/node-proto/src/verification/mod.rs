@@ -5,11 +5,22 @@
 //! bought from a second provider as well, more often from providers with a short record (BOINC's adaptive replication:
 //! always until so many valid results in a row, then with a probability that falls as the record grows).
 //!
-//! Vectors are compared by cosine against the least cosine that the agreement names: floating point differs a little
-//! between machines, a wrong model differs a lot.
+//! Results are compared by the rule that the agreement names. Vectors by cosine against the least cosine agreed on: floating
+//! point differs a little between machines, a wrong model differs a lot. Deterministic work bit by bit. Model hash and
+//! precision are part of the agreement too, so an honest int8 provider is never judged by an f32 reference.
+//!
+//! A record makes comparisons rarer: D. Anderson, *BOINC: A Platform for Volunteer Computing*, Journal of Grid Computing 18,
+//! 2020, section on adaptive replication. A wrong result ends the record.
+//!
+//! [`judge`] is for third parties: it decides a dispute from signed evidence. [`storage`] checks that somebody still keeps
+//! what it was given.
+
+pub mod judge;
+pub mod storage;
 
 use crate::rng::Rng;
 use crate::service::Probe;
+use crate::wire::ComparisonRule;
 
 /// Where a text of a batch comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +39,25 @@ pub(crate) fn hide_probes(rng: &mut Rng, items: usize, probes: usize) -> Vec<Slo
         slots.insert(place, Slot::Probe(probe));
     }
     slots
+}
+
+/// How alike two vectors are under a rule, −1..=1. Byte for byte is all or nothing.
+pub(crate) fn likeness(rule: ComparisonRule, a: &[f32], b: &[f32]) -> f32 {
+    match rule {
+        ComparisonRule::Cosine => cosine(a, b),
+        ComparisonRule::Exact => {
+            let same = a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits());
+            if same { 1.0 } else { -1.0 }
+        }
+    }
+}
+
+/// How alike two results must be under an agreement.
+pub(crate) fn required(rule: ComparisonRule, cosine_min_ppm: i32) -> f32 {
+    match rule {
+        ComparisonRule::Cosine => from_ppm(cosine_min_ppm),
+        ComparisonRule::Exact => 1.0,
+    }
 }
 
 /// The cosine of two vectors; −1 when they cannot be compared, so that nonsense never passes.
@@ -50,11 +80,16 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     }
 }
 
-/// The lowest cosine between the batch's probes and their references; `None` without probes.
-pub(crate) fn probes_cosine(slots: &[Slot], rows: &Rows<'_>, probes: &[Probe]) -> Option<f32> {
+/// The lowest likeness between the batch's probes and their references; `None` without probes.
+pub(crate) fn probes_likeness(
+    rule: ComparisonRule,
+    slots: &[Slot],
+    rows: &Rows<'_>,
+    probes: &[Probe],
+) -> Option<f32> {
     let seen = slots.iter().enumerate().filter_map(|(row, slot)| match slot {
         Slot::Probe(index) => Some(match (rows.get(row), probes.get(*index)) {
-            (Some(vector), Some(probe)) => cosine(vector, &probe.embedding),
+            (Some(vector), Some(probe)) => likeness(rule, vector, &probe.embedding),
             _ => -1.0,
         }),
         Slot::Item(_) => None,
@@ -142,17 +177,43 @@ mod tests {
         }];
         let slots = [Slot::Item(0), Slot::Probe(0)];
         assert_eq!(
-            probes_cosine(&slots, &Rows::new(2, &[0.0, 1.0, 1.0, 0.0]), &probes),
+            probes_likeness(
+                ComparisonRule::Cosine,
+                &slots,
+                &Rows::new(2, &[0.0, 1.0, 1.0, 0.0]),
+                &probes
+            ),
             Some(1.0)
         );
         assert_eq!(
-            probes_cosine(&slots, &Rows::new(2, &[0.0, 1.0]), &probes),
+            probes_likeness(
+                ComparisonRule::Cosine,
+                &slots,
+                &Rows::new(2, &[0.0, 1.0]),
+                &probes
+            ),
             Some(-1.0)
         );
         assert_eq!(
-            probes_cosine(&slots[..1], &Rows::new(2, &[0.0, 1.0]), &probes),
+            probes_likeness(
+                ComparisonRule::Cosine,
+                &slots[..1],
+                &Rows::new(2, &[0.0, 1.0]),
+                &probes
+            ),
             None
         );
+    }
+
+    #[test]
+    fn exact_is_bit_by_bit() {
+        let exact = |a: &[f32], b: &[f32]| likeness(ComparisonRule::Exact, a, b);
+        assert_eq!(exact(&[1.0, 2.0], &[1.0, 2.0]), 1.0);
+        assert_eq!(exact(&[1.0], &[1.0 + f32::EPSILON]), -1.0);
+        assert_eq!(exact(&[0.0], &[-0.0]), -1.0);
+        assert_eq!(exact(&[], &[1.0]), -1.0);
+        assert_eq!(required(ComparisonRule::Exact, 0), 1.0);
+        assert_eq!(required(ComparisonRule::Cosine, 990_000), 0.99);
     }
 
     #[test]

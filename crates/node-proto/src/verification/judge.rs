@@ -1,0 +1,268 @@
+//! Disputes: a third party decides from signed evidence who is wrong.
+//!
+//! A buyer says "wrong", a provider says "right". Whoever wants to know is shown the [`Evidence`]: the agreement with both
+//! signatures, the input, the result and the provider's signature on it. Nobody's word is taken for anything else:
+//!
+//! ```text
+//! agreement signed by both? input as agreed? result signed by the provider for this agreement, of the agreed shape?
+//!      no ─▶ EvidenceError: nothing is shown; whoever presents it proves nothing
+//!      yes ─▶ compare the rows that the judge knows the answer to, by the agreement's rule
+//!                some row differs ─▶ ProviderWrong     every row alike ─▶ ProviderRight     none known ─▶ Undecided
+//! ```
+//!
+//! The judge's references are its own: it computed them with the model and the precision of the agreement, or knows them
+//! as probes. Alike rows prove nothing about the others, so a [`Ruling::ProviderRight`] rests on as many rows as it says.
+
+use crate::ids::{AgreementId, Hash};
+use crate::market::{input_hash, output_hash};
+use crate::sign::Domain;
+use crate::verification::{Rows, likeness, required};
+use crate::wire::{Agreement, ResultHead, Signed, WireError};
+
+/// What is laid before a judge.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The agreement with the requester's signature.
+    pub agreement: Signed,
+    /// The provider's signature on it.
+    pub countersignature: [u8; 64],
+    /// The input, probes included.
+    pub texts: Vec<String>,
+    /// The provider's word that this is its result.
+    pub head: Signed,
+    /// Length of each vector.
+    pub dimension: u32,
+    /// The result as it travelled: 32-bit floats, little-endian.
+    pub values: Vec<u8>,
+}
+
+/// What the judge knows of the right result.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Which of the texts.
+    pub row: usize,
+    /// Its vector, by the agreed model in the agreed precision.
+    pub vector: Vec<f32>,
+}
+
+/// Why evidence shows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// An object is not what it should be, or not signed by whom it should be.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The provider did not sign the agreement.
+    #[error("the provider did not sign the agreement")]
+    NotAgreed,
+    /// The input is not the agreed one.
+    #[error("the input is not the agreed one")]
+    OtherInput,
+    /// The provider signed another result, or for another agreement.
+    #[error("the result is not the one that the provider signed for this agreement")]
+    OtherResult,
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ruling {
+    /// A row is not what the agreement promised: the buyer need not pay.
+    ProviderWrong {
+        /// Which.
+        row: usize,
+        /// How alike it is, −1..=1.
+        seen: f32,
+        /// How alike it should be.
+        required: f32,
+    },
+    /// Every row that the judge knows is right: the buyer's refusal is without ground, as far as can be seen.
+    ProviderRight {
+        /// How many rows that rests on.
+        rows: usize,
+    },
+    /// The judge knows none of the rows.
+    Undecided,
+}
+
+/// Decides.
+pub fn judge(evidence: &Evidence, references: &[Reference]) -> Result<Ruling, EvidenceError> {
+    let terms = open(evidence)?;
+    let words = evidence.values.as_chunks::<4>().0;
+    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    let rows = Rows::new(evidence.dimension, &values);
+    let required = required(terms.rule, terms.cosine_min_ppm);
+    let mut known = 0;
+    for reference in references
+        .iter()
+        .filter(|reference| reference.row < evidence.texts.len())
+    {
+        let seen = rows
+            .get(reference.row)
+            .map_or(-1.0, |row| likeness(terms.rule, row, &reference.vector));
+        // False for a NaN, too.
+        let enough = seen >= required;
+        if !enough {
+            return Ok(Ruling::ProviderWrong {
+                row: reference.row,
+                seen,
+                required,
+            });
+        }
+        known += 1;
+    }
+    Ok(match known {
+        0 => Ruling::Undecided,
+        rows => Ruling::ProviderRight { rows },
+    })
+}
+
+/// The agreement, when everything that was signed fits together.
+fn open(evidence: &Evidence) -> Result<Agreement, EvidenceError> {
+    let terms: Agreement = crate::wire::open_body(&evidence.agreement.body)?;
+    evidence.agreement.open::<Agreement>(&terms.requester)?;
+    let agreed = Domain::Agreement.verify(
+        &terms.provider,
+        &evidence.agreement.body,
+        &evidence.countersignature,
+    );
+    if !agreed {
+        return Err(EvidenceError::NotAgreed);
+    }
+    if evidence.texts.len() != terms.items as usize || input_hash(&evidence.texts) != terms.input {
+        return Err(EvidenceError::OtherInput);
+    }
+    let head: ResultHead = evidence.head.open(&terms.provider)?;
+    let id = AgreementId(evidence.agreement.hash::<Agreement>().0);
+    let output: Hash = output_hash(evidence.dimension, &evidence.values);
+    if head.agreement != id || head.output != output {
+        return Err(EvidenceError::OtherResult);
+    }
+    Ok(terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Millicredits;
+    use crate::price::Factors;
+    use crate::service::{Precision, Scope};
+    use crate::sign::{Ed25519Signer, Signer as _};
+    use crate::wire::{ComparisonRule, OBJECT_VERSION};
+
+    fn evidence(rule: ComparisonRule, values: &[f32]) -> Evidence {
+        let (buyer, seller) = (
+            Ed25519Signer::from_secret(&[1; 32]),
+            Ed25519Signer::from_secret(&[2; 32]),
+        );
+        let texts = vec!["one".to_owned(), "two".to_owned()];
+        let terms = Agreement {
+            version: OBJECT_VERSION,
+            requester: buyer.id(),
+            provider: seller.id(),
+            proposal: Hash([3; 32]),
+            scope: Scope::Anyone,
+            service: 0,
+            model: None,
+            precision: Precision::F32,
+            rule,
+            cosine_min_ppm: 990_000,
+            items: 2,
+            tokens: 2,
+            input: input_hash(&texts),
+            price: Millicredits(1),
+            factors: Factors {
+                base_cost: 1,
+                quality_multiplier: 1,
+                market_demand: 1,
+                reputation_factor: 1,
+            },
+            promised_ms: 1,
+        };
+        let agreement = Signed::seal(&buyer, &terms);
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let head = ResultHead {
+            version: OBJECT_VERSION,
+            agreement: AgreementId(agreement.hash::<Agreement>().0),
+            output: output_hash(2, &values),
+            took_ms: 1,
+        };
+        Evidence {
+            countersignature: Domain::Agreement.sign(&seller, &agreement.body),
+            head: Signed::seal(&seller, &head),
+            agreement,
+            texts,
+            dimension: 2,
+            values,
+        }
+    }
+
+    fn reference(row: usize, vector: [f32; 2]) -> Reference {
+        Reference {
+            row,
+            vector: vector.to_vec(),
+        }
+    }
+
+    const RIGHT: [Ruling; 2] = [
+        Ruling::ProviderRight { rows: 1 },
+        Ruling::ProviderRight { rows: 2 },
+    ];
+
+    #[test]
+    fn the_agreements_rule_decides() {
+        let values = [1.0, 0.0, 0.0, 1.0];
+        let both = [reference(0, [1.0, 0.001]), reference(1, [0.0, 1.0])];
+        let tolerant = evidence(ComparisonRule::Cosine, &values);
+        assert_eq!(judge(&tolerant, &both), Ok(RIGHT[1]));
+        assert_eq!(judge(&tolerant, &both[..1]), Ok(RIGHT[0]));
+        let exact = evidence(ComparisonRule::Exact, &values);
+        let ruling = Ruling::ProviderWrong {
+            row: 0,
+            seen: -1.0,
+            required: 1.0,
+        };
+        assert_eq!(judge(&exact, &both), Ok(ruling));
+        assert_eq!(judge(&exact, &both[1..]), Ok(RIGHT[0]));
+        assert_eq!(judge(&tolerant, &[]), Ok(Ruling::Undecided));
+        assert_eq!(
+            judge(&tolerant, &[reference(2, [0.0, 0.0])]),
+            Ok(Ruling::Undecided)
+        );
+    }
+
+    #[test]
+    fn a_wrong_row_or_a_missing_one_is_the_providers_fault() {
+        let known = [reference(1, [0.0, 1.0])];
+        for values in [
+            &[1.0, 0.0, 1.0, 0.0][..],
+            &[1.0, 0.0][..],
+            &[1.0, 0.0, f32::NAN, 1.0][..],
+        ] {
+            let ruling = judge(&evidence(ComparisonRule::Cosine, values), &known);
+            assert!(
+                matches!(ruling, Ok(Ruling::ProviderWrong { row: 1, .. })),
+                "{ruling:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tampered_evidence_shows_nothing() {
+        let good = evidence(ComparisonRule::Cosine, &[1.0, 0.0, 0.0, 1.0]);
+        let known = [reference(0, [1.0, 0.0])];
+        let other = |change: &dyn Fn(&mut Evidence)| {
+            let mut evidence = good.clone();
+            change(&mut evidence);
+            judge(&evidence, &known).unwrap_err()
+        };
+        assert_eq!(other(&|e| e.values[0] ^= 1), EvidenceError::OtherResult);
+        assert_eq!(other(&|e| e.dimension = 4), EvidenceError::OtherResult);
+        assert_eq!(other(&|e| e.texts[0].push('!')), EvidenceError::OtherInput);
+        assert_eq!(other(&|e| e.countersignature[0] ^= 1), EvidenceError::NotAgreed);
+        let unsigned = EvidenceError::Wire(WireError::BadSignature);
+        assert_eq!(other(&|e| e.agreement.signature[0] ^= 1), unsigned);
+        assert_eq!(other(&|e| e.head.signature[0] ^= 1), unsigned);
+        // The signed result of another agreement.
+        let foreign = evidence(ComparisonRule::Exact, &[1.0, 0.0, 0.0, 1.0]).head;
+        assert_eq!(other(&|e| e.head = foreign.clone()), EvidenceError::OtherResult);
+    }
+}
