@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use inference::client::Engine;
 use inference::{EngineError, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
-use node_proto::ids::ModelId;
+use node_proto::ids::{ModelId, Timestamp};
 use node_proto::service::{Failure, ModelInfo, Precision, Probe, WorkInput, WorkOutput};
 
 use crate::error::CommandError;
@@ -18,6 +18,10 @@ use crate::handle::Shared;
 use crate::platform;
 use crate::status::{Backend, LoadReport, ModelState, ModelStatus};
 
+/// Losses of WebGPU after which it is set aside for as long as the page lives.
+const GPU_LOSSES_MAX: u32 = 3;
+/// How long WebGPU rests after a loss: a process that hangs needs time to be replaced by the browser.
+const GPU_REST_MS: u64 = 60_000;
 /// Longest `/models/index.json`.
 const INDEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -29,6 +33,9 @@ pub(crate) struct Models {
     engine: Option<Engine>,
     loaded: BTreeMap<ModelId, LoadReport>,
     pins: BTreeMap<ModelId, Option<Backend>>,
+    /// How often WebGPU hung, failed or lost its device, and since when it rests.
+    gpu_losses: u32,
+    gpu_lost_at: Option<Timestamp>,
 }
 
 impl Models {
@@ -40,6 +47,8 @@ impl Models {
             engine: None,
             loaded: BTreeMap::new(),
             pins: BTreeMap::new(),
+            gpu_losses: 0,
+            gpu_lost_at: None,
         }
     }
 
@@ -129,6 +138,9 @@ impl Models {
             .map_err(|error| CommandError::Model(error.to_string()))?;
         self.pins.insert(model, pin);
         self.loaded.remove(&model);
+        let without_gpu = self.is_gpu_resting();
+        // A pin is a preference: while the GPU rests the CPU serves on.
+        let pin = pin.filter(|backend| !(without_gpu && backend.is_gpu()));
         set_state(&self.shared, model, ModelState::Verifying { backend: None });
         let shared = self.shared.clone();
         let url = format!("{}/models/", self.origin);
@@ -138,7 +150,9 @@ impl Models {
                     set_state(&shared, model, state);
                 }
             };
-            engine.load(manifest, &url, LoadOptions { pin }, progress).await
+            engine
+                .load(manifest, &url, LoadOptions { pin, without_gpu }, progress)
+                .await
         })
     }
 
@@ -189,8 +203,20 @@ impl Models {
         let limit = Duration::from_millis(limit_ms.into());
         Ok(async move {
             let embedded = engine.embed(engine_id(model), texts, limit).await;
+            if let Err(EngineError::Backend { backend, .. }) = &embedded
+                && backend.is_gpu()
+            {
+                // What hangs on the GPU, and what it holds, ends only with the worker.
+                engine.terminate();
+            }
             embedded.map(output_of).map_err(|error| failure_of(&error))
         })
+    }
+
+    fn is_gpu_resting(&self) -> bool {
+        let now = self.shared.clock.now();
+        let is_recent = |lost_at| now.ms_since(lost_at) < GPU_REST_MS;
+        self.gpu_losses >= GPU_LOSSES_MAX || self.gpu_lost_at.is_some_and(is_recent)
     }
 
     /// Clears up after a worker that died. What it had loaded is to be loaded again.
@@ -199,6 +225,10 @@ impl Models {
             return Vec::new();
         }
         self.engine = None;
+        if self.loaded.values().any(|report| report.chosen.is_gpu()) {
+            self.gpu_losses += 1;
+            self.gpu_lost_at = Some(self.shared.clock.now());
+        }
         let lost: Vec<ModelId> = std::mem::take(&mut self.loaded).into_keys().collect();
         for model in &lost {
             set_state(&self.shared, *model, ModelState::Available);
@@ -312,6 +342,7 @@ fn name_of(backend: Backend) -> &'static str {
     match backend {
         Backend::Tract => "tract",
         Backend::Wonnx => "wonnx",
+        Backend::Webgpu => "webgpu",
     }
 }
 

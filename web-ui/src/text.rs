@@ -818,6 +818,7 @@ pub mod node {
     /// A backend's name.
     pub fn backend(slug: &str) -> String {
         match slug {
+            "webgpu" => "graphics (WebGPU)".to_owned(),
             "wonnx" => "graphics (WebGPU, wonnx)".to_owned(),
             "tract" => "processor (tract)".to_owned(),
             other => other.to_owned(),

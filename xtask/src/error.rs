@@ -59,10 +59,10 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The first load is heavier than a phone on a slow network should have to fetch.
-    #[error(
-        "the first load is {bytes} bytes of brotli, more than the budget of {budget}; the sizes are listed above"
-    )]
+    #[error("{what} is {bytes} bytes of brotli, more than the budget of {budget}")]
     TooHeavy {
+        /// Of what.
+        what: &'static str,
         /// What was measured.
         bytes: u64,
         /// What is allowed.

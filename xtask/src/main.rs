@@ -5,11 +5,13 @@
 //! - `test` runs every check that CI runs, in the same order, and ends with one line `N passed, N failed`.
 //! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
 //! - `operators` runs ONNX's own tests of its operators and writes `docs/operators.md`.
+//! - `bench` measures this project beside others, turn by turn.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
 //! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
 //! does nothing; progress goes to stderr, so that stdout carries only results (`ready <URL>`, `N passed, N failed`).
 
+mod bench;
 mod browser;
 mod cache;
 mod check;
@@ -53,6 +55,9 @@ enum Task {
     Sim(sim::Options),
     /// Run ONNX's own operator tests and write `docs/operators.md`; fails when a result is wrong.
     Operators,
+    /// Measure this project beside others and fail when a bound is broken.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run the long proofs as well, and keep what they measured under `proof/`.
     Prove(prove::Options),
     /// Open a page in the person's browser once its server answers.
@@ -78,6 +83,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Test(options) => check::run(workspace, &options),
         Task::Sim(options) => sim::run(workspace, &options),
         Task::Operators => operators::run(workspace),
+        Task::Bench(bench) => bench::run(workspace, &bench),
         Task::Prove(options) => prove::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
     }

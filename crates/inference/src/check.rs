@@ -4,7 +4,7 @@
 //! every backend computes the manifest's known texts on this very machine before its output is used for anything.
 
 use crate::backend::{Backend, BackendError};
-use crate::embed::{cosine, mean_pool};
+use crate::embed::cosine;
 use crate::manifest::KnownAnswer;
 use crate::protocol::{BackendOutcome, EngineError};
 use crate::tokens::{TextTokenizer, Tokens};
@@ -22,15 +22,11 @@ pub async fn embed_tokens<B: Backend>(
     tokens: &Tokens,
     dimension: usize,
 ) -> Result<Vec<f32>, BackendError> {
-    let hidden = backend.run(&tokens.ids).await?;
-    let expected = tokens.len() * dimension;
-    if hidden.rows.len() < expected {
-        return Err(BackendError::Shape {
-            expected,
-            actual: hidden.rows.len(),
-        });
-    }
-    Ok(mean_pool(&hidden.rows, &vec![1; tokens.len()], dimension))
+    let vectors = backend.embed(&[&tokens.ids], dimension).await?;
+    vectors.into_iter().next().ok_or(BackendError::Shape {
+        expected: dimension,
+        actual: 0,
+    })
 }
 
 /// Runs the known texts and says whether the backend may be used, and how fast it is.

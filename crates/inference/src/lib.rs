@@ -16,7 +16,7 @@
 //! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
 //! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
 
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", feature = "gpu"))]
 pub mod backend;
 #[cfg(feature = "engine")]
 pub mod check;

@@ -20,6 +20,8 @@ pub enum BackendKind {
     Tract,
     /// wonnx, on WebGPU.
     Wonnx,
+    /// The project's own kernels, on WebGPU.
+    Webgpu,
 }
 
 /// Where one model's files come from and how it is to be run.
@@ -38,6 +40,8 @@ pub struct LoadRequest {
 pub struct LoadOptions {
     /// Use this backend or none. Without a pin the fastest correct one is used.
     pub pin: Option<BackendKind>,
+    /// Leave WebGPU alone, because it hung or lost its device.
+    pub without_gpu: bool,
 }
 
 /// A message to the worker.
@@ -258,6 +262,17 @@ pub enum EngineError {
     },
 }
 
+impl BackendKind {
+    /// Whether it computes on WebGPU.
+    #[must_use]
+    pub fn is_gpu(self) -> bool {
+        match self {
+            Self::Tract => false,
+            Self::Wonnx | Self::Webgpu => true,
+        }
+    }
+}
+
 impl EngineError {
     /// Whether the worker is gone, so that a new one has to be spawned before anything else can work.
     #[must_use]
@@ -299,6 +314,7 @@ impl fmt::Display for BackendKind {
         f.write_str(match self {
             Self::Tract => "CPU (tract)",
             Self::Wonnx => "WebGPU (wonnx)",
+            Self::Webgpu => "WebGPU",
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::text::node as words;
 pub(crate) const fn slug(backend: Backend) -> &'static str {
     match backend {
         Backend::Wonnx => "wonnx",
+        Backend::Webgpu => "webgpu",
         Backend::Tract => "tract",
     }
 }
@@ -142,7 +143,7 @@ fn Pin() -> impl IntoView {
     let app = use_app();
     let pinned = move || app.prefs.with(|prefs| prefs.pin.map_or("auto", slug));
     let choose = move |value: String| {
-        let pin = [Backend::Wonnx, Backend::Tract]
+        let pin = [Backend::Webgpu, Backend::Wonnx, Backend::Tract]
             .into_iter()
             .find(|backend| slug(*backend) == value);
         app.choose(|prefs| prefs.pin = pin);
@@ -174,7 +175,7 @@ fn Pin() -> impl IntoView {
             <label for="backend">{words::PIN}</label>
             <select id="backend" data-testid="backend" aria-describedby="pin-hint"
                 on:change:target=move |event| choose(event.target().value())>
-                {["auto", "wonnx", "tract"].map(option).into_iter().collect::<Vec<_>>()}
+                {["auto", "webgpu", "wonnx", "tract"].map(option).into_iter().collect::<Vec<_>>()}
             </select>
             <small id="pin-hint">{words::PIN_HINT}</small>
         </div>

@@ -41,6 +41,7 @@ const FOR_BROWSER: &[&str] = &[
     "node-wasm",
     "web-ui",
     "webrtc-transport",
+    "wgpu-worker",
 ];
 /// The features that they have there.
 const BROWSER_FEATURES: &str = "inference/client,inference/worker,node-wasm/js-api";

@@ -27,6 +27,7 @@ pub(super) fn build(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         (page::PAGE, ""),
         (module::EMBED, "embed/"),
         (worker::INFERENCE, "worker/"),
+        (worker::KERNELS, "worker/"),
         (worker::WONNX, "worker/"),
         (model::MODELS, "models/"),
     ] {

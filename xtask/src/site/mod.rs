@@ -41,11 +41,13 @@ const GROUND: &[Step] = &[
 
 const SITE: &[Step] = &[
     ("inference worker", worker::build_inference),
+    ("kernels worker", worker::build_kernels),
     ("wonnx worker", worker::build_wonnx),
     ("embeddable node", module::build_embed),
     ("page", page::build),
     ("site", assemble::build),
     ("size of the first load", size::check),
+    ("size of the kernels worker", size::check_kernels),
 ];
 
 /// Takes the machine from whatever it has to a complete site and relay.

@@ -1,4 +1,4 @@
-//! What a first visit costs, listed, and refused when it is too much.
+//! What a first visit costs, and what the WebGPU path adds: listed, and refused when it is too much.
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +11,9 @@ use crate::workspace::Workspace;
 
 /// The budget of the first load in brotli bytes: about 5 s on a connection of 1.5 Mbit/s.
 const FIRST_LOAD_BYTES_MAX: u64 = 900_000;
+
+/// The budget of the WebGPU path, which is loaded when it is first used.
+const KERNELS_BYTES_MAX: u64 = 1_200_000;
 
 /// Adds up the brotli siblings of everything that a first visit loads.
 pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
@@ -38,11 +41,31 @@ pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
     if total > FIRST_LOAD_BYTES_MAX {
         eprintln!("\n        {report}");
         return Err(Error::TooHeavy {
+            what: "the first load",
             bytes: total,
             budget: FIRST_LOAD_BYTES_MAX,
         });
     }
     Ok(Outcome::Done(report))
+}
+
+/// Checks what a browser with WebGPU downloads for the project's own kernels.
+pub(super) fn check_kernels(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    let folder = workspace.site().join("worker");
+    let files = ["wgpu_worker.js", "wgpu_worker_bg.wasm"].map(|name| brotli_bytes(&folder.join(name)));
+    let bytes = files.into_iter().sum::<Result<u64, Error>>()?;
+    if bytes > KERNELS_BYTES_MAX {
+        return Err(Error::TooHeavy {
+            what: "the kernels worker",
+            bytes,
+            budget: KERNELS_BYTES_MAX,
+        });
+    }
+    Ok(Outcome::Done(format!(
+        "{:.1} KB brotli of {:.0} KB",
+        kilobytes(bytes),
+        kilobytes(KERNELS_BYTES_MAX)
+    )))
 }
 
 fn brotli_bytes(path: &Path) -> Result<u64, Error> {

@@ -1,4 +1,4 @@
-//! The two modules that run off the main thread: the inference worker and, loaded by it on demand, wonnx.
+//! The modules that run off the main thread: the inference worker and, loaded by it on demand, the kernels and wonnx.
 
 use crate::command::Program;
 use crate::error::Error;
@@ -8,6 +8,8 @@ use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
 pub(super) const INFERENCE: &str = "inference-worker";
+/// The cache's shelf for the project's own kernels on WebGPU.
+pub(super) const KERNELS: &str = "wgpu-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
 
@@ -33,6 +35,20 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         name: "inference_worker",
         wasm: &wasm,
         level: "-O3",
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
+}
+
+/// Builds `worker/wgpu_worker.js`. Small rather than fast: its work is done in shaders.
+pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    module::compile(workspace, ticker, "build", &["--package", "wgpu-worker"])?;
+    let wasm = workspace.wasm_artifact(WASM_PROFILE, "wgpu_worker");
+    let binding = Binding {
+        kind: KERNELS,
+        name: "wgpu_worker",
+        wasm: &wasm,
+        level: "-Oz",
         types: false,
     };
     module::bind(workspace, ticker, &binding)

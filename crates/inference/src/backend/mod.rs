@@ -1,15 +1,23 @@
 //! What can run a model, and the trait that makes them interchangeable.
 //!
-//! A backend turns the tokens of one text into the model's hidden states. Texts go one by one: on the CPU that is
-//! the fastest way for mixed lengths, since nothing is computed for padding, and a text's vector does not depend on
-//! what else was in the batch.
+//! A backend turns the tokens of one text into the model's hidden states, and those of several texts into vectors. On
+//! the CPU texts go one by one: that is the fastest way for mixed lengths, since nothing is computed for padding. A GPU
+//! takes texts of similar length together. A text's vector never depends on what else was in the batch.
 
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+mod sibling;
+#[cfg(feature = "engine")]
 pub mod tract;
+#[cfg(feature = "gpu")]
+pub mod webgpu;
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+pub mod webgpu_module;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod wonnx;
 
 use thiserror::Error;
 
+use crate::embed::mean_pool;
 use crate::protocol::BackendKind;
 
 /// Why a backend cannot run a model, or failed while it ran. After a failed run the backend is not used again.
@@ -57,4 +65,25 @@ pub trait Backend {
     /// # Errors
     /// If it fails; never a wrong result that it knows to be wrong.
     async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError>;
+
+    /// One unit vector for each text: the average of its hidden states, scaled to length 1. A backend that gains from
+    /// running texts together does so; by default they run one by one.
+    ///
+    /// # Errors
+    /// As for one run; a failure fails all.
+    async fn embed(&mut self, texts: &[&[i64]], dimension: usize) -> Result<Vec<Vec<f32>>, BackendError> {
+        let mut vectors = Vec::with_capacity(texts.len());
+        for ids in texts {
+            let hidden = self.run(ids).await?;
+            let expected = ids.len() * dimension;
+            if hidden.rows.len() < expected {
+                return Err(BackendError::Shape {
+                    expected,
+                    actual: hidden.rows.len(),
+                });
+            }
+            vectors.push(mean_pool(&hidden.rows, &vec![1; ids.len()], dimension));
+        }
+        Ok(vectors)
+    }
 }

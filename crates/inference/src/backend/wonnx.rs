@@ -4,17 +4,12 @@
 //! weights on the GPU; at most [`SESSIONS_MAX`] are kept. The parsed model stays in memory, because a session for
 //! another bucket is made from it.
 
-use std::future::Future;
-
-use futures::future::{Either, select};
-use gloo::timers::future::TimeoutFuture;
 use js_sys::{Float32Array, Int32Array, Promise, Uint8Array};
 use prost::Message;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
-use super::{Backend, BackendError, Hidden};
+use super::{Backend, BackendError, Hidden, sibling};
 use crate::lower::{bucket_for, lower};
 use crate::onnx::proto::ModelProto;
 use crate::protocol::BackendKind;
@@ -23,21 +18,12 @@ use crate::protocol::BackendKind;
 const MODULE: &str = "wonnx_worker.js";
 /// Sessions that are kept at the same time.
 const SESSIONS_MAX: usize = 2;
-/// The longest that uploading and compiling may take.
-const PREPARE_MS_MAX: u32 = 60_000;
 /// The longest that one run may take. A software GPU needs 10.5 s for 32 tokens (measured with SwiftShader).
 const RUN_MS_MAX: u32 = 60_000;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Given by the client's loader, since wasm has no dynamic import of its own.
-    #[wasm_bindgen(js_name = importSibling, catch)]
-    fn import_sibling(name: &str) -> Result<Promise, JsValue>;
-
     type Module;
-
-    #[wasm_bindgen(method, js_name = default, catch)]
-    fn init(this: &Module) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, js_name = createSession, catch)]
     fn create_session(this: &Module, onnx: Uint8Array, output: &str) -> Result<Promise, JsValue>;
@@ -66,15 +52,7 @@ impl WonnxBackend {
     /// # Errors
     /// If the module cannot be imported, the graph cannot be lowered, or the GPU refuses it.
     pub async fn prepare(model: ModelProto, dimension: usize) -> Result<Self, BackendError> {
-        let imported = import_sibling(MODULE).map_err(|error| prepare_error(&error))?;
-        let module: Module = within(PREPARE_MS_MAX, JsFuture::from(imported))
-            .await
-            .map_err(refuse)?
-            .unchecked_into();
-        let initialised = module.init().map_err(|error| prepare_error(&error))?;
-        within(PREPARE_MS_MAX, JsFuture::from(initialised))
-            .await
-            .map_err(refuse)?;
+        let module = sibling::import(MODULE).await?;
         let mut backend = Self {
             module,
             model,
@@ -108,14 +86,8 @@ impl WonnxBackend {
         let onnx = lowered.model.encode_to_vec();
         let file = Uint8Array::from(onnx.as_slice());
         drop(onnx);
-        let created = self
-            .module
-            .create_session(file, &lowered.output)
-            .map_err(|error| prepare_error(&error))?;
-        within(PREPARE_MS_MAX, JsFuture::from(created))
-            .await
-            .map(JsCast::unchecked_into)
-            .map_err(refuse)
+        let created = self.module.create_session(file, &lowered.output);
+        sibling::prepared(created).await.map(JsCast::unchecked_into)
     }
 }
 
@@ -139,15 +111,11 @@ impl Backend for WonnxBackend {
             *kept = 1.0;
         }
         let session = self.session(bucket).await?;
-        let running = session
-            .run(
-                Int32Array::from(padded.as_slice()),
-                Float32Array::from(mask.as_slice()),
-            )
-            .map_err(|error| BackendError::Run(text_of(&error)))?;
-        let rows = within(RUN_MS_MAX, JsFuture::from(running))
-            .await
-            .map_err(BackendError::Run)?;
+        let running = session.run(
+            Int32Array::from(padded.as_slice()),
+            Float32Array::from(mask.as_slice()),
+        );
+        let rows = sibling::run(RUN_MS_MAX, running).await?;
         let rows = rows.unchecked_into::<Float32Array>().to_vec();
         let expected = bucket * dimension;
         if rows.len() == expected {
@@ -165,29 +133,4 @@ impl Drop for WonnxBackend {
     fn drop(&mut self) {
         self.sessions.drain(..).for_each(|(_, session)| session.free());
     }
-}
-
-/// What a promise resolves to, if it does so in time.
-async fn within(
-    limit_ms: u32,
-    promise: impl Future<Output = Result<JsValue, JsValue>> + Unpin,
-) -> Result<JsValue, String> {
-    match select(promise, TimeoutFuture::new(limit_ms)).await {
-        Either::Left((result, _)) => result.map_err(|error| text_of(&error)),
-        Either::Right(_) => Err(format!("the GPU did not answer within {} s", limit_ms / 1000)),
-    }
-}
-
-fn refuse(reason: String) -> BackendError {
-    BackendError::Prepare(reason)
-}
-
-fn prepare_error(error: &JsValue) -> BackendError {
-    BackendError::Prepare(text_of(error))
-}
-
-fn text_of(error: &JsValue) -> String {
-    error
-        .as_string()
-        .unwrap_or_else(|| js_sys::Object::from(error.clone()).to_string().into())
 }

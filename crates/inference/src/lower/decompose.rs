@@ -7,10 +7,29 @@ use crate::onnx::build::{int, ints};
 
 /// Coefficients of the approximation 7.1.26 in Abramowitz and Stegun, Handbook of Mathematical Functions (1964):
 /// erf(x) = 1 − (a₁t + … + a₅t⁵)·exp(−x²) with t = 1/(1 + px) for x ≥ 0; its error is at most 1.5e-7.
-const ERF_A: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_8, -1.453_152, 1.061_405_4];
-const ERF_P: f32 = 0.327_591_1;
+pub(crate) const ERF_A: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_8, -1.453_152, 1.061_405_4];
+/// The approximation's p.
+pub(crate) const ERF_P: f32 = 0.327_591_1;
 
 impl Lowering {
+    /// LayerNormalization or Softmax as it is, for a backend that has it for the last axis.
+    pub(super) fn row_wise(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
+        let x = case.computed(0)?.clone();
+        self.last_axis_only(case, &x)?;
+        let operands = (0..case.inputs.len())
+            .map(|index| self.operand(case, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        let settings = case.node.attribute.clone();
+        Ok(Value::Computed(self.emit(
+            &case.node.op_type,
+            &operands,
+            case.output(),
+            &x.dims,
+            settings,
+        )))
+    }
+
     /// (x − mean) / √(variance + ε) · scale + bias over the last axis.
     pub(super) fn layer_norm(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
         let x = case.computed(0)?.clone();

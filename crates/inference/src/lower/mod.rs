@@ -1,15 +1,19 @@
-//! Turning a standard graph into one that wonnx 0.5.1 computes correctly.
+//! Turning a standard graph into one that a backend on WebGPU computes correctly.
 //!
-//! wonnx takes static shapes only, knows neither LayerNormalization nor Erf nor Slice, gets Softmax wrong, and
-//! multiplies a stack of matrices only by a stack of the same size. [`lower`] fixes the shape (one text, a bucket of
-//! [`BUCKETS`] tokens), computes what no longer depends on the input, decomposes what wonnx lacks, names every node
-//! and declares the shape of every value. What comes out is plain ONNX of opset 12: tract runs it too, which is how
-//! the tests compare it with the original.
+//! Such a backend takes static shapes. [`lower_for`] fixes them ([`InputShape`]: so many texts of so many tokens,
+//! usually a bucket of [`BUCKETS`]), computes what no longer depends on the input, names every node and declares the
+//! shape of every value. How much is decomposed depends on the [`Target`]:
 //!
-//! Two inputs change: `attention_mask` becomes float, and `token_type_ids` is gone, since one text has type 0
-//! throughout. An input of one zero is added; [`barrier`](Lowering::barrier) says why.
+//! - wonnx knows neither LayerNormalization nor Erf nor Slice, gets Softmax wrong, and multiplies a stack of matrices
+//!   only by a stack of the same size. For it everything is written in the operators that it computes correctly; what
+//!   comes out is plain ONNX of opset 12: tract runs it too, which is how the tests compare it with the original. An
+//!   input of one zero is added; [`barrier`](Lowering::barrier) says why.
+//! - The project's own kernels compute those operators themselves, so they stay whole and can be fused.
+//!
+//! For both, two inputs change: `attention_mask` becomes float, and `token_type_ids` is gone, since one text has type 0
+//! throughout.
 
-mod decompose;
+pub(crate) mod decompose;
 mod literal;
 mod ops;
 mod shape;
@@ -24,9 +28,6 @@ use literal::Literal;
 /// Sequence lengths for which graphs are made; a text is padded to the next one.
 pub const BUCKETS: [usize; 4] = [32, 64, 128, 256];
 
-/// The operator set of lowered graphs: the last in which ReduceSum takes its axes as an attribute, as wonnx does.
-const OPSET: i64 = 12;
-
 /// Name of the input that is always one zero.
 pub const ZERO_INPUT: &str = "zero";
 
@@ -34,6 +35,24 @@ pub const ZERO_INPUT: &str = "zero";
 #[must_use]
 pub fn bucket_for(tokens: usize) -> Option<usize> {
     BUCKETS.into_iter().find(|&bucket| tokens <= bucket)
+}
+
+/// What a graph is lowered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// wonnx 0.5.1.
+    Wonnx,
+    /// The project's own kernels.
+    Kernels,
+}
+
+/// The shape that the inputs are fixed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InputShape {
+    /// Texts.
+    pub texts: usize,
+    /// Tokens of each, padding included.
+    pub tokens: usize,
 }
 
 /// A lowered graph and what one must know to run it.
@@ -61,6 +80,7 @@ struct Computed {
 }
 
 struct Lowering {
+    target: Target,
     out: GraphBuilder,
     values: BTreeMap<String, Value>,
     /// Names of the constants that are in `out`.
@@ -71,13 +91,21 @@ struct Lowering {
     readers: BTreeMap<String, usize>,
 }
 
-/// Lowers a model from token ids to hidden states for texts of `tokens` tokens.
+/// Lowers a model from token ids to hidden states, for wonnx and one text of `tokens` tokens.
 ///
 /// # Errors
 /// The operator that is in the way, if one is.
 pub fn lower(model: &ModelProto, tokens: usize) -> Result<Lowered, OnnxError> {
+    lower_for(model, InputShape { texts: 1, tokens }, Target::Wonnx)
+}
+
+/// Lowers a model from token ids to hidden states.
+///
+/// # Errors
+/// The operator that is in the way, if one is.
+pub fn lower_for(model: &ModelProto, shape: InputShape, target: Target) -> Result<Lowered, OnnxError> {
     let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
-    let mut lowering = Lowering::new(graph, tokens)?;
+    let mut lowering = Lowering::new(graph, shape, target)?;
     for node in &graph.node {
         lowering.node(node)?;
     }
@@ -91,20 +119,36 @@ pub fn lower(model: &ModelProto, tokens: usize) -> Result<Lowered, OnnxError> {
         .output(&result.name, DataType::Float, &fixed(&result.dims));
     let model = lowering
         .out
-        .finish_for_opset("inference", "lowered for wonnx 0.5.1", OPSET);
+        .finish_for_opset("inference", "lowered for WebGPU", target.opset());
     Ok(Lowered {
         model,
         output: result.name,
     })
 }
 
+impl Target {
+    /// The operator set of lowered graphs: for wonnx the last in which ReduceSum takes its axes as an attribute, as
+    /// wonnx does; for the kernels the first with LayerNormalization.
+    fn opset(self) -> i64 {
+        match self {
+            Self::Wonnx => 12,
+            Self::Kernels => 17,
+        }
+    }
+}
+
 impl Lowering {
-    fn new(graph: &crate::onnx::proto::GraphProto, tokens: usize) -> Result<Self, OnnxError> {
+    fn new(
+        graph: &crate::onnx::proto::GraphProto,
+        shape: InputShape,
+        target: Target,
+    ) -> Result<Self, OnnxError> {
         let mut readers = BTreeMap::new();
         for input in graph.node.iter().flat_map(|node| &node.input) {
             *readers.entry(input.clone()).or_insert(0) += 1;
         }
         let mut lowering = Self {
+            target,
             out: GraphBuilder::new("lowered"),
             values: BTreeMap::new(),
             emitted: BTreeSet::new(),
@@ -116,14 +160,16 @@ impl Lowering {
                 .values
                 .insert(tensor.name.clone(), Value::Literal(Literal::read(tensor)?));
         }
-        lowering.out.input(ZERO_INPUT, DataType::Float, &fixed(&[1]));
+        if target == Target::Wonnx {
+            lowering.out.input(ZERO_INPUT, DataType::Float, &fixed(&[1]));
+        }
         for input in graph
             .input
             .iter()
             .filter(|input| !lowering.values.contains_key(&input.name))
             .collect::<Vec<_>>()
         {
-            let dims = vec![1, tokens];
+            let dims = vec![shape.texts, shape.tokens];
             let value = match input.name.as_str() {
                 "token_type_ids" => Value::Literal(Literal::zeros_i64(&dims)),
                 "input_ids" | "attention_mask" => {
@@ -205,7 +251,7 @@ impl Lowering {
     /// value a second computed input, so that the chain ends there and the product is computed once.
     fn barrier(&mut self, value: Computed, original: &str) -> Computed {
         let shared = self.readers.get(original).is_some_and(|&readers| readers > 1);
-        if !shared || !self.behind_product.contains(&value.name) {
+        if self.target != Target::Wonnx || !shared || !self.behind_product.contains(&value.name) {
             return value;
         }
         let name = format!("{}.once", value.name);

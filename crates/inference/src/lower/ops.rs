@@ -1,7 +1,7 @@
 //! Operator by operator: what a node of the standard graph becomes.
 
 use super::literal::Literal;
-use super::{Computed, Lowering, Value, shape};
+use super::{Computed, Lowering, Target, Value, shape};
 use crate::onnx::OnnxError;
 use crate::onnx::build::{int, ints};
 use crate::onnx::proto::{DataType, NodeProto};
@@ -101,6 +101,8 @@ impl Lowering {
             "MatMul" => self.product(&case)?,
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(&case)?,
             "Sqrt" | "Exp" | "Tanh" | "Neg" => self.map(&case)?,
+            "LayerNormalization" | "Softmax" if self.target == Target::Kernels => self.row_wise(&case)?,
+            "Erf" if self.target == Target::Kernels => self.map(&case)?,
             "LayerNormalization" => self.layer_norm(&case)?,
             "Softmax" => self.softmax(&case)?,
             "Erf" => self.erf(&case)?,
@@ -254,7 +256,8 @@ impl Lowering {
         )))
     }
 
-    /// A product becomes one of two matrices, or of two stacks of equally many matrices.
+    /// A product becomes one of two matrices, or of two stacks of equally many matrices; the kernels take a stack by
+    /// one matrix as it is.
     fn product(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
         let (left, right) = (case.computed(0)?.clone(), case.input(1)?.dims().to_vec());
         let unfit = || case.refuse(format!("{:?} by {right:?} cannot be lowered", left.dims));
@@ -285,6 +288,16 @@ impl Lowering {
         let final_dims: Vec<usize> = stack.iter().copied().chain([rows, columns]).collect();
         shape::bounded(&final_dims).ok_or_else(unfit)?;
         let name = case.output();
+        if self.target == Target::Kernels {
+            let right = self.operand(case, 1)?;
+            return Ok(Value::Computed(self.emit(
+                "MatMul",
+                &[&left.name, &right],
+                name,
+                &final_dims,
+                vec![],
+            )));
+        }
         let left = self.reshaped(&left, &format!("{name}.left"), &left_dims);
         let right = match case.input(1)? {
             Value::Computed(value) => {

@@ -26,6 +26,13 @@ pub(super) enum Adapter {
     Hardware,
 }
 
+impl Adapter {
+    /// Whether it computes on the CPU.
+    pub(super) fn is_software(&self) -> bool {
+        matches!(self, Self::Software)
+    }
+}
+
 /// Asks the browser for its adapter.
 pub(super) async fn probe() -> Adapter {
     let property =

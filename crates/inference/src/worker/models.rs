@@ -6,14 +6,15 @@ use super::files::Files;
 use super::gpu::{self, Adapter};
 use super::now_ms;
 use crate::backend::tract::TractBackend;
+use crate::backend::webgpu_module::WebgpuModule;
 use crate::backend::wonnx::WonnxBackend;
 use crate::backend::{Backend, BackendError, Hidden};
-use crate::check::{check, embed_tokens};
+use crate::check::check;
 use crate::manifest::{ModelId, ModelManifest};
 use crate::onnx;
 use crate::protocol::{
-    BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadProgress, LoadReport,
-    LoadRequest,
+    BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadOptions, LoadProgress,
+    LoadReport, LoadRequest,
 };
 use crate::tokens::TextTokenizer;
 
@@ -29,14 +30,15 @@ struct Loaded {
     tokenizer: TextTokenizer,
     backend: AnyBackend,
     dimension: usize,
-    pin: Option<BackendKind>,
+    options: LoadOptions,
     report: LoadReport,
 }
 
-/// Either backend.
+/// Any backend.
 enum AnyBackend {
     Tract(TractBackend),
     Wonnx(WonnxBackend),
+    Webgpu(WebgpuModule),
 }
 
 /// A backend that was correct, or nothing, and what became of it.
@@ -47,11 +49,11 @@ struct Trial<'a> {
     manifest: &'a ModelManifest,
     tokenizer: &'a TextTokenizer,
     progress: &'a dyn Fn(LoadProgress),
-    pin: Option<BackendKind>,
+    options: LoadOptions,
 }
 
 impl Models {
-    /// Loads a model, unless it is loaded with the same pin already.
+    /// Loads a model, unless it is loaded with the same options already.
     pub(super) async fn load(
         &mut self,
         request: LoadRequest,
@@ -67,7 +69,7 @@ impl Models {
             .validate()
             .map_err(|error| EngineError::Manifest(error.to_string()))?;
         let model = manifest.id();
-        if let Some(loaded) = self.loaded.get(&model).filter(|loaded| loaded.pin == options.pin) {
+        if let Some(loaded) = self.loaded.get(&model).filter(|loaded| loaded.options == options) {
             return Ok(loaded.report.clone());
         }
         // Its memory is free before the model is prepared anew.
@@ -79,16 +81,25 @@ impl Models {
             manifest: &manifest,
             tokenizer: &tokenizer,
             progress,
-            pin: options.pin,
+            options,
         };
-        let mut candidates = Vec::new();
+        let mut candidates: Vec<(f64, usize, AnyBackend)> = Vec::new();
         let mut backends = Vec::new();
-        for kind in [BackendKind::Tract, BackendKind::Wonnx] {
+        for kind in [BackendKind::Tract, BackendKind::Webgpu, BackendKind::Wonnx] {
+            let kernels_work = candidates
+                .iter()
+                .any(|(_, _, backend)| backend.kind() == BackendKind::Webgpu);
             let (backend, outcome) = match self.failed.get(&(model, kind)) {
                 Some(reason) => (
                     None,
                     BackendOutcome::Refused {
                         reason: reason.clone(),
+                    },
+                ),
+                None if kind == BackendKind::Wonnx && kernels_work => (
+                    None,
+                    BackendOutcome::NotTried {
+                        reason: "this GPU is used through the project's own kernels".to_owned(),
                     },
                 ),
                 None => trial.run(kind, &mut files).await?,
@@ -120,7 +131,7 @@ impl Models {
             tokenizer,
             backend,
             dimension: manifest.dimension,
-            pin: options.pin,
+            options,
             report: report.clone(),
         };
         self.loaded.insert(model, loaded);
@@ -136,23 +147,22 @@ impl Models {
         let start = now_ms();
         let loaded = self.loaded.get_mut(&model).ok_or(EngineError::NotLoaded(model))?;
         let backend = loaded.backend.kind();
-        let (mut vectors, mut tokens) = (Vec::with_capacity(texts.len()), 0_u64);
-        for text in texts {
-            let encoded = loaded.tokenizer.encode(text)?;
-            tokens += encoded.len() as u64;
-            match embed_tokens(&mut loaded.backend, &encoded, loaded.dimension).await {
-                Ok(vector) => vectors.push(vector),
-                Err(error) => {
-                    let reason = format!("it failed while running: {error}");
-                    self.failed.insert((model, backend), reason);
-                    self.unload(model);
-                    return Err(EngineError::Backend {
-                        backend,
-                        reason: error.to_string(),
-                    });
-                }
+        let encoded = texts
+            .iter()
+            .map(|text| Ok(loaded.tokenizer.encode(text)?.ids))
+            .collect::<Result<Vec<Vec<i64>>, EngineError>>()?;
+        let tokens = encoded.iter().map(|ids| ids.len() as u64).sum();
+        let texts: Vec<&[i64]> = encoded.iter().map(Vec::as_slice).collect();
+        let embedded = loaded.backend.embed(&texts, loaded.dimension).await;
+        let vectors = embedded.map_err(|error| {
+            let reason = format!("it failed while running: {error}");
+            self.failed.insert((model, backend), reason);
+            self.unload(model);
+            EngineError::Backend {
+                backend,
+                reason: error.to_string(),
             }
-        }
+        })?;
         Ok(Embeddings {
             vectors,
             backend,
@@ -182,6 +192,12 @@ impl Trial<'_> {
         let dimension = self.manifest.dimension;
         let prepared = match kind {
             BackendKind::Tract => TractBackend::prepare(onnx, dimension).map(AnyBackend::Tract),
+            BackendKind::Webgpu => {
+                let is_software = gpu::probe().await.is_software();
+                WebgpuModule::prepare(onnx, dimension, is_software)
+                    .await
+                    .map(AnyBackend::Webgpu)
+            }
             BackendKind::Wonnx => {
                 let model =
                     onnx::read(onnx.into_bytes()).map_err(|error| EngineError::Model(error.to_string()))?;
@@ -208,17 +224,21 @@ impl Trial<'_> {
     }
 
     async fn reason_not_to(&self, kind: BackendKind) -> Option<String> {
-        if let Some(pin) = self.pin
+        let LoadOptions { pin, without_gpu } = self.options;
+        if let Some(pin) = pin
             && pin != kind
         {
             return Some(format!("{pin} is pinned"));
         }
-        if kind == BackendKind::Tract {
+        if !kind.is_gpu() {
             return None;
+        }
+        if without_gpu {
+            return Some("WebGPU hung or lost its device here".to_owned());
         }
         match gpu::probe().await {
             Adapter::Absent(reason) => Some(reason.to_owned()),
-            Adapter::Software if self.pin.is_none() => {
+            Adapter::Software if pin.is_none() => {
                 Some("the WebGPU adapter is a software renderer, slower than the CPU backend".to_owned())
             }
             Adapter::Software | Adapter::Hardware => None,
@@ -231,6 +251,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.kind(),
             Self::Wonnx(backend) => backend.kind(),
+            Self::Webgpu(backend) => backend.kind(),
         }
     }
 
@@ -238,6 +259,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.padded_length(tokens),
             Self::Wonnx(backend) => backend.padded_length(tokens),
+            Self::Webgpu(backend) => backend.padded_length(tokens),
         }
     }
 
@@ -245,6 +267,15 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.run(ids).await,
             Self::Wonnx(backend) => backend.run(ids).await,
+            Self::Webgpu(backend) => backend.run(ids).await,
+        }
+    }
+
+    async fn embed(&mut self, texts: &[&[i64]], dimension: usize) -> Result<Vec<Vec<f32>>, BackendError> {
+        match self {
+            Self::Tract(backend) => backend.embed(texts, dimension).await,
+            Self::Wonnx(backend) => backend.embed(texts, dimension).await,
+            Self::Webgpu(backend) => backend.embed(texts, dimension).await,
         }
     }
 }

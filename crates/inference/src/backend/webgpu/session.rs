@@ -1,0 +1,241 @@
+//! A model on a device: weights uploaded once, plans for the shapes in use, one submission for each run.
+
+use std::collections::BTreeMap;
+
+use wgpu::BufferUsages;
+
+use super::device::Gpu;
+use super::plan::{Buffer, Plan, Step, plan};
+use crate::backend::BackendError;
+use crate::lower::{InputShape, Target, lower_for};
+use crate::onnx::proto::ModelProto;
+
+/// Plans that are kept at the same time, the one used last at the end.
+const PLANS_MAX: usize = 8;
+
+/// A model's weights and plans.
+pub(super) struct Session {
+    gpu: Gpu,
+    model: ModelProto,
+    /// By the keys that plans give them.
+    weights: BTreeMap<String, wgpu::Buffer>,
+    plans: Vec<Ready>,
+}
+
+/// A plan with everything that a run needs.
+struct Ready {
+    plan: Plan,
+    ids: wgpu::Buffer,
+    mask: wgpu::Buffer,
+    hidden: Readback,
+    pooled: Readback,
+    passes: Vec<Pass>,
+}
+
+/// A result on the GPU and room to read it from.
+struct Readback {
+    result: wgpu::Buffer,
+    staging: wgpu::Buffer,
+    bytes: u64,
+}
+
+struct Pass {
+    pipeline: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+    groups: [u32; 3],
+}
+
+/// Which result of a run is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Texts × tokens × dimension.
+    Hidden,
+    /// Texts × dimension: the average over each text's tokens.
+    Pooled,
+}
+
+impl Session {
+    pub(super) fn new(gpu: Gpu, model: ModelProto) -> Self {
+        Self {
+            gpu,
+            model,
+            weights: BTreeMap::new(),
+            plans: Vec::new(),
+        }
+    }
+
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Makes sure that there is a plan for a shape: plans, uploads what is new, compiles what is new.
+    pub(super) async fn prepare(&mut self, shape: InputShape) -> Result<(), BackendError> {
+        if let Some(place) = self.plans.iter().position(|ready| ready.plan.shape == shape) {
+            let found = self.plans.remove(place);
+            self.plans.push(found);
+            return Ok(());
+        }
+        let prepare = |error: String| BackendError::Prepare(error);
+        let lowered =
+            lower_for(&self.model, shape, Target::Kernels).map_err(|error| prepare(error.to_string()))?;
+        let plan = plan(&lowered, shape, self.gpu.machine).map_err(|error| prepare(error.to_string()))?;
+        drop(lowered);
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.remove(0);
+        }
+        let (gpu, weights) = (&self.gpu, &mut self.weights);
+        let ready = gpu
+            .scoped(|| Ready::new(gpu, weights, plan))
+            .await
+            .map_err(prepare)?;
+        self.plans.push(ready);
+        Ok(())
+    }
+
+    /// Runs texts of at most `shape.tokens` tokens, as many as `shape.texts`.
+    pub(super) async fn run(
+        &mut self,
+        texts: &[&[i64]],
+        shape: InputShape,
+        wanted: Wanted,
+    ) -> Result<Vec<f32>, BackendError> {
+        self.prepare(shape).await?;
+        let Some(ready) = self.plans.last() else {
+            return Err(BackendError::Prepare("it has no plan".to_owned()));
+        };
+        let (ids, mask) = padded(texts, shape, ready.plan.vocabulary)?;
+        let gpu = &self.gpu;
+        gpu.scoped(|| ready.submit(gpu, &ids, &mask, wanted))
+            .await
+            .map_err(BackendError::Run)?;
+        let readback = ready.readback(wanted);
+        let numbers = gpu.read(&readback.staging).await.map_err(BackendError::Run)?;
+        Ok(numbers)
+    }
+}
+
+impl Ready {
+    fn new(gpu: &Gpu, weights: &mut BTreeMap<String, wgpu::Buffer>, mut plan: Plan) -> Self {
+        let buffer = |bytes: usize, usage| {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: bytes as u64,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        let tokens = 4 * plan.shape.texts * plan.shape.tokens;
+        let given = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+        let (ids, mask) = (buffer(tokens, given), buffer(tokens, given));
+        for weight in &mut plan.weights {
+            // What was uploaded need not stay in this process's memory.
+            let bytes = std::mem::take(&mut weight.bytes);
+            weights.entry(weight.key.clone()).or_insert_with(|| {
+                let uploaded = buffer(bytes.len(), given);
+                gpu.queue.write_buffer(&uploaded, 0, &bytes);
+                uploaded
+            });
+        }
+        let slots: Vec<wgpu::Buffer> = (plan.slots.sizes.iter())
+            .map(|elements| buffer(4 * elements, BufferUsages::STORAGE | BufferUsages::COPY_SRC))
+            .collect();
+        let at = |place: Buffer| match place {
+            Buffer::Ids => &ids,
+            Buffer::Mask => &mask,
+            Buffer::Weight(weight) => &weights[&plan.weights[weight].key],
+            Buffer::Temp(value) => &slots[plan.slots.of_value[value]],
+        };
+        let passes = plan.steps.iter().map(|step| Pass::new(gpu, step, &at)).collect();
+        let readback = |place: Buffer, elements: usize| Readback {
+            result: at(place).clone(),
+            staging: buffer(4 * elements, BufferUsages::MAP_READ | BufferUsages::COPY_DST),
+            bytes: 4 * elements as u64,
+        };
+        let InputShape { texts, tokens } = plan.shape;
+        let hidden = readback(plan.hidden, texts * tokens * plan.dimension);
+        let pooled = readback(plan.pooled, texts * plan.dimension);
+        Self {
+            ids: ids.clone(),
+            mask: mask.clone(),
+            hidden,
+            pooled,
+            passes,
+            plan,
+        }
+    }
+
+    fn readback(&self, wanted: Wanted) -> &Readback {
+        match wanted {
+            Wanted::Hidden => &self.hidden,
+            Wanted::Pooled => &self.pooled,
+        }
+    }
+
+    fn submit(&self, gpu: &Gpu, ids: &[i32], mask: &[f32], wanted: Wanted) {
+        let bytes_of_ids: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let bytes_of_mask: Vec<u8> = mask.iter().flat_map(|kept| kept.to_le_bytes()).collect();
+        gpu.queue.write_buffer(&self.ids, 0, &bytes_of_ids);
+        gpu.queue.write_buffer(&self.mask, 0, &bytes_of_mask);
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for pass in &self.passes {
+            let [x, y, z] = pass.groups;
+            compute.set_pipeline(&pass.pipeline);
+            compute.set_bind_group(0, &pass.bindings, &[]);
+            compute.dispatch_workgroups(x, y, z);
+        }
+        drop(compute);
+        let Readback {
+            result,
+            staging,
+            bytes,
+        } = self.readback(wanted);
+        encoder.copy_buffer_to_buffer(result, 0, staging, 0, *bytes);
+        gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+impl Pass {
+    fn new<'b>(gpu: &Gpu, step: &Step, at: &impl Fn(Buffer) -> &'b wgpu::Buffer) -> Self {
+        let pipeline = gpu.pipeline(step);
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = (step.bindings.iter().zip(0..))
+            .map(|(&place, binding)| wgpu::BindGroupEntry {
+                binding,
+                resource: at(place).as_entire_binding(),
+            })
+            .collect();
+        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&step.label),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        Self {
+            pipeline,
+            bindings,
+            groups: step.groups,
+        }
+    }
+}
+
+/// Ids and mask of all texts, each padded to the shape. An id beyond the vocabulary is refused here, because a shader
+/// would read some other row.
+fn padded(
+    texts: &[&[i64]],
+    shape: InputShape,
+    vocabulary: usize,
+) -> Result<(Vec<i32>, Vec<f32>), BackendError> {
+    let mut ids = vec![0; shape.texts * shape.tokens];
+    let mut mask = vec![0.0; shape.texts * shape.tokens];
+    for (text, place) in texts.iter().zip((0..).step_by(shape.tokens)) {
+        for (at, &id) in text.iter().enumerate() {
+            let known = usize::try_from(id).is_ok_and(|id| id < vocabulary);
+            let id = i32::try_from(id).ok().filter(|_| known);
+            ids[place + at] =
+                id.ok_or_else(|| BackendError::Run("a token is not in the vocabulary".to_owned()))?;
+            mask[place + at] = 1.0;
+        }
+    }
+    Ok((ids, mask))
+}

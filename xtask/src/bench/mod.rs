@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: this project beside what else there is, measured turn by turn on the same machine.
+//!
+//! A benchmark runs both sides in alternation, so that whatever else the machine does falls on both, and compares the
+//! two runs of each turn. A bound counts as broken when the whole interval of the ratio is above it ([`ratio`]).
+
+mod inference;
+mod ratio;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::error::Error;
+use crate::workspace::Workspace;
+
+/// What to measure.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// The WebGPU kernels beside onnxruntime-web's WebGPU provider.
+    Inference(inference::Options),
+}
+
+/// Measures, prints a table, writes the numbers to `proof/`, and fails when a bound is broken.
+pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode, Error> {
+    match bench {
+        Bench::Inference(options) => inference::run(workspace, options),
+    }
+}
