@@ -25,6 +25,8 @@ pub mod chunks;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub mod client;
 pub mod embed;
+#[cfg(feature = "onnx")]
+pub mod generate;
 pub mod limits;
 #[cfg(feature = "onnx")]
 pub mod lower;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::limits;
-use crate::onnx::proto::{DataType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::onnx::proto::{DataType, DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::{OnnxError, value_type};
 use crate::ops::{Call, Problem, kernel};
 use crate::tensor::{Data, Tensor, round_to_half};
@@ -23,6 +23,8 @@ pub struct Port {
     pub name: String,
     /// Its element type in the file.
     pub kind: DataType,
+    /// Its dimensions, if the file gives a shape; `None` stands for one that is known at run time.
+    pub dims: Option<Vec<Option<usize>>>,
 }
 
 impl Port {
@@ -38,6 +40,7 @@ impl Port {
         Ok(Self {
             name: info.name.clone(),
             kind,
+            dims: declared_dims(info),
         })
     }
 
@@ -49,6 +52,21 @@ impl Port {
             self.kind
         }
     }
+}
+
+fn declared_dims(info: &ValueInfoProto) -> Option<Vec<Option<usize>>> {
+    let shape = info.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+    let size = |value: &DimensionValue| match value {
+        DimensionValue::DimValue(size) => usize::try_from(*size).ok(),
+        DimensionValue::DimParam(_) => None,
+    };
+    Some(
+        shape
+            .dim
+            .iter()
+            .map(|dim| dim.value.as_ref().and_then(size))
+            .collect(),
+    )
 }
 
 /// A model that is ready to run.
