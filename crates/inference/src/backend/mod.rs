@@ -46,6 +46,21 @@ pub struct Hidden {
     pub rows: Vec<f32>,
 }
 
+impl Hidden {
+    /// What a backend gave, if it is as much as was asked for.
+    ///
+    /// # Errors
+    /// [`BackendError::Shape`] if it is not.
+    pub fn of(rows: Vec<f32>, expected: usize) -> Result<Self, BackendError> {
+        let actual = rows.len();
+        if actual == expected {
+            Ok(Self { rows })
+        } else {
+            Err(BackendError::Shape { expected, actual })
+        }
+    }
+}
+
 /// A prepared model on one implementation.
 ///
 /// Not `Send`: a worker has one thread.

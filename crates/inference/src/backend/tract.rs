@@ -89,15 +89,7 @@ impl Backend for TractBackend {
             .try_as_plain_ram()
             .and_then(|plain| plain.as_slice::<f32>().map(<[f32]>::to_vec))
             .map_err(failed)?;
-        let expected = ids.len() * self.dimension;
-        if rows.len() == expected {
-            Ok(Hidden { rows })
-        } else {
-            Err(BackendError::Shape {
-                expected,
-                actual: rows.len(),
-            })
-        }
+        Hidden::of(rows, ids.len() * self.dimension)
     }
 }
 

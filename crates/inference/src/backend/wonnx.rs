@@ -117,15 +117,7 @@ impl Backend for WonnxBackend {
         );
         let rows = sibling::run(RUN_MS_MAX, running).await?;
         let rows = rows.unchecked_into::<Float32Array>().to_vec();
-        let expected = bucket * dimension;
-        if rows.len() == expected {
-            Ok(Hidden { rows })
-        } else {
-            Err(BackendError::Shape {
-                expected,
-                actual: rows.len(),
-            })
-        }
+        Hidden::of(rows, bucket * dimension)
     }
 }
 
