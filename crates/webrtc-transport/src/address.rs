@@ -2,7 +2,7 @@
 //!
 //! A peer is dialled at `<relay>/p2p-circuit/webrtc/p2p/<peer>`: what stands before `/webrtc` is where the two sides
 //! signal, what stands after it is whom they connect. Without a circuit (`/webrtc/p2p/<peer>`) the address means
-//! "over whatever connection to the peer already exists"; it is also how an accepted connection is shown.
+//! "over whatever connection to the peer already exists".
 
 use libp2p_core::{ConnectedPoint, Multiaddr, multiaddr::Protocol};
 use libp2p_identity::PeerId;
@@ -58,6 +58,21 @@ pub fn webrtc_address(circuit: &Multiaddr, peer: PeerId) -> Multiaddr {
         address.pop();
     }
     address.with(Protocol::WebRTC).with(Protocol::P2p(peer))
+}
+
+/// The address to show for a peer that signalled over this connection and was accepted.
+///
+/// It names the circuit where there is one: an address that begins with neither an IP address nor a name, told back to
+/// the peer by identify as the one that we see it at, makes js-libp2p reject the whole of identify.
+pub(crate) fn accepted_address(signalled_over: &ConnectedPoint, peer: PeerId) -> Multiaddr {
+    let end = match signalled_over {
+        ConnectedPoint::Dialer { address, .. } => address,
+        ConnectedPoint::Listener { local_addr, .. } => local_addr,
+    };
+    match Route::of_address(end) {
+        Route::Relayed => webrtc_address(end, peer),
+        Route::Direct | Route::Server => Multiaddr::from(Protocol::WebRTC).with(Protocol::P2p(peer)),
+    }
 }
 
 /// A dialled address, taken apart.
@@ -275,5 +290,29 @@ mod tests {
             send_back_addr: address(&format!("/p2p/{PEER}")),
         };
         assert_eq!(Route::of(&accepted), Route::Relayed);
+    }
+
+    #[test]
+    fn an_accepted_peer_is_shown_behind_its_circuit() {
+        let peer: PeerId = PEER.parse().unwrap();
+        let shown = address(&format!("{RELAY}/p2p-circuit/webrtc/p2p/{PEER}"));
+        let listener = |local_addr| ConnectedPoint::Listener {
+            local_addr,
+            send_back_addr: address(&format!("/p2p/{PEER}")),
+        };
+        assert_eq!(
+            accepted_address(&listener(address(&format!("{RELAY}/p2p-circuit"))), peer),
+            shown
+        );
+        let dialled = ConnectedPoint::Dialer {
+            address: address(&format!("{RELAY}/p2p-circuit/p2p/{PEER}")),
+            role_override: libp2p_core::Endpoint::Dialer,
+            port_use: libp2p_core::transport::PortUse::Reuse,
+        };
+        assert_eq!(accepted_address(&dialled, peer), shown);
+        assert_eq!(
+            accepted_address(&listener(address("/webrtc")), peer),
+            address(&format!("/webrtc/p2p/{PEER}"))
+        );
     }
 }

@@ -22,7 +22,7 @@ use libp2p_swarm::{
 };
 
 use crate::{
-    address::{Route, is_circuit_listen_address, is_webrtc_direct_peer, relay_of},
+    address::{Route, accepted_address, is_circuit_listen_address, is_webrtc_direct_peer, relay_of},
     config::Config,
     error::Error,
     handler::{Accepted, Handler, Open},
@@ -59,6 +59,8 @@ pub enum Event {
 struct Known {
     route: Route,
     lease: Lease,
+    /// What is shown as the address of a peer that signals over this connection.
+    shown: Multiaddr,
 }
 
 /// Dials that wait for a circuit to one peer.
@@ -206,10 +208,14 @@ impl Behaviour {
         } = event;
         let route = Route::of(endpoint);
         let lease = self.leases.remove(&id).unwrap_or_default();
-        self.connections
-            .entry(peer)
-            .or_default()
-            .insert(id, Known { route, lease });
+        self.connections.entry(peer).or_default().insert(
+            id,
+            Known {
+                route,
+                lease,
+                shown: accepted_address(endpoint, peer),
+            },
+        );
         if let Some(waiting) = self.waiting.remove(&peer) {
             for reply in waiting.replies {
                 self.open_on(peer, id, reply);
@@ -412,15 +418,18 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
         let Accepted(signalling) = event;
+        let Some(known) = self.connections.get(&peer).and_then(|all| all.get(&id)) else {
+            return;
+        };
+        let notice = Notice::Inbound {
+            peer,
+            address: known.shown.clone(),
+            signalling: Box::new(signalling),
+        };
         // A stream that does not fit is dropped, which resets it: the dialler learns at once.
-        if self
-            .link
-            .notices
-            .try_send(Notice::Inbound { peer, signalling })
-            .is_err()
-        {
+        if self.link.notices.try_send(notice).is_err() {
             tracing::debug!(%peer, "refused signalling: too many sessions");
         }
     }

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    stream::{budget::Limits, frame::LARGE_FRAME_BYTES_MAX},
+};
+
+/// With less than this in advance a stream would spend its time waiting.
+const WINDOW_BYTES_MIN: usize = 1024;
 
 /// One STUN or TURN server, as `RTCIceServer` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +43,18 @@ pub struct Config {
     pub candidates_max: usize,
     /// Streams open at once on one connection. Chromium ends at 1,024 data channels.
     pub streams_max: usize,
-    /// Bytes that one stream buffers for a reader that lags behind; more reset the stream, because data channels
-    /// give a receiver no way to slow its sender down.
+    /// Bytes that all streams of a connection together buffer for readers that lag behind. A remote that knows windows
+    /// waits; any other has the stream reset that would exceed this.
+    pub receive_bytes_max: usize,
+    /// Bytes that one stream buffers for its reader when the remote does not know windows; more reset the stream, because
+    /// data channels give a receiver no other way to slow its sender down.
     pub stream_receive_bytes_max: usize,
+    /// Bytes that all streams of a connection together hold for sending before writes wait.
+    pub send_bytes_max: usize,
     /// Bytes that one data channel may hold for sending before writes wait.
     pub stream_send_bytes_max: usize,
+    /// Whether to announce receive windows, so that peers which know them wait for slow readers.
+    pub windows: bool,
     /// Time to get a circuit to the remote and a signalling stream on it.
     pub circuit_timeout: Duration,
     /// Time for the remote to send its offer, or its answer to ours.
@@ -63,8 +76,11 @@ impl Default for Config {
             sessions_max: 32,
             candidates_max: 128,
             streams_max: 256,
-            stream_receive_bytes_max: 16 * 1024 * 1024,
+            receive_bytes_max: 10 * 1024 * 1024,
+            stream_receive_bytes_max: 8 * 1024 * 1024,
+            send_bytes_max: 6 * 1024 * 1024,
             stream_send_bytes_max: 1024 * 1024,
+            windows: true,
             circuit_timeout: Duration::from_secs(15),
             description_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(20),
@@ -88,15 +104,28 @@ impl Config {
         }
         // A stream must be able to hold at least one message of the largest size in either direction.
         let sizes = [
+            ("receive_bytes_max", self.receive_bytes_max),
+            ("send_bytes_max", self.send_bytes_max),
             ("stream_receive_bytes_max", self.stream_receive_bytes_max),
             ("stream_send_bytes_max", self.stream_send_bytes_max),
         ];
-        match sizes
-            .into_iter()
-            .find(|(_, bytes)| *bytes < crate::stream::frame::FRAME_BYTES_MAX)
-        {
+        let too_small = |(_, bytes): &(_, usize)| *bytes < LARGE_FRAME_BYTES_MAX;
+        match sizes.into_iter().find(too_small) {
             Some((name, _)) => Err(Error::Config(name)),
+            None if self.limits().initial_window_bytes() < WINDOW_BYTES_MIN => {
+                Err(Error::Config("receive_bytes_max"))
+            }
             None => Ok(()),
+        }
+    }
+
+    /// What one connection may take.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            streams_max: self.streams_max,
+            receive_bytes_max: self.receive_bytes_max,
+            send_bytes_max: self.send_bytes_max,
+            stream_send_bytes_max: self.stream_send_bytes_max,
         }
     }
 }

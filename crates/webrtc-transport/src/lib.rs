@@ -12,8 +12,8 @@
 //!    stream on it. The circuit is an ordinary connection of the swarm and stays usable meanwhile.
 //! 2. **Description**: offer out, answer in. Both carry the fingerprint of a DTLS certificate, and the circuit is
 //!    authenticated, which is why the direct connection needs no Noise.
-//! 3. **Connect**: candidates trickle both ways until the browser says `connected`. The dialler's `init` data channel,
-//!    which only makes browsers gather candidates, is closed, then the signalling stream.
+//! 3. **Connect**: candidates trickle both ways until the browser says `connected`, and the signalling stream is closed. The
+//!    dialler's `init` data channel, which only makes browsers gather candidates, stays open and unused.
 //!
 //! The result is a connection of its own beside the circuit, which the behaviour closes after
 //! [`Config::circuit_grace`].
@@ -43,8 +43,9 @@
 //!
 //! # Bounds
 //!
-//! Sessions, candidates, message sizes, streams and buffers all have limits, most of them in [`Config`]. A stream whose
-//! reader lags behind by more than [`Config::stream_receive_bytes_max`] is reset: data channels have no receive window.
+//! Sessions, candidates, message sizes, streams and buffers all have limits, most of them in [`Config`]. Between two ends
+//! of this crate a slow reader holds its sender: data channels have no receive window, so streams have one of their own.
+//! A peer without it has a stream reset that runs more than [`Config::stream_receive_bytes_max`] ahead of its reader.
 
 // Without a browser only the tests use the pure modules; the build for other targets exists for them.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
@@ -53,6 +54,8 @@ mod address;
 mod behaviour;
 mod config;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handler;
 mod link;
 mod sdp;

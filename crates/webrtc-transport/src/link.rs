@@ -44,7 +44,12 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// A peer opened a signalling stream.
-    Inbound { peer: PeerId, signalling: Signalling },
+    Inbound {
+        peer: PeerId,
+        /// Where the peer is, as far as we can tell.
+        address: Multiaddr,
+        signalling: Box<Signalling>,
+    },
     /// The relay client listens on a circuit.
     CircuitUp(Multiaddr),
     /// It no longer does.

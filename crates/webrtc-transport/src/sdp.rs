@@ -3,6 +3,16 @@
 //! Descriptions are opaque to libp2p, but they come from a stranger and go into one of the largest parsers of a
 //! browser. A description of this protocol has one data-channel section and names the certificate that the DTLS
 //! handshake must show; anything else is refused here.
+//!
+//! A description also announces what its sender takes: the largest message (`max-message-size`, RFC 8841, written by the
+//! browser) and, if it is one of ours, the window that each of its streams starts with (`x-libp2p-window`, added by
+//! [`announce`]). Browsers ignore attributes that they do not know, so any peer can be told.
+
+use crate::stream::{
+    budget::WINDOW_BYTES_MAX,
+    frame::{FRAME_BYTES_MAX, LARGE_FRAME_BYTES_MAX},
+    inbox::Windows,
+};
 
 /// The longest accepted description.
 pub(crate) const SDP_BYTES_MAX: usize = 8 * 1024;
@@ -54,6 +64,75 @@ pub(crate) fn validate(sdp: &str) -> Result<(), SdpError> {
     Ok(())
 }
 
+const MESSAGE_SIZE: &str = "max-message-size";
+const WINDOW: &str = "x-libp2p-window";
+
+/// Adds the window that our streams start with to an own description, before it is sent.
+pub(crate) fn announce(sdp: &str, window_bytes: usize) -> String {
+    // A browser ends each line; the attribute lands in the last section, which is the only one.
+    format!("{sdp}a={WINDOW}:{window_bytes}\r\n")
+}
+
+/// What both descriptions together allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// The largest frame to send.
+    pub(crate) frame_bytes_max: usize,
+    /// The windows that streams start with, when both sides have some.
+    pub(crate) windows: Option<Windows>,
+}
+
+impl Default for Agreed {
+    /// What the specification promises of anyone.
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: FRAME_BYTES_MAX,
+            windows: None,
+        }
+    }
+}
+
+impl Agreed {
+    /// Reads the description that we sent and the one that we received.
+    pub(crate) fn between(sent: &str, received: &str) -> Self {
+        let frame_bytes_max = message_bytes_max(sent)
+            .min(message_bytes_max(received))
+            .clamp(FRAME_BYTES_MAX, LARGE_FRAME_BYTES_MAX);
+        let windows = window_bytes(sent)
+            .zip(window_bytes(received))
+            .map(|(receive_bytes, send_bytes)| Windows {
+                send_bytes,
+                receive_bytes,
+            });
+        Self {
+            frame_bytes_max,
+            windows,
+        }
+    }
+}
+
+/// The largest message that the sender of a description takes. One that says nothing takes what the specification of
+/// libp2p promises, which is less than the 64 KiB of RFC 8841; 0 means any size.
+fn message_bytes_max(sdp: &str) -> usize {
+    match attribute(sdp, MESSAGE_SIZE).and_then(|value| value.parse().ok()) {
+        None => FRAME_BYTES_MAX,
+        Some(0) => usize::MAX,
+        Some(bytes) => bytes,
+    }
+}
+
+/// No window and one beyond all reason are no announcement.
+fn window_bytes(sdp: &str) -> Option<usize> {
+    attribute(sdp, WINDOW)?
+        .parse()
+        .ok()
+        .filter(|bytes| (1..=WINDOW_BYTES_MAX).contains(bytes))
+}
+
+fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+    sdp.lines().find_map(|line| value_of(line, name))
+}
+
 fn is_data_section(section: &str) -> bool {
     section.starts_with("application ") && section.trim_end().ends_with(" webrtc-datachannel")
 }
@@ -102,5 +181,42 @@ mod tests {
         assert_eq!(validate(&audio), Err(SdpError::NotDataOnly));
         let long = format!("{OFFER}{}", "a=x\r\n".repeat(SDP_BYTES_MAX));
         assert_eq!(validate(&long), Err(SdpError::TooLong));
+    }
+
+    #[test]
+    fn large_messages_and_windows_need_both_sides() {
+        let ours = announce(OFFER, 20_480);
+        assert_eq!(validate(&ours), Ok(()));
+        let firefox = OFFER.replace("262144", "1073741823");
+        assert_eq!(
+            Agreed::between(&ours, &firefox),
+            Agreed {
+                frame_bytes_max: LARGE_FRAME_BYTES_MAX,
+                windows: None
+            }
+        );
+        let theirs = announce(&firefox, 1_000);
+        assert_eq!(
+            Agreed::between(&ours, &theirs).windows,
+            Some(Windows {
+                send_bytes: 1_000,
+                receive_bytes: 20_480
+            })
+        );
+        let silent = OFFER.replace("a=max-message-size:262144\r\n", "");
+        assert_eq!(Agreed::between(&silent, &silent), Agreed::default());
+        let any = OFFER.replace("262144", "0");
+        assert_eq!(Agreed::between(&any, &any).frame_bytes_max, LARGE_FRAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn announcements_beyond_reason_are_none() {
+        let ours = announce(OFFER, 20_480);
+        for bad in ["0", "-1", "99999999999999999999", "", "x", "4294967295"] {
+            let theirs = OFFER.replace("262144", bad) + &format!("a=x-libp2p-window:{bad}\r\n");
+            assert_eq!(Agreed::between(&ours, &theirs).windows, None, "{bad}");
+            let frame = Agreed::between(&ours, &theirs).frame_bytes_max;
+            assert!((FRAME_BYTES_MAX..=LARGE_FRAME_BYTES_MAX).contains(&frame));
+        }
     }
 }

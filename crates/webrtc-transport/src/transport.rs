@@ -94,7 +94,11 @@ impl Transport {
 
     fn on_notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Inbound { peer, signalling } => self.on_inbound(peer, signalling),
+            Notice::Inbound {
+                peer,
+                address,
+                signalling,
+            } => self.on_inbound(peer, address, *signalling),
             Notice::CircuitUp(circuit) => {
                 self.announce(&circuit);
                 self.circuits.push(circuit);
@@ -146,7 +150,8 @@ impl Transport {
         );
     }
 
-    fn on_inbound(&mut self, peer: PeerId, Signalling { stream, lease }: Signalling) {
+    fn on_inbound(&mut self, peer: PeerId, address: Multiaddr, signalling: Signalling) {
+        let Signalling { stream, lease } = signalling;
         let Some(listener) = self.listeners.first() else {
             tracing::debug!(%peer, "refused signalling: not listening");
             return;
@@ -166,7 +171,7 @@ impl Transport {
             listener_id: listener.id,
             upgrade: upgrade.boxed(),
             local_addr: Multiaddr::from(Protocol::WebRTC),
-            send_back_addr: Multiaddr::from(Protocol::WebRTC).with(Protocol::P2p(peer)),
+            send_back_addr: address,
         });
     }
 }

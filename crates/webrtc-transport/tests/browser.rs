@@ -124,12 +124,14 @@ async fn streams_open_both_ways_and_close_by_halves() {
 async fn a_stream_that_was_written_to_and_dropped_delivers_everything() {
     let (mut a, mut b) = connected(&Config::default()).await;
     let (mut from_a, mut at_b) = stream_pair(&mut a, &mut b).await;
-    from_a.write_all(&[7; 200_000]).await.unwrap();
-    from_a.close().await.unwrap();
-    drop(from_a);
+    // The last of it is still under way when the stream is dropped.
+    let send = async move {
+        from_a.write_all(&[7; 200_000]).await.unwrap();
+        from_a.close().await.unwrap();
+    };
     let mut received = Vec::new();
-    at_b.read_to_end(&mut received).await.unwrap();
-    assert_eq!(received.len(), 200_000);
+    let (_, read) = join(send, at_b.read_to_end(&mut received)).await;
+    assert_eq!(read.unwrap(), 200_000);
 }
 
 #[wasm_bindgen_test]
@@ -176,13 +178,57 @@ async fn exchange(stream: Stream, seed: usize) {
     join(send, receive).await;
 }
 
+/// Writes until that no longer works and returns how much was taken, or the error.
+async fn fill(stream: &mut Stream, bytes_max: usize) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes_max {
+        let write = std::pin::pin!(stream.write(&[7; 16 * 1024]));
+        match select(write, Delay::new(Duration::from_millis(500))).await {
+            Either::Left((written, _)) => taken += written?,
+            Either::Right(_) => break,
+        }
+    }
+    Ok(taken)
+}
+
 #[wasm_bindgen_test]
-async fn a_reader_that_lags_behind_is_reset_and_the_connection_lives() {
-    let config = Config {
+async fn a_reader_that_stops_holds_its_sender_and_nobody_else() {
+    let config = Config::default();
+    let (mut a, mut b) = connected(&config).await;
+    let (mut slow_a, mut slow_b) = stream_pair(&mut a, &mut b).await;
+    let held = fill(&mut slow_a, 16 * 1024 * 1024).await.unwrap();
+    assert!(held <= config.receive_bytes_max, "{held}");
+
+    let (from_a, at_b) = stream_pair(&mut a, &mut b).await;
+    join(exchange(from_a, 1), exchange(at_b, 2)).await;
+
+    // Once it is read, everything arrives.
+    let send = async {
+        slow_a.write_all(&[7; 100_000]).await.unwrap();
+        slow_a.close().await.unwrap();
+    };
+    let mut received = Vec::new();
+    let (_, read) = join(send, slow_b.read_to_end(&mut received)).await;
+    assert_eq!(read.unwrap(), held + 100_000);
+}
+
+#[wasm_bindgen_test]
+async fn a_remote_without_windows_is_reset_when_its_reader_lags_and_the_connection_lives() {
+    let reader = Config {
         stream_receive_bytes_max: 64 * 1024,
         ..Config::default()
     };
-    let (mut a, mut b) = connected(&config).await;
+    let without_windows = Config {
+        windows: false,
+        ..Config::default()
+    };
+    let (here, there) = pipe();
+    let (mut a, mut b) = try_join(
+        session::dial(here, &without_windows),
+        session::accept(there, &reader),
+    )
+    .await
+    .unwrap();
     let (mut from_a, mut at_b) = stream_pair(&mut a, &mut b).await;
     let flood = async {
         while from_a.write_all(&[0; 16 * 1024]).await.is_ok() && from_a.flush().await.is_ok() {

@@ -1,5 +1,8 @@
 //! Frames of a stream: protobuf `{ flag: 1, message: 2 }` behind an unsigned-varint length.
 //!
+//! A third field is ours: `{ granted: 1001 }`, bytes that the receiver of the frame may send in addition. Readers of
+//! protobuf skip fields that they do not know, and it is only sent to peers that announced windows.
+//!
 //! A data channel carries the frames as one sequence of bytes: js-libp2p may send a length and its body as two
 //! messages of the channel, so the decoder knows no message boundaries. Lengths are checked before anything waits for
 //! the bytes that they promise.
@@ -10,21 +13,27 @@ use prost::{
     encoding::{WireType, encode_key, encode_varint},
 };
 
-/// The largest frame sent, its length prefix included: the limit of the specification.
+/// The largest frame sent to anyone, its length prefix included: the limit of the specification.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// The largest frame sent when both sides announced larger messages. Twice as much gains no throughput, and makes other
+/// streams wait longer.
+pub(crate) const LARGE_FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// The largest frame body accepted. What browsers announce as their largest data-channel message, so that a remote
 /// configured to send more than the specification's limit is understood.
 const ACCEPTED_BYTES_MAX: usize = 256 * 1024;
 
 /// Length, field key and field length in front of a payload.
-const HEADER_BYTES_MAX: usize = 2 + 1 + 2;
+const HEADER_BYTES_MAX: usize = 3 + 1 + 3;
 
 /// Room for a flag, which peers may put into the frame of a payload.
 const FLAG_BYTES: usize = 2;
 
-/// The largest payload of a frame.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - HEADER_BYTES_MAX - FLAG_BYTES;
+/// The largest payload of a frame of this size.
+const fn payload_bytes_max(frame_bytes_max: usize) -> usize {
+    frame_bytes_max.saturating_sub(HEADER_BYTES_MAX + FLAG_BYTES)
+}
 
 /// How the remote broke the framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +66,7 @@ pub(crate) enum Flag {
 pub(crate) struct Frame {
     pub(crate) flag: Option<Flag>,
     pub(crate) payload: Bytes,
+    pub(crate) granted_bytes: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -65,13 +75,24 @@ struct Wire {
     flag: Option<i32>,
     #[prost(bytes = "bytes", optional, tag = "2")]
     message: Option<Bytes>,
+    #[prost(uint32, optional, tag = "1001")]
+    granted: Option<u32>,
 }
 
 /// The bytes of a frame that only carries a flag.
 pub(crate) fn encode_flag(flag: Flag) -> Vec<u8> {
     Wire {
         flag: Some(flag.into()),
-        message: None,
+        ..Wire::default()
+    }
+    .encode_length_delimited_to_vec()
+}
+
+/// The bytes of a frame that only grants the remote more of the window.
+pub(crate) fn encode_grant(bytes: u32) -> Vec<u8> {
+    Wire {
+        granted: Some(bytes),
+        ..Wire::default()
     }
     .encode_length_delimited_to_vec()
 }
@@ -92,9 +113,10 @@ impl Default for FrameBuilder {
 }
 
 impl FrameBuilder {
-    /// Takes as many bytes as still fit and says how many.
-    pub(crate) fn push(&mut self, data: &[u8]) -> usize {
-        let taken = data.len().min(PAYLOAD_BYTES_MAX - self.payload_len());
+    /// Takes as many bytes as still fit into a frame of this size and says how many.
+    pub(crate) fn push(&mut self, data: &[u8], frame_bytes_max: usize) -> usize {
+        let room = payload_bytes_max(frame_bytes_max).saturating_sub(self.payload_len());
+        let taken = data.len().min(room);
         self.buffer.extend_from_slice(&data[..taken]);
         taken
     }
@@ -103,8 +125,9 @@ impl FrameBuilder {
         self.payload_len() == 0
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.payload_len() == PAYLOAD_BYTES_MAX
+    /// Whether nothing more fits into a frame of this size.
+    pub(crate) fn is_full(&self, frame_bytes_max: usize) -> bool {
+        self.payload_len() >= payload_bytes_max(frame_bytes_max)
     }
 
     /// The finished frame; [`clear`](Self::clear) starts the next one.
@@ -123,6 +146,11 @@ impl FrameBuilder {
 
     pub(crate) fn clear(&mut self) {
         self.buffer.truncate(HEADER_BYTES_MAX);
+    }
+
+    /// The length of the frame as it is now, or a little more.
+    pub(crate) fn frame_len_max(&self) -> usize {
+        self.buffer.len()
     }
 
     fn payload_len(&self) -> usize {
@@ -153,8 +181,12 @@ impl FrameDecoder {
             return Ok(None);
         }
         self.buffer.advance(prefix_len);
-        let wire =
-            Wire::decode(self.buffer.split_to(body_len).freeze()).map_err(|_| FrameError::Malformed)?;
+        let body = self.buffer.split_to(body_len).freeze();
+        if self.buffer.is_empty() {
+            // What a large frame took is not kept for the next, small one.
+            self.buffer = BytesMut::new();
+        }
+        let wire = Wire::decode(body).map_err(|_| FrameError::Malformed)?;
         let flag = wire
             .flag
             .map(Flag::try_from)
@@ -163,7 +195,13 @@ impl FrameDecoder {
         Ok(Some(Frame {
             flag,
             payload: wire.message.unwrap_or_default(),
+            granted_bytes: wire.granted,
         }))
+    }
+
+    /// Bytes of a frame that is not complete yet.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.buffer.len()
     }
 }
 
@@ -211,20 +249,32 @@ mod tests {
         assert_eq!(encode_flag(Flag::Fin), [2, 0x08, 0]);
         assert_eq!(encode_flag(Flag::FinAck), [2, 0x08, 3]);
         let mut builder = FrameBuilder::default();
-        builder.push(b"hi");
+        builder.push(b"hi", FRAME_BYTES_MAX);
         assert_eq!(builder.frame(), [4, 0x12, 2, b'h', b'i']);
     }
 
     #[test]
-    fn the_largest_frame_keeps_to_the_specification() {
-        let mut builder = FrameBuilder::default();
-        assert_eq!(builder.push(&[7; FRAME_BYTES_MAX]), PAYLOAD_BYTES_MAX);
-        assert!(builder.is_full());
-        assert_eq!(builder.frame().len(), FRAME_BYTES_MAX - FLAG_BYTES);
-        let frames = decode_all(&[builder.frame()]).unwrap();
-        assert_eq!(frames[0].payload.len(), PAYLOAD_BYTES_MAX);
-        builder.clear();
-        assert!(builder.is_empty());
+    fn a_grant_is_a_field_that_others_skip() {
+        assert_eq!(encode_grant(300), [4, 0xc8, 0x3e, 0xac, 0x02]);
+        let frames = decode_all(&[&encode_grant(300)]).unwrap();
+        assert_eq!(frames[0].granted_bytes, Some(300));
+        assert!(frames[0].payload.is_empty() && frames[0].flag.is_none());
+    }
+
+    #[test]
+    fn the_largest_frame_keeps_to_its_limit() {
+        for limit in [FRAME_BYTES_MAX, LARGE_FRAME_BYTES_MAX] {
+            let mut builder = FrameBuilder::default();
+            let taken = builder.push(&vec![7; limit], limit);
+            assert_eq!(taken, payload_bytes_max(limit));
+            assert!(builder.is_full(limit));
+            let len = builder.frame().len();
+            assert!(len + FLAG_BYTES <= limit && len <= builder.frame_len_max());
+            let frames = decode_all(&[builder.frame()]).unwrap();
+            assert_eq!(frames[0].payload.len(), taken);
+            builder.clear();
+            assert!(builder.is_empty());
+        }
     }
 
     #[test]
@@ -234,7 +284,8 @@ mod tests {
             frames[0],
             Frame {
                 flag: Some(Flag::Fin),
-                payload: Bytes::from_static(b"x")
+                payload: Bytes::from_static(b"x"),
+                granted_bytes: None,
             }
         );
         assert_eq!(frames[1].flag, Some(Flag::FinAck));
@@ -272,8 +323,8 @@ mod properties {
             for write in &writes {
                 let mut rest = write.as_slice();
                 while !rest.is_empty() {
-                    rest = &rest[builder.push(rest)..];
-                    if builder.is_full() {
+                    rest = &rest[builder.push(rest, FRAME_BYTES_MAX)..];
+                    if builder.is_full(FRAME_BYTES_MAX) {
                         wire.extend_from_slice(builder.frame());
                         builder.clear();
                     }

@@ -1,106 +1,194 @@
 //! The receiving side of one channel: frames in, data and answers out.
 //!
 //! Flags take effect when they arrive, not when someone reads, so that a writer is acknowledged and a reset is seen
-//! even while the stream's owner is busy elsewhere.
+//! even while the stream's owner is busy elsewhere. Grants of the remote's window arrive here too, which is why the
+//! inbox knows how much may be sent.
 
-use std::{collections::VecDeque, io};
-
-use bytes::{Buf, Bytes};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    io::{self, Read as _},
+    rc::Rc,
+};
 
 use super::{
+    budget::{Budget, ReceiveWindow},
     frame::{Flag, FrameDecoder},
     state::State,
 };
 
-/// What keeping a payload costs beyond its bytes; it keeps a flood of tiny frames within the limit too.
-const PAYLOAD_OVERHEAD_BYTES: usize = 64;
+/// An empty buffer that is larger than this is given back.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// The windows that both sides start with on every stream, when both know of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Windows {
+    pub(crate) send_bytes: usize,
+    pub(crate) receive_bytes: usize,
+}
 
 /// Receives the frames of one channel and keeps its [`State`].
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) state: State,
     decoder: FrameDecoder,
-    payloads: VecDeque<Bytes>,
+    data: VecDeque<u8>,
+    budget: Rc<RefCell<Budget>>,
+    /// What this inbox has taken of the budget.
     held_bytes: usize,
     held_bytes_max: usize,
+    window: Option<ReceiveWindow>,
+    /// What the remote still takes; without windows, as much as there is.
+    credit_bytes: Option<usize>,
 }
 
 impl Inbox {
-    pub(crate) fn new(held_bytes_max: usize) -> Self {
+    pub(crate) fn new(budget: Rc<RefCell<Budget>>, held_bytes_max: usize, windows: Option<Windows>) -> Self {
         Self {
             state: State::default(),
             decoder: FrameDecoder::default(),
-            payloads: VecDeque::new(),
+            data: VecDeque::new(),
+            budget,
             held_bytes: 0,
             held_bytes_max,
+            window: windows.map(|windows| ReceiveWindow::new(windows.receive_bytes)),
+            credit_bytes: windows.map(|windows| windows.send_bytes),
         }
     }
 
     /// Takes one message of the channel, `len` bytes written by `fill`; returns the flags to answer with.
     ///
-    /// A remote that breaks the framing, or outruns the reader by more than the limit, gets a reset.
+    /// A remote that breaks the framing, or outruns the reader by more than the limits, gets a reset.
     pub(crate) fn receive(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Vec<Flag> {
-        let mut answers = Vec::new();
-        if self.held_bytes.saturating_add(len) > self.held_bytes_max {
+        let fits = self.held_bytes.saturating_add(len) <= self.held_bytes_max;
+        if !(fits && self.budget.borrow_mut().hold(len)) {
             return self.reject("the reader lags behind");
         }
+        self.held_bytes += len;
         self.decoder.extend_with(len, fill);
-        loop {
-            let frame = match self.decoder.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return answers,
-                Err(error) => {
-                    tracing::debug!(%error, "bad frame on a stream");
-                    return self.reject("bad frame");
+        let outcome = self.take_frames();
+        // Headers, and data that nobody wants, are gone already.
+        self.let_go_to(self.data.len() + self.decoder.pending_bytes());
+        outcome.unwrap_or_else(|reason| self.reject(reason))
+    }
+
+    fn take_frames(&mut self) -> Result<Vec<Flag>, &'static str> {
+        let mut answers = Vec::new();
+        while let Some(frame) = self.decoder.next_frame().map_err(|error| {
+            tracing::debug!(%error, "bad frame on a stream");
+            "bad frame"
+        })? {
+            if self.state.wants_data() {
+                let granted = self
+                    .window
+                    .as_mut()
+                    .is_none_or(|window| window.receive(frame.payload.len()));
+                if !granted {
+                    return Err("more than was granted");
                 }
-            };
-            if !frame.payload.is_empty() && self.state.wants_data() {
-                self.held_bytes += frame.payload.len() + PAYLOAD_OVERHEAD_BYTES;
-                self.payloads.push_back(frame.payload);
+                self.data.extend(frame.payload.iter());
+            }
+            if let (Some(credit), Some(granted)) = (&mut self.credit_bytes, frame.granted_bytes) {
+                *credit = credit.saturating_add(granted as usize);
             }
             if let Some(flag) = frame.flag {
                 answers.extend(self.state.on_flag(flag));
             }
         }
+        Ok(answers)
     }
 
     /// Gives up on the remote; returns the flags to send.
     pub(crate) fn reject(&mut self, reason: &'static str) -> Vec<Flag> {
         tracing::debug!(reason, "resetting a stream");
         self.state.break_off();
-        self.payloads.clear();
-        self.held_bytes = 0;
+        self.data = VecDeque::new();
         self.decoder = FrameDecoder::default();
+        self.let_go_to(0);
         vec![Flag::Reset]
     }
 
     /// Moves data into `buffer`: `None` to wait, `Ok(0)` at the end of the stream.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        if buffer.is_empty() {
+            return Some(Ok(0));
+        }
+        if self.data.is_empty() {
+            return self.state.read_end().map(|end| end.map(|()| 0));
+        }
         let mut copied = 0;
-        while copied < buffer.len() {
-            let Some(payload) = self.payloads.front_mut() else {
-                break;
-            };
-            let part = payload.len().min(buffer.len() - copied);
-            payload.copy_to_slice(&mut buffer[copied..copied + part]);
-            copied += part;
-            self.held_bytes -= part;
-            if payload.is_empty() {
-                self.payloads.pop_front();
-                self.held_bytes -= PAYLOAD_OVERHEAD_BYTES;
+        // The two halves of the ring.
+        while copied < buffer.len() && !self.data.is_empty() {
+            match self.data.read(&mut buffer[copied..]) {
+                Ok(read) => copied += read,
+                Err(error) => return Some(Err(error)),
             }
         }
-        if copied > 0 || buffer.is_empty() {
-            return Some(Ok(copied));
+        if self.data.is_empty() && self.data.capacity() > KEPT_BYTES_MAX {
+            self.data = VecDeque::new();
         }
-        self.state.read_end().map(|end| end.map(|()| 0))
+        if let Some(window) = &mut self.window {
+            window.consume(copied);
+        }
+        self.let_go_to(self.data.len() + self.decoder.pending_bytes());
+        Some(Ok(copied))
+    }
+
+    /// What the remote is to be granted now, if anything.
+    pub(crate) fn grant(&mut self) -> Option<u32> {
+        if !self.state.wants_data() {
+            return None;
+        }
+        self.window.as_mut()?.grant(&mut self.budget.borrow_mut())
+    }
+
+    /// How many of these bytes the remote takes.
+    pub(crate) fn sendable(&self, bytes: usize) -> usize {
+        self.credit_bytes.map_or(bytes, |credit| bytes.min(credit))
+    }
+
+    /// Counts bytes that will be sent.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        if let Some(credit) = &mut self.credit_bytes {
+            *credit = credit.saturating_sub(bytes);
+        }
+    }
+
+    fn let_go_to(&mut self, bytes: usize) {
+        self.budget
+            .borrow_mut()
+            .let_go(self.held_bytes.saturating_sub(bytes));
+        self.held_bytes = bytes;
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.let_go_to(0);
+        if let Some(window) = &mut self.window {
+            window.release(&mut self.budget.borrow_mut());
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::stream::frame::{FrameBuilder, encode_flag};
+    use crate::stream::{
+        budget::Limits,
+        frame::{FRAME_BYTES_MAX, FrameBuilder, encode_flag, encode_grant},
+    };
+
+    /// An inbox on a connection of its own.
+    pub(crate) fn inbox(held_bytes_max: usize, windows: Option<Windows>) -> Inbox {
+        let budget = Budget::new(Limits {
+            streams_max: 1,
+            receive_bytes_max: held_bytes_max,
+            send_bytes_max: held_bytes_max,
+            stream_send_bytes_max: held_bytes_max,
+        });
+        Inbox::new(Rc::new(RefCell::new(budget)), held_bytes_max, windows)
+    }
 
     fn receive(inbox: &mut Inbox, bytes: &[u8]) -> Vec<Flag> {
         inbox.receive(bytes.len(), |space| space.copy_from_slice(bytes))
@@ -108,13 +196,13 @@ mod tests {
 
     fn data(payload: &[u8]) -> Vec<u8> {
         let mut builder = FrameBuilder::default();
-        assert_eq!(builder.push(payload), payload.len());
+        assert_eq!(builder.push(payload, FRAME_BYTES_MAX), payload.len());
         builder.frame().to_vec()
     }
 
     #[test]
     fn data_before_the_end_is_read_before_the_end() {
-        let mut inbox = Inbox::new(1_000);
+        let mut inbox = inbox(1_000, None);
         receive(&mut inbox, &data(b"hello"));
         assert_eq!(receive(&mut inbox, &encode_flag(Flag::Fin)), [Flag::FinAck]);
         let mut buffer = [0; 3];
@@ -126,21 +214,70 @@ mod tests {
 
     #[test]
     fn an_empty_stream_waits() {
-        assert!(Inbox::new(1_000).read(&mut [0; 4]).is_none());
+        assert!(inbox(1_000, None).read(&mut [0; 4]).is_none());
     }
 
     #[test]
-    fn a_flood_is_reset() {
-        let mut inbox = Inbox::new(1_000);
-        let answers: Vec<Flag> = (0..20).flat_map(|_| receive(&mut inbox, &data(b"x"))).collect();
+    fn a_flood_without_windows_is_reset_and_its_memory_given_back() {
+        let mut inbox = inbox(1_000, None);
+        let answers: Vec<Flag> = (0..200)
+            .flat_map(|_| receive(&mut inbox, &data(&[7; 50])))
+            .collect();
         assert_eq!(answers.first(), Some(&Flag::Reset));
         assert!(inbox.read(&mut [0; 4]).unwrap().is_err());
+        assert_eq!(inbox.held_bytes, 0);
+        assert!(inbox.budget.borrow_mut().hold(1_000));
+    }
+
+    #[test]
+    fn one_stream_cannot_take_what_others_hold() {
+        let mut inbox = inbox(1_000, None);
+        assert!(inbox.budget.borrow_mut().hold(990));
+        assert_eq!(receive(&mut inbox, &data(&[7; 50])), [Flag::Reset]);
+    }
+
+    #[test]
+    fn a_frame_that_never_ends_is_counted() {
+        let mut inbox = inbox(1_000, None);
+        // A length of 2,000, and then its bytes one by one.
+        receive(&mut inbox, &[0xd0, 0x0f]);
+        let answers: Vec<Flag> = (0..1_000).flat_map(|_| receive(&mut inbox, &[0])).collect();
+        assert_eq!(answers.first(), Some(&Flag::Reset));
     }
 
     #[test]
     fn a_bad_frame_is_reset() {
-        let mut inbox = Inbox::new(1_000);
+        let mut inbox = inbox(1_000, None);
         assert_eq!(receive(&mut inbox, &[2, 0x08, 9]), [Flag::Reset]);
         assert!(inbox.read(&mut [0; 4]).unwrap().is_err());
+    }
+
+    const WINDOWS: Windows = Windows {
+        send_bytes: 10,
+        receive_bytes: 100,
+    };
+
+    #[test]
+    fn a_writer_has_the_remotes_window_and_what_is_granted() {
+        let mut inbox = inbox(1_000, Some(WINDOWS));
+        assert_eq!(inbox.sendable(100), 10);
+        inbox.spend(10);
+        assert_eq!(inbox.sendable(100), 0);
+        receive(&mut inbox, &encode_grant(25));
+        assert_eq!(inbox.sendable(100), 25);
+        receive(&mut inbox, &encode_grant(u32::MAX));
+        receive(&mut inbox, &encode_grant(u32::MAX));
+        assert_eq!(inbox.sendable(100), 100);
+    }
+
+    #[test]
+    fn a_reader_grants_what_it_has_read_and_a_remote_that_takes_more_is_reset() {
+        let mut inbox = inbox(1_000, Some(WINDOWS));
+        receive(&mut inbox, &data(&[7; 100]));
+        assert_eq!(inbox.grant(), None);
+        assert_eq!(inbox.read(&mut [0; 100]).unwrap().unwrap(), 100);
+        assert_eq!(inbox.grant(), Some(100));
+        receive(&mut inbox, &data(&[7; 100]));
+        assert_eq!(receive(&mut inbox, &data(b"x")), [Flag::Reset]);
     }
 }

@@ -14,8 +14,10 @@ use web_sys::{Event, MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataC
 use crate::{
     config::Config,
     error::Error,
+    sdp::Agreed,
     stream::{
-        frame::{Flag, encode_flag},
+        budget::Budget,
+        frame::{Flag, encode_flag, encode_grant},
         inbox::Inbox,
     },
 };
@@ -26,7 +28,8 @@ use super::browser_error;
 pub(crate) struct Channel {
     js: RtcDataChannel,
     shared: Rc<Shared>,
-    send_bytes_max: u32,
+    budget: Rc<RefCell<Budget>>,
+    frame_bytes_max: usize,
     // Cleared in `drop` before they are freed.
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_change: Closure<dyn FnMut(Event)>,
@@ -48,13 +51,20 @@ impl Shared {
 }
 
 impl Channel {
-    pub(crate) fn new(js: RtcDataChannel, config: &Config) -> Self {
-        let send_bytes_max = u32::try_from(config.stream_send_bytes_max).unwrap_or(u32::MAX);
+    pub(crate) fn new(
+        js: RtcDataChannel,
+        config: &Config,
+        agreed: &Agreed,
+        budget: Rc<RefCell<Budget>>,
+    ) -> Self {
         js.set_binary_type(RtcDataChannelType::Arraybuffer);
-        // Half, so that the browser never runs dry while it waits for the page to be scheduled.
-        js.set_buffered_amount_low_threshold(send_bytes_max / 2);
+        let held_bytes_max = match agreed.windows {
+            Some(_) => config.receive_bytes_max,
+            None => config.stream_receive_bytes_max,
+        };
+        let inbox = Inbox::new(budget.clone(), held_bytes_max, agreed.windows);
         let shared = Rc::new(Shared {
-            inbox: RefCell::new(Inbox::new(config.stream_receive_bytes_max)),
+            inbox: RefCell::new(inbox),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
@@ -69,7 +79,8 @@ impl Channel {
         Self {
             js,
             shared,
-            send_bytes_max,
+            budget,
+            frame_bytes_max: agreed.frame_bytes_max,
             _on_message: on_message,
             _on_change: on_change,
             _on_end: on_end,
@@ -86,18 +97,36 @@ impl Channel {
         self.shared.reader.register(cx.waker());
     }
 
-    /// Ready when the channel is open and its send buffer has room.
-    pub(crate) fn poll_send_ready(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+    /// The largest frame to send now; less than what was agreed while many streams share the memory for sending.
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max.min(self.budget.borrow().send_share_bytes())
+    }
+
+    /// Wakes the task when the remote may have granted more, among other things.
+    pub(crate) fn wake_writer(&self, cx: &Context<'_>) {
+        self.shared.writer.register(cx.waker());
+    }
+
+    /// Ready when the channel is open and its send buffer has room for this many bytes.
+    pub(crate) fn poll_send_ready(&self, cx: &Context<'_>, bytes: usize) -> Poll<Result<(), Error>> {
         match self.js.ready_state() {
-            RtcDataChannelState::Open if self.js.buffered_amount() < self.send_bytes_max => {
-                Poll::Ready(Ok(()))
+            RtcDataChannelState::Open => {
+                let share = self.budget.borrow().send_share_bytes();
+                let buffered = self.js.buffered_amount() as usize;
+                if buffered == 0 || buffered + bytes <= share {
+                    return Poll::Ready(Ok(()));
+                }
+                // Half, so that the browser never runs dry while it waits for the page to be scheduled; less where half
+                // would not be room enough, since the browser tells of the threshold only once.
+                let threshold = (share / 2).min(share.saturating_sub(bytes));
+                self.js
+                    .set_buffered_amount_low_threshold(u32::try_from(threshold).unwrap_or(u32::MAX));
             }
-            RtcDataChannelState::Open | RtcDataChannelState::Connecting => {
-                self.shared.writer.register(cx.waker());
-                Poll::Pending
-            }
-            _ => Poll::Ready(Err(Error::Closed)),
+            RtcDataChannelState::Connecting => {}
+            _ => return Poll::Ready(Err(Error::Closed)),
         }
+        self.wake_writer(cx);
+        Poll::Pending
     }
 
     /// Ready when nothing that matters is left to be sent or acknowledged: the channel can be closed.
@@ -124,6 +153,14 @@ impl Channel {
         send_flag(&self.js, flag);
     }
 
+    /// Grants the remote what the reader has made room for, if that is worth a message.
+    pub(crate) fn send_grant(&self) {
+        let granted = self.shared.inbox.borrow_mut().grant();
+        if let Some(bytes) = granted {
+            send_control(&self.js, &encode_grant(bytes));
+        }
+    }
+
     pub(crate) fn close(&self) {
         self.js.close();
     }
@@ -141,10 +178,15 @@ impl Drop for Channel {
 }
 
 fn send_flag(js: &RtcDataChannel, flag: Flag) {
+    send_control(js, &encode_flag(flag));
+}
+
+/// Sends a frame of a few bytes that waits for nothing; on a channel that is not open nobody needs it.
+fn send_control(js: &RtcDataChannel, frame: &[u8]) {
     if js.ready_state() == RtcDataChannelState::Open
-        && let Err(error) = js.send_with_u8_array(&encode_flag(flag))
+        && let Err(error) = js.send_with_u8_array(frame)
     {
-        tracing::debug!(?flag, ?error, "could not send a flag");
+        tracing::debug!(?error, "could not send a flag or a grant");
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(mut inner: PeerConnection) -> Self {
-        inner.establish();
+        inner.watch_association();
         Self {
             inner: SendWrapper::new(inner),
             disconnected: None,

@@ -20,7 +20,9 @@ use web_sys::{
 use crate::{
     config::{Config, IceServer},
     error::Error,
+    sdp::Agreed,
     signalling::candidate::Candidate,
+    stream::budget::Budget,
 };
 
 use super::{browser_error, channel::Channel};
@@ -45,25 +47,43 @@ pub(crate) struct PeerConnection {
     on_state: Closure<dyn FnMut(Event)>,
 }
 
-#[derive(Default)]
 struct Events {
     state: AtomicWaker,
     candidates: RefCell<VecDeque<Candidate>>,
     candidate: AtomicWaker,
     channels: RefCell<VecDeque<Channel>>,
     channel: AtomicWaker,
-    /// The remote's `init` channel: a data channel that nobody refers to is cut off by the garbage collector.
+    /// The dialler's `init` channel: a data channel that nobody refers to is cut off by the garbage collector. A remote
+    /// may close it as soon as it likes.
     init: RefCell<Option<RtcDataChannel>>,
-    established: Cell<bool>,
-    /// Streams that stand or linger.
-    streams: Cell<usize>,
+    /// What the two descriptions allow; known before the remote can open a channel.
+    agreed: Cell<Agreed>,
+    budget: Rc<RefCell<Budget>>,
     slot: AtomicWaker,
 }
 
 impl Events {
+    fn new(config: &Config) -> Self {
+        Self {
+            state: AtomicWaker::new(),
+            candidates: RefCell::default(),
+            candidate: AtomicWaker::new(),
+            channels: RefCell::default(),
+            channel: AtomicWaker::new(),
+            init: RefCell::default(),
+            agreed: Cell::default(),
+            budget: Rc::new(RefCell::new(Budget::new(config.limits()))),
+            slot: AtomicWaker::new(),
+        }
+    }
+
     /// Streams and channels that wait to become streams.
     fn open(&self) -> usize {
-        self.streams.get() + self.channels.borrow().len()
+        self.budget.borrow().streams() + self.channels.borrow().len()
+    }
+
+    fn channel(&self, js: RtcDataChannel, config: &Config) -> Channel {
+        Channel::new(js, config, &self.agreed.get(), self.budget.clone())
     }
 }
 
@@ -71,7 +91,7 @@ impl PeerConnection {
     pub(crate) fn new(config: Rc<Config>) -> Result<Self, Error> {
         let js = RtcPeerConnection::new_with_configuration(&rtc_configuration(&config.ice_servers))
             .map_err(browser_error("make a peer connection"))?;
-        let events = Rc::new(Events::default());
+        let events = Rc::new(Events::new(&config));
         let on_candidate = on_candidate(events.clone(), config.candidates_max);
         let on_channel = on_channel(events.clone(), config.clone());
         let on_state = on_state(events.clone());
@@ -93,8 +113,17 @@ impl PeerConnection {
         &self.config
     }
 
-    pub(crate) fn open_init_channel(&self) -> Channel {
-        Channel::new(self.js.create_data_channel(INIT_LABEL), &self.config)
+    /// Takes note of what the descriptions allow; to be called before the second of them is given to the browser.
+    pub(crate) fn agree(&self, agreed: Agreed) {
+        self.events.agreed.set(agreed);
+    }
+
+    /// Opens the channel without which the browser would gather no candidates. It stays open as long as the connection:
+    /// once it is closed Chromium gives its id to the next stream, and Firefox, which is still busy closing it, loses
+    /// that stream without a word.
+    pub(crate) fn open_init_channel(&self) {
+        let init = self.js.create_data_channel(INIT_LABEL);
+        self.events.init.replace(Some(init));
     }
 
     /// Opens a channel for a stream, once there is a place for it. The specification wants the label empty.
@@ -103,7 +132,7 @@ impl PeerConnection {
             self.events.slot.register(cx.waker());
             return Poll::Pending;
         }
-        let channel = Channel::new(self.js.create_data_channel(""), &self.config);
+        let channel = self.events.channel(self.js.create_data_channel(""), &self.config);
         Poll::Ready((channel, Slot::new(self.events.clone())))
     }
 
@@ -191,19 +220,8 @@ impl PeerConnection {
         }
     }
 
-    /// The connection stands and signalling is over: the remote's `init` channel has served its purpose.
-    ///
-    /// The dialler closes it too, but some browsers complete the closing only when both sides ask for it.
-    pub(crate) fn establish(&mut self) {
-        self.events.established.set(true);
-        if let Some(init) = &*self.events.init.borrow() {
-            init.close();
-        }
-        self.watch_association();
-    }
-
     /// Watches for the remote to close the connection, where the browser can tell.
-    fn watch_association(&mut self) {
+    pub(crate) fn watch_association(&mut self) {
         let sctp = Reflect::get(&self.js, &"sctp".into()).ok();
         let Some(sctp) = sctp.and_then(|sctp| sctp.dyn_into::<EventTarget>().ok()) else {
             return;
@@ -319,10 +337,10 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
     Closure::new(move |event: RtcDataChannelEvent| {
         let channel = event.channel();
         if channel.label() == INIT_LABEL {
-            if events.established.get() {
-                channel.close();
+            // One is enough.
+            if let Some(former) = events.init.replace(Some(channel)) {
+                former.close();
             }
-            events.init.replace(Some(channel));
             return;
         }
         if events.open() >= config.streams_max {
@@ -333,7 +351,7 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
         events
             .channels
             .borrow_mut()
-            .push_back(Channel::new(channel, &config));
+            .push_back(events.channel(channel, &config));
         events.channel.wake();
     })
 }
@@ -349,16 +367,14 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn new(events: Rc<Events>) -> Self {
-        events.streams.set(events.streams.get() + 1);
+        events.budget.borrow_mut().open();
         Self { events }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.events
-            .streams
-            .set(self.events.streams.get().saturating_sub(1));
+        self.events.budget.borrow_mut().close();
         self.events.slot.wake();
     }
 }

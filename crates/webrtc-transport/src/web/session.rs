@@ -8,7 +8,7 @@ use std::{future::Future, pin::pin, rc::Rc, time::Duration};
 
 use futures::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _, Stream, StreamExt as _,
-    future::{Either, poll_fn, select},
+    future::{Either, select},
     stream::unfold,
 };
 use futures_timer::Delay;
@@ -17,7 +17,7 @@ use web_sys::RtcSdpType;
 use crate::{
     config::Config,
     error::{Error, Step},
-    sdp,
+    sdp::{self, Agreed},
     signalling::{
         SignallingError,
         candidate::Candidate,
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-use super::{channel::Channel, connection::Connection, peer_connection::PeerConnection};
+use super::{connection::Connection, peer_connection::PeerConnection};
 
 /// Time to say goodbye on the signalling stream; the direct connection stands already.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -38,13 +38,14 @@ where
     let (reader, mut writer) = stream.split();
     let mut messages = pin!(messages(reader));
     let peer = PeerConnection::new(Rc::new(config.clone()))?;
-    let init = peer.open_init_channel();
+    peer.open_init_channel();
     // The offer goes out before it is set, because setting it starts the flow of candidates, which must come second.
     let offer = peer.create_offer().await?;
+    let sent = announce(&offer, config);
     within(
         Step::Description,
         config.description_timeout,
-        write(&mut writer, Message::Offer(offer.clone())),
+        write(&mut writer, Message::Offer(sent.clone())),
     )
     .await?;
     peer.set_local(RtcSdpType::Offer, &offer).await?;
@@ -55,14 +56,14 @@ where
             return Err(SignallingError::Unexpected.into());
         };
         sdp::validate(&answer)?;
+        peer.agree(Agreed::between(&sent, &answer));
         peer.set_remote(RtcSdpType::Answer, &answer).await?;
         within(
             Step::Connect,
             config.connect_timeout,
             connect(&peer, &mut messages),
         )
-        .await?;
-        within(Step::Connect, config.connect_timeout, close_init(&init)).await
+        .await
     };
     run(establish, send_candidates(&peer, &mut writer)).await?;
     say_goodbye(&mut writer).await;
@@ -84,10 +85,12 @@ where
     let peer = PeerConnection::new(Rc::new(config.clone()))?;
     peer.set_remote(RtcSdpType::Offer, &offer).await?;
     let answer = peer.create_answer().await?;
+    let sent = announce(&answer, config);
+    peer.agree(Agreed::between(&sent, &offer));
     within(
         Step::Description,
         config.description_timeout,
-        write(&mut writer, Message::Answer(answer.clone())),
+        write(&mut writer, Message::Answer(sent)),
     )
     .await?;
     peer.set_local(RtcSdpType::Answer, &answer).await?;
@@ -100,6 +103,15 @@ where
     run(establish, send_candidates(&peer, &mut writer)).await?;
     say_goodbye(&mut writer).await;
     Ok(Connection::new(peer))
+}
+
+/// Our description as the remote gets it.
+fn announce(description: &str, config: &Config) -> String {
+    if config.windows {
+        sdp::announce(description, config.limits().initial_window_bytes())
+    } else {
+        description.to_owned()
+    }
 }
 
 /// Drives both directions; only the one that receives can end the session.
@@ -156,17 +168,6 @@ where
             return std::future::pending().await;
         }
     }
-}
-
-/// Closes the `init` channel once it is open, so that the other side has seen it.
-///
-/// When it is closed is not waited for: Firefox may leave that to its own page closing the channel too, and no browser
-/// gives an id to another channel before.
-async fn close_init(init: &Channel) -> Result<(), Error> {
-    // The other side may have closed it already, which is as good.
-    let _ = poll_fn(|cx| init.poll_send_ready(cx)).await;
-    init.close();
-    Ok(())
 }
 
 /// The remote's messages. Unlike the reading of one message, the stream may be polled beside other things.

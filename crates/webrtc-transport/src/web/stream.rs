@@ -21,7 +21,8 @@ use super::{channel::Channel, peer_connection::Slot};
 
 /// A stream of a [`Connection`](crate::Connection).
 ///
-/// Small writes are gathered into one frame until it is full or flushed. Dropping an unfinished stream resets it.
+/// Small writes are gathered into one frame until it is full or flushed. A write is pending while the remote's window is
+/// used up, where it has one, or while the browser holds as much as it should. Dropping an unfinished stream resets it.
 pub struct Stream {
     inner: SendWrapper<Inner>,
 }
@@ -62,7 +63,8 @@ impl Inner {
         if self.outgoing.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.channel.poll_send_ready(cx)).map_err(reset)?;
+        let bytes = self.outgoing.frame_len_max();
+        ready!(self.channel.poll_send_ready(cx, bytes)).map_err(reset)?;
         self.channel.send(self.outgoing.frame()).map_err(reset)?;
         self.outgoing.clear();
         Poll::Ready(Ok(()))
@@ -76,7 +78,9 @@ impl Inner {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let channel = &self.inner.channel;
-        if let Some(result) = channel.inbox().borrow_mut().read(buffer) {
+        let read = channel.inbox().borrow_mut().read(buffer);
+        if let Some(result) = read {
+            channel.send_grant();
             return Poll::Ready(result);
         }
         channel.wake_reader(cx);
@@ -88,11 +92,23 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let inner = &mut *self.inner;
         inner.check_write()?;
-        if inner.outgoing.is_full() {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let frame_bytes_max = inner.channel.frame_bytes_max();
+        if inner.outgoing.is_full(frame_bytes_max) {
             ready!(inner.poll_send(cx))?;
         }
-        let taken = inner.outgoing.push(data);
-        if inner.outgoing.is_full() {
+        let sendable = inner.channel.inbox().borrow().sendable(data.len());
+        if sendable == 0 {
+            // What is gathered may be all that the remote waits for before it grants more.
+            ready!(inner.poll_send(cx))?;
+            inner.channel.wake_writer(cx);
+            return Poll::Pending;
+        }
+        let taken = inner.outgoing.push(&data[..sendable], frame_bytes_max);
+        inner.channel.inbox().borrow_mut().spend(taken);
+        if inner.outgoing.is_full(frame_bytes_max) {
             // What does not fit into the send buffer now goes with the next write or flush.
             let _ = inner.poll_send(cx)?;
         }
@@ -108,7 +124,7 @@ impl AsyncWrite for Stream {
         if inner.check_write().is_ok() {
             ready!(inner.poll_send(cx))?;
             // A stream may be closed before anything was written, and even before the channel is open.
-            ready!(inner.channel.poll_send_ready(cx)).map_err(reset)?;
+            ready!(inner.channel.poll_send_ready(cx, 0)).map_err(reset)?;
         }
         let flag = inner.channel.inbox().borrow_mut().state.finish()?;
         if let Some(flag) = flag {

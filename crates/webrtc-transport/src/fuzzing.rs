@@ -1,0 +1,150 @@
+//! What the fuzz targets run: each takes a stranger's bytes and checks what must hold for all of them.
+//!
+//! They are compiled for cargo-fuzz and for tests; [`tests`] replays the seeds, so that an ordinary test run notices
+//! what a fuzzer would find first.
+
+use std::{cell::RefCell, rc::Rc};
+
+use futures::{executor::block_on, io::Cursor};
+
+use crate::{
+    sdp::{self, Agreed},
+    signalling::{
+        candidate::Candidate,
+        codec::{self, Message},
+    },
+    stream::{
+        budget::{Budget, Limits},
+        frame::{FRAME_BYTES_MAX, Frame, FrameDecoder, LARGE_FRAME_BYTES_MAX},
+        inbox::{Inbox, Windows},
+    },
+};
+
+/// Small, so that short inputs reach them.
+const LIMITS: Limits = Limits {
+    streams_max: 1,
+    receive_bytes_max: 2_048,
+    send_bytes_max: 2_048,
+    stream_send_bytes_max: 2_048,
+};
+const WINDOWS: Windows = Windows {
+    send_bytes: 512,
+    receive_bytes: 512,
+};
+
+/// A signalling stream: what is understood can be written and is then understood in the same way.
+pub fn signalling(bytes: &[u8]) {
+    let mut stream = Cursor::new(bytes);
+    while let Ok(Some(message)) = block_on(codec::read(&mut stream)) {
+        let written = message.clone().encode();
+        let again = block_on(codec::read(&mut Cursor::new(&written)));
+        assert!(matches!(again, Ok(Some(same)) if same == message));
+        match message {
+            Message::Offer(text) | Message::Answer(text) => description(&text),
+            Message::Candidate(json) => candidate(&json),
+        }
+    }
+}
+
+/// A session description.
+pub fn sdp(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        description(text);
+    }
+}
+
+/// A data channel: the same frames come out however the bytes are cut, and an inbox keeps to its limit.
+///
+/// The first byte says how long the pieces are.
+pub fn frames(bytes: &[u8]) {
+    let Some((&piece, wire)) = bytes.split_first() else {
+        return;
+    };
+    let pieces = || wire.chunks(usize::from(piece).max(1));
+    let whole = decode([wire].into_iter());
+    let cut = decode(pieces());
+    assert_eq!(whole, cut);
+
+    for windows in [None, Some(WINDOWS)] {
+        let budget = Rc::new(RefCell::new(Budget::new(LIMITS)));
+        let mut inbox = Inbox::new(budget.clone(), LIMITS.receive_bytes_max, windows);
+        let mut buffer = [0; 512];
+        for piece in pieces() {
+            inbox.receive(piece.len(), |space| space.copy_from_slice(piece));
+            let _ = inbox.read(&mut buffer);
+            let _ = inbox.grant();
+        }
+        drop(inbox);
+        // Everything was given back.
+        assert!(budget.borrow_mut().hold(LIMITS.receive_bytes_max));
+    }
+}
+
+fn description(text: &str) {
+    if sdp::validate(text).is_ok() {
+        assert!(text.len() <= sdp::SDP_BYTES_MAX);
+        assert_eq!(text.matches("\nm=").count(), 1);
+        let sent = sdp::announce(text, 4_096);
+        let agreed = Agreed::between(&sent, text);
+        assert!((FRAME_BYTES_MAX..=LARGE_FRAME_BYTES_MAX).contains(&agreed.frame_bytes_max));
+        if let Some(windows) = agreed.windows {
+            assert!(windows.send_bytes > 0 && windows.receive_bytes > 0);
+        }
+    }
+}
+
+fn candidate(json: &str) {
+    if let Ok(Some(candidate)) = Candidate::parse(json) {
+        let written = candidate.to_json().unwrap_or_default();
+        assert!(matches!(Candidate::parse(&written), Ok(Some(same)) if same == candidate));
+    }
+}
+
+/// Everything that comes out before the first error.
+fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Frame> {
+    let mut decoder = FrameDecoder::default();
+    let mut frames = Vec::new();
+    for piece in pieces {
+        decoder.extend_with(piece.len(), |space| space.copy_from_slice(piece));
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(_) => return frames,
+            }
+        }
+    }
+    frames
+}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use std::{fs, io, path::Path};
+
+    fn replay(target: &str, run: impl Fn(&[u8])) -> io::Result<usize> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/seeds")
+            .join(target);
+        let mut replayed = 0;
+        for entry in fs::read_dir(dir)? {
+            run(&fs::read(entry?.path())?);
+            replayed += 1;
+        }
+        Ok(replayed)
+    }
+
+    #[test]
+    fn the_seeds_of_signalling_hold() {
+        assert!(replay("signalling", super::signalling).unwrap() >= 5);
+    }
+
+    #[test]
+    fn the_seeds_of_sdp_hold() {
+        assert!(replay("sdp", super::sdp).unwrap() >= 5);
+    }
+
+    #[test]
+    fn the_seeds_of_frames_hold() {
+        assert!(replay("frames", super::frames).unwrap() >= 5);
+    }
+}
