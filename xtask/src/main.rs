@@ -6,6 +6,7 @@
 //! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
 //! - `operators` runs ONNX's own tests of its operators and writes `docs/operators.md`.
 //! - `bench` measures this project beside others, turn by turn.
+//! - `fuzz` runs the fuzz targets of every crate that has some.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
 //! Invariants: whatever is downloaded is pinned and lands under the target directory; a step whose inputs are unchanged
@@ -17,6 +18,8 @@ mod cache;
 mod check;
 mod command;
 mod error;
+mod fuzz;
+mod interop;
 mod operators;
 mod pip;
 mod prerequisites;
@@ -60,6 +63,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run the long proofs as well, and keep what they measured under `proof/`.
     Prove(prove::Options),
+    /// Fuzz every target under `crates/*/fuzz`.
+    Fuzz(fuzz::Options),
     /// Open a page in the person's browser once its server answers.
     #[command(hide = true)]
     OpenBrowser(browser::Options),
@@ -85,6 +90,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Operators => operators::run(workspace),
         Task::Bench(bench) => bench::run(workspace, &bench),
         Task::Prove(options) => prove::run(workspace, &options),
+        Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),
     }
 }

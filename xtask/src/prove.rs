@@ -39,7 +39,19 @@ const ALL: &[Proof] = &[
         name: "operators",
         about: "ONNX's own node tests: none wrong, nine in ten of the f32 and i64 ones passed",
         args: &["operators"],
-        keep: keep_operators,
+        keep: keep_nothing,
+    },
+    Proof {
+        name: "transport",
+        about: "the WebRTC transport level with a bare data channel and with js-libp2p",
+        args: &["bench", "transport"],
+        keep: keep_nothing,
+    },
+    Proof {
+        name: "fuzz",
+        about: "every fuzz target for ten minutes",
+        args: &["fuzz", "--seconds", "600"],
+        keep: keep_nothing,
     },
 ];
 
@@ -153,15 +165,15 @@ fn read_summary(path: &Path) -> Result<Map<String, Value>, Error> {
     })
 }
 
-/// The table is a document of its own.
-fn keep_operators(_: &Workspace, _: &Path) -> Result<(), Error> {
-    Ok(())
-}
-
 fn keep_clocks(workspace: &Workspace, dir: &Path) -> Result<(), Error> {
     let (from, to) = (
         workspace.end_to_end().join("clocks.json"),
         dir.join("clocks.json"),
     );
     fs::copy(&from, &to).context("copy", &from).map(drop)
+}
+
+/// The command writes its own file, or none.
+fn keep_nothing(_: &Workspace, _: &Path) -> Result<(), Error> {
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cache::Key;
 use crate::command::{Program, answers, fresh_dir};
 use crate::error::{Context, Error};
 use crate::progress::{Outcome, Ticker};
@@ -15,6 +16,7 @@ const WASM_BINDGEN: &str = "0.2.108";
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
 const NEXTEST: &str = "0.9.143";
+const CARGO_FUZZ: &str = "0.13.2";
 
 /// What rustc emits for wasm32 today and every browser since 2022 runs; binaryen must be told.
 const WASM_FEATURES: &[&str] = &[
@@ -123,6 +125,16 @@ pub(crate) fn nextest(workspace: &Workspace) -> PathBuf {
     }
 }
 
+/// Installs cargo-fuzz.
+pub(crate) fn install_cargo_fuzz(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    install_crate(workspace, ticker, "cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &[])
+}
+
+/// `cargo-fuzz`.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> PathBuf {
+    cargo_tool(workspace, "cargo-fuzz", CARGO_FUZZ).join("cargo-fuzz")
+}
+
 /// Installs binaryen from npm, which has current ones, and puts a launcher beside it.
 pub(crate) fn install_binaryen(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     let launcher = wasm_opt(workspace);
@@ -138,6 +150,23 @@ pub(crate) fn install_binaryen(workspace: &Workspace, ticker: &mut Ticker) -> Re
         .arg(format!("binaryen@{BINARYEN}"))
         .run(ticker)?;
     write_executable(&launcher, &text)?;
+    Ok(Outcome::Done(String::new()))
+}
+
+/// Installs what a folder's lock file names, unless that is what is there.
+pub(crate) fn npm_ci(workspace: &Workspace, ticker: &mut Ticker, dir: &Path) -> Result<Outcome, Error> {
+    let key = Key::new("npm ci").file(&dir.join("package-lock.json"))?.finish();
+    let note = dir.join("node_modules").join(".installed");
+    if fs::read_to_string(&note).is_ok_and(|installed| installed == key) {
+        return Ok(Outcome::Unchanged);
+    }
+    let folder = dir.file_name().unwrap_or_default().to_string_lossy();
+    Program::new(workspace, "npm", &format!("npm ci in {folder}"))
+        .args(["ci", "--no-audit", "--no-fund"])
+        .dir(dir)
+        .run(ticker)?;
+    // Written last, so that an interrupted installation starts over.
+    fs::write(&note, key).context("write", &note)?;
     Ok(Outcome::Done(String::new()))
 }
 

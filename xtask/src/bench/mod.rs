@@ -5,6 +5,7 @@
 
 mod inference;
 mod ratio;
+mod transport;
 
 use std::process::ExitCode;
 
@@ -18,11 +19,14 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// The WebGPU kernels beside onnxruntime-web's WebGPU provider.
     Inference(inference::Options),
+    /// The WebRTC transport beside a bare data channel and js-libp2p, in one pair of browsers.
+    Transport(transport::Options),
 }
 
 /// Measures, prints a table, writes the numbers to `proof/`, and fails when a bound is broken.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode, Error> {
     match bench {
         Bench::Inference(options) => inference::run(workspace, options),
+        Bench::Transport(options) => transport::run(workspace, options),
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::check::counts::Counts;
 use crate::command::Program;
 use crate::error::Error;
+use crate::interop;
 use crate::prerequisites;
-use crate::progress::{Outcome, Progress};
+use crate::progress::Progress;
 use crate::site;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -39,6 +40,7 @@ const FOR_BROWSER: &[&str] = &[
     "inference",
     "node-proto",
     "node-wasm",
+    "transport-page",
     "web-ui",
     "webrtc-transport",
     "wgpu-worker",
@@ -87,6 +89,11 @@ pub(super) const ALL: &[Step] = &[
         name: "end-to-end",
         about: "people's journeys through a real relay and separate browsers",
         run: end_to_end,
+    },
+    Step {
+        name: "interop",
+        about: "the transport against itself and js-libp2p, in every pair of browsers",
+        run: interop,
     },
 ];
 
@@ -195,14 +202,7 @@ fn end_to_end(workspace: &Workspace) -> Result<Counts, Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
     prerequisites::ensure(workspace, prerequisites::BROWSERS)?;
     let suite = workspace.root().join("tests").join("e2e");
-    let mut progress = Progress::new(1);
-    progress.step("npm ci", |ticker| {
-        Program::new(workspace, "npm", "npm ci")
-            .args(["ci", "--no-audit", "--no-fund"])
-            .dir(&suite)
-            .run(ticker)?;
-        Ok(Outcome::Done(String::new()))
-    })?;
+    Progress::new(1).step("npm ci", |ticker| tools::npm_ci(workspace, ticker, &suite))?;
     let program = Program::new(workspace, "node", "end-to-end tests")
         .arg(suite.join("run.mjs"))
         .arg("--relay")
@@ -212,6 +212,11 @@ fn end_to_end(workspace: &Workspace) -> Result<Counts, Error> {
         .arg("--out")
         .arg(workspace.end_to_end());
     counted(program)
+}
+
+fn interop(workspace: &Workspace) -> Result<Counts, Error> {
+    let fixture = interop::prepare(workspace)?;
+    counted(fixture.program(workspace, "run.mjs", "interoperability tests"))
 }
 
 fn nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Counts, Error> {

@@ -14,7 +14,10 @@ mod model;
 mod module;
 mod page;
 mod size;
+mod transport;
 mod worker;
+
+pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -72,7 +75,8 @@ pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
     })
 }
 
-fn build_relay(workspace: &Workspace) -> Result<Outcome, Error> {
+/// Builds the relay as people run it, in silence, since it may run beside another step.
+pub(crate) fn build_relay(workspace: &Workspace) -> Result<Outcome, Error> {
     Program::cargo(workspace, "build the relay")
         .args(["build", "--release", "--locked", "--package", "relay"])
         .run(&mut Ticker::silent())?;

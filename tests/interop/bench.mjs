@@ -1,0 +1,169 @@
+// `node bench.mjs --relay BINARY --module DIR --out DIR --json FILE [--rounds N] [--mib N] [--dials N]`
+//
+// A bare data channel, ours and js-libp2p between the same two tabs of two Chromium processes, rounds interleaved.
+// Exits with 1 when the 95 % interval of something excludes its bound.
+
+import { writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { test, runAll } from "../e2e/lib/suite.mjs";
+import { startMeetingPoint } from "./lib/network.mjs";
+import { Report } from "./lib/report.mjs";
+import { buildSite } from "./lib/site.mjs";
+import { interval, median, pairedDifference, pairedRatio, quantile } from "./lib/stats.mjs";
+import { openTab } from "./lib/tab.mjs";
+
+const { values } = parseArgs({
+  options: {
+    relay: { type: "string" },
+    module: { type: "string" },
+    out: { type: "string" },
+    json: { type: "string" },
+    rounds: { type: "string", default: "8" },
+    mib: { type: "string", default: "64" },
+    dials: { type: "string", default: "100" },
+    first: { type: "string", default: "chromium" },
+    second: { type: "string", default: "chromium" },
+  },
+});
+
+const ROUNDS = Number(values.rounds);
+const DIALS = Number(values.dials);
+const BYTES = Number(values.mib) * 2 ** 20;
+const PIECES_KIB = [1, 16, 64];
+const TURNS_PER_ROUND = 50;
+const TRANSFER_MS_MAX = 600_000;
+const STALLED_STREAMS = 250;
+const BUFFERED_BYTES_MAX = 16 * 2 ** 20;
+const HOURS_MS = 6 * 3_600_000;
+
+test("bench: transport", { timeout: HOURS_MS }, async (t) => {
+  const relay = await startMeetingPoint(t);
+  const origin = await t.origin(t.site);
+  const launch = async (browser) => openTab(await t[browser](), `${origin.url}/`, ["bare", "ours", "js"]);
+  const [a, b] = await Promise.all([launch(values.first), launch(values.second)]);
+  const report = new Report({
+    browsers: [values.first, values.second],
+    bytes: BYTES,
+    rounds: ROUNDS,
+    cores: os.availableParallelism(),
+    load_before: os.loadavg()[0],
+  });
+
+  await connectBare(a.bare, b.bare);
+  const addresses = { ours: await b.ours.call("listen", relay), js: await b.js.call("listen", relay) };
+  await measureDials(report, a, b, addresses);
+  for (const kind of ["ours", "js"]) {
+    await a[kind].call("dial", addresses[kind]);
+    await a[kind].call("direct", b[kind].id);
+  }
+  await measureTurns(report, a, b);
+  await measureTransfers(report, a, b);
+  await measureBackPressure(report, a.ours, b.ours);
+
+  report.print();
+  if (values.json) await writeFile(values.json, report.json());
+  if (report.excluded.length > 0) throw new Error(`an interval excludes its bound: ${report.excluded.join("; ")}`);
+});
+
+async function connectBare(from, to) {
+  const answer = await to.call("answer", await from.call("offer"));
+  await from.call("connect", answer);
+}
+
+/** From `dial` to a usable connection, the relay being connected already. */
+async function measureDials(report, a, b, addresses) {
+  const times = { ours: [], js: [] };
+  for (let index = 0; index < DIALS; index += 1) {
+    for (const kind of alternate(["ours", "js"], index)) {
+      const took = await a[kind].call("dial", addresses[kind]).catch(() => undefined);
+      if (took !== undefined) times[kind].push(took);
+      await Promise.all([a[kind].call("close", b[kind].id), b[kind].call("close", a[kind].id)]);
+    }
+  }
+  for (const kind of ["ours", "js"]) {
+    report.note(`dial, ${kind}: median ms`, median(times[kind]));
+    report.note(`dial, ${kind}: p95 ms`, quantile(times[kind], 0.95));
+    report.note(`dial, ${kind}: succeeded of ${DIALS}`, times[kind].length);
+  }
+  const rounds = Math.min(times.ours.length, times.js.length);
+  report.atMost("dial: ours − js-libp2p, median ms", pairedDifference(times.ours.slice(0, rounds), times.js.slice(0, rounds)), 0);
+  report.atMost("dial: ours, p95 ms", interval(times.ours, (sample) => quantile(sample, 0.95)), 1_000);
+  report.exactlyAtLeast("dial: ours, share that succeeded", times.ours.length / DIALS, 0.99);
+}
+
+/** 1 KiB there and back: on an open stream, and on a stream of its own. */
+async function measureTurns(report, a, b) {
+  const rounds = { bare: [], ours: [], js: [], oursFresh: [], jsFresh: [] };
+  for (let round = 0; round < Math.max(ROUNDS, 5); round += 1) {
+    rounds.bare.push(median(await a.bare.call("turns", TURNS_PER_ROUND)));
+    for (const kind of alternate(["ours", "js"], round)) {
+      rounds[kind].push(median(await a[kind].call("turns", b[kind].id, TURNS_PER_ROUND)));
+      rounds[`${kind}Fresh`].push(median(await a[kind].call("fresh_turns", b[kind].id, TURNS_PER_ROUND)));
+    }
+  }
+  for (const [name, medians] of Object.entries(rounds)) report.note(`round trip of 1 KiB, ${name}: median ms`, median(medians));
+  report.atMost("round trip: ours − bare, ms", pairedDifference(rounds.ours, rounds.bare), 2);
+  report.atMost("round trip on a new stream: ours − bare, ms", pairedDifference(rounds.oursFresh, rounds.bare), 2);
+  report.atMost("opening a stream: extra ÷ round trip", extraOver(rounds.oursFresh, rounds.ours), 1);
+}
+
+function extraOver(fresh, open) {
+  return interval(
+    fresh.map((value, round) => (value - open[round]) / open[round]),
+    median,
+  );
+}
+
+/** One way, in pieces of several sizes. */
+async function measureTransfers(report, a, b) {
+  const rates = { bare: [] };
+  for (const kind of ["ours", "js"]) for (const kib of PIECES_KIB) rates[`${kind} ${kib} KiB`] = [];
+  const rate = (ms) => BYTES / 2 ** 20 / (ms / 1_000);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const work = Object.keys(rates);
+    for (const name of alternate(work, round)) {
+      const [kind, kib] = name.split(" ");
+      if (kind === "bare") {
+        await b.bare.call("expect", BYTES);
+        rates.bare.push(rate(await a.bare.callFor(TRANSFER_MS_MAX, "send", BYTES)));
+      } else {
+        rates[name].push(rate(await a[kind].callFor(TRANSFER_MS_MAX, "send", b[kind].id, BYTES, Number(kib) * 1024)));
+      }
+      console.log(`round ${round + 1}: ${name}: ${rates[name].at(-1).toFixed(2)} MiB/s`);
+    }
+  }
+  for (const [name, all] of Object.entries(rates)) report.note(`one way, ${name}: median MiB/s`, median(all));
+  for (const kib of PIECES_KIB) {
+    report.atLeast(`one way, ${kib} KiB: ours ÷ bare`, pairedRatio(rates[`ours ${kib} KiB`], rates.bare), 0.9);
+    report.atLeast(`one way, ${kib} KiB: ours ÷ js-libp2p`, pairedRatio(rates[`ours ${kib} KiB`], rates[`js ${kib} KiB`]), 1);
+  }
+}
+
+/** What the transport takes of writers whose readers do not read is what it holds. */
+async function measureBackPressure(report, from, to) {
+  const one = await from.callFor(TRANSFER_MS_MAX, "stall", to.id, 1, 4 * BUFFERED_BYTES_MAX);
+  report.exactlyAtMost("held for one stalled reader, bytes", one, BUFFERED_BYTES_MAX);
+  const all = await from.callFor(TRANSFER_MS_MAX, "stall", to.id, STALLED_STREAMS, BUFFERED_BYTES_MAX);
+  report.exactlyAtMost(`held for ${STALLED_STREAMS + 1} stalled readers, bytes`, one + all, BUFFERED_BYTES_MAX);
+
+  const started = performance.now();
+  await from.callFor(TRANSFER_MS_MAX, "send", to.id, 2 ** 20, 16 * 1024);
+  report.note("1 MiB beside them: ms", performance.now() - started);
+
+  await to.call("release");
+  const counted = await from.callFor(TRANSFER_MS_MAX, "finish");
+  report.exactlyAtLeast("of it arrived once they read", counted / (one + all), 1);
+}
+
+/** Another order in every round, so that nothing always comes first. */
+function alternate(items, round) {
+  const at = round % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
+const site = await buildSite({ module: values.module, dir: path.join(values.out, "site") });
+const { failed } = await runAll({ ...values, site });
+process.exit(failed === 0 ? 0 : 1);

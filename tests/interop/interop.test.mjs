@@ -1,0 +1,66 @@
+// Ours against ours and against js-libp2p, for every pair of browsers and both directions.
+
+import { test } from "../e2e/lib/suite.mjs";
+import { startMeetingPoint } from "./lib/network.mjs";
+import { openTab } from "./lib/tab.mjs";
+
+const AGENTS = { ours: /^webrtc-transport-page\//, js: /js-libp2p/ };
+const ECHO_BYTES = 300_000;
+
+const PAIRS = [
+  ["chromium", "chromium"],
+  ["chromium", "firefox"],
+  ["firefox", "firefox"],
+];
+
+for (const [first, second] of PAIRS) {
+  test(`interop: ${first} and ${second}`, { timeout: 180_000 }, async (t) => {
+    const relay = await startMeetingPoint(t);
+    const origin = await t.origin(t.site);
+    const [a, b] = await Promise.all([first, second].map(async (browser) => openTab(await t[browser](), `${origin.url}/`, ["ours", "js"])));
+    await meet(relay, a.ours, b.ours);
+    await meet(relay, a.ours, b.js);
+    await meet(relay, b.js, a.ours);
+    if (first === second) return;
+    // Each implementation in each browser, as dialler and as listener.
+    await meet(relay, b.ours, a.ours);
+    await meet(relay, b.ours, a.js);
+    await meet(relay, a.js, b.ours);
+  });
+}
+
+const addresses = new Map();
+
+async function meet(relay, dialler, listener) {
+  if (process.env.V) console.log("meet", dialler.kind, listener.kind, performance.now());
+  if (!addresses.has(listener.id)) addresses.set(listener.id, await listener.call("listen", relay));
+  await dialler.call("dial", addresses.get(listener.id));
+  await Promise.all([dialler.call("direct", listener.id), listener.call("direct", dialler.id)]);
+
+  await Promise.all([exchange(dialler, listener), exchange(listener, dialler)]);
+
+  await dialler.call("close", listener.id);
+  await listener.call("close", dialler.id);
+}
+
+/** Everything that one side starts on a connection, whoever dialled. */
+async function exchange(from, to) {
+  const agent = await from.call("identified", to.id);
+  if (!AGENTS[to.kind].test(agent)) throw new Error(`identify says ${agent} of ${to.kind}`);
+  const roundTrip = await from.call("ping", to.id);
+  if (!(roundTrip >= 0 && roundTrip < 5_000)) throw new Error(`a ping took ${roundTrip} ms`);
+  for (const bytes of [0, 1, ECHO_BYTES]) {
+    const received = await from.call("echo", to.id, bytes);
+    if (received !== bytes) throw new Error(`${received} of ${bytes} bytes came back`);
+  }
+  if (to.kind === "ours") await ask(from, to);
+}
+
+/** Our request-response protocol answers with the request reversed. */
+async function ask(from, to) {
+  const body = Array.from({ length: 1_000 }, (_, index) => index % 256);
+  const answer = await from.callWithBytes("request", to.id, body);
+  if (answer.length !== body.length || answer.some((byte, index) => byte !== body[body.length - 1 - index])) {
+    throw new Error(`a wrong answer over /knowledge/1: ${answer.slice(0, 8)}…`);
+  }
+}
