@@ -255,11 +255,10 @@ fn the_cache_changes_no_logits() {
     let mut whole = decoder.start().unwrap();
     let at_once = decoder.read(&mut whole, &tokens).unwrap();
     let mut steps = decoder.start().unwrap();
-    let one_by_one = tokens
-        .iter()
-        .map(|&token| decoder.read(&mut steps, &[token]).unwrap())
-        .last()
-        .unwrap();
+    let mut one_by_one = Vec::new();
+    for &token in &tokens {
+        one_by_one = decoder.read(&mut steps, &[token]).unwrap();
+    }
     let worst = at_once
         .iter()
         .zip(&one_by_one)
