@@ -20,7 +20,10 @@ use inference::onnx::build::{self, GraphBuilder, int, ints};
 use inference::onnx::proto::DataType;
 use prost::Message;
 
-const TARGETS: [(&str, fn(&[u8])); 3] = [
+/// What a fuzz target does with its input.
+type Exercise = fn(&[u8]);
+
+const TARGETS: [(&str, Exercise); 3] = [
     ("reader", exercise::reader),
     ("lowering", exercise::lowering),
     ("session", exercise::session),
