@@ -72,6 +72,18 @@ pub fn is_right(texts: &[String], output: &WorkOutput) -> bool {
     values.len() == texts.len() * DIMENSION && expected.zip(values).all(|(a, b)| a == *b)
 }
 
+/// A text of a request, `width` bytes long, that says who asks.
+pub fn text(asker: u32, request: usize, item: u64, width: usize) -> String {
+    format!("{:.<width$}", format!("{asker} asks {request}, {item} "))
+}
+
+/// Who asks with these texts, as far as they say.
+pub fn asker_of(texts: &[String]) -> Option<u32> {
+    texts
+        .iter()
+        .find_map(|text| text.split_once(" asks ")?.0.parse().ok())
+}
+
 /// Known answers; `false_ones` are what a slanderer checks with, so that honest results look wrong to its node.
 pub fn probes(false_ones: bool) -> Vec<Probe> {
     (0..PROBES)
@@ -108,6 +120,13 @@ mod tests {
         assert_ne!(wrong, compute(&texts(), false, Honesty::AlwaysWrong, 2));
         let (a, b) = (Honesty::Colluding, Honesty::Colluding);
         assert_eq!(compute(&texts(), false, a, 1), compute(&texts(), false, b, 2));
+    }
+
+    #[test]
+    fn texts_say_who_asks() {
+        let texts = [String::from("known answer 7"), text(31, 4, 1, 48)];
+        assert_eq!((asker_of(&texts), asker_of(&texts[..1])), (Some(31), None));
+        assert_eq!(texts[1].len(), 48);
     }
 
     #[test]

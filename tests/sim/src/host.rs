@@ -14,7 +14,7 @@ use node_proto::{
 use crate::engine::{self, DIMENSION, MODEL};
 use crate::event::{Act, Asker, Event, What};
 use crate::network::Millis;
-use crate::record::{End, Opinion, Request, Requests, Tally};
+use crate::record::{Dealing, End, Opinion, Request, Requests, Tally};
 use crate::rng::Rng;
 use crate::spec::{HostSpec, Wants};
 use crate::world::Shared;
@@ -46,6 +46,8 @@ pub struct Host {
     pub requests: Requests,
     /// What is counted here.
     pub tally: Tally,
+    /// What it had to do with each of its buyers.
+    pub dealings: BTreeMap<u32, Dealing>,
     /// What it thought of those that are watched.
     pub opinions: Vec<Opinion>,
     pub(crate) trace: [u8; 32],
@@ -70,6 +72,7 @@ impl Host {
             caused: 0,
             requests: Requests::default(),
             tally: Tally::default(),
+            dealings: BTreeMap::new(),
             opinions: Vec::new(),
             trace: [0; 32],
         }
@@ -78,6 +81,11 @@ impl Host {
     /// The node, while the host is up.
     pub fn node(&self) -> Option<&Node> {
         self.node.as_ref()
+    }
+
+    /// Its number.
+    pub fn index(&self) -> u32 {
+        self.index
     }
 
     /// The part that the scenario gave it.
@@ -143,7 +151,11 @@ impl Host {
         let stored = self.disk.iter().map(|(key, value)| (key.clone(), value.clone()));
         let (config, group) = (self.spec.config.clone(), shared.group.clone());
         let now = self.clock(effects.now);
-        let node = Node::new(config, signer, group, self.rng.next_u64(), now, stored);
+        let seed = match self.spec.conduct.forks {
+            true => u64::from(self.index),
+            false => self.rng.next_u64(),
+        };
+        let node = Node::new(config, signer, group, seed, now, stored);
         self.node = node.ok();
         // A disk that its own node cannot read is a defect of the node: the audit counts it.
         self.tally.times_unreadable += u32::from(self.node.is_none());
@@ -244,7 +256,8 @@ impl Host {
         let Some(node) = &self.node else { return };
         let watched = shared.watched.iter().filter(|of| **of != self.index);
         let opinions = watched.map(|of| {
-            let view = node.reputation(&shared.name(*of, 0));
+            let name = shared.name(*of, 0);
+            let view = node.reputation(&name);
             Opinion {
                 at,
                 by: self.index,
@@ -252,8 +265,10 @@ impl Host {
                 score: view.score,
                 lower: view.lower,
                 receipts: view.receipts,
+                convicted: view.upper == 0.0,
             }
         });
+        let opinions = opinions.filter(|opinion| opinion.receipts > 0 || opinion.convicted);
         self.opinions.extend(opinions);
     }
 
@@ -273,11 +288,15 @@ impl Host {
         if self.node.is_none() {
             return;
         }
-        let command = self.request(&wants, effects.now);
+        let fellow =
+            self.spec.conduct.coalition.map(|coalition| {
+                shared.name(coalition.first + self.rng.below(coalition.count.into()) as u32, 0)
+            });
+        let command = self.request(&wants, effects.now, fellow);
         self.input(Input::Command(command), shared, effects);
     }
 
-    fn request(&mut self, wants: &Wants, at: Millis) -> Command {
+    fn request(&mut self, wants: &Wants, at: Millis, provider: Option<NodeId>) -> Command {
         let items = u64::from(wants.items_min) + self.rng.below(u64::from(wants.items_min) + 1);
         let tokens = u32::try_from(items)
             .unwrap_or(u32::MAX)
@@ -286,7 +305,7 @@ impl Host {
         let worth = i64::try_from(worth_rate * u64::from(tokens) / 1_000).unwrap_or(i64::MAX);
         let number = self.requests.all.len();
         let width = wants.item_tokens as usize * 4;
-        let text = |item| format!("{:.<width$}", format!("{} asks {number}, {item} ", self.index));
+        let text = |item| engine::text(self.index, number, item, width);
         let texts: Vec<String> = (0..items).map(text).collect();
         let request = Request {
             buyer: self.index,
@@ -304,6 +323,7 @@ impl Host {
                 deadline_ms: wants.deadline_ms,
                 price_max: Some(Millicredits(worth.max(1))),
                 scope: Scope::Anyone,
+                provider,
                 ..Requirements::default()
             },
         }

@@ -1,25 +1,32 @@
-//! `simulate`: runs one scenario, prints its table, writes its report; the exit status says whether the bounds were kept.
+//! `simulate`: runs scenarios, prints their tables, writes their reports; the exit status says whether all bounds were kept.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use simulator::scenario::{ALL, Setting, find};
+use clap::builder::PossibleValuesParser;
+use simulator::scenario::{ALL, Scenario, Setting};
 
-/// Runs a scenario of the network in virtual time.
+/// Runs scenarios of the network in virtual time.
 #[derive(Parser)]
 #[command(name = "simulate")]
 struct Cli {
-    /// Which scenario.
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(ALL.iter().map(|scenario| scenario.name)))]
-    scenario: String,
-    /// How many hosts.
+    /// Which scenarios [default: all].
+    #[arg(long, value_parser = PossibleValuesParser::new(ALL.iter().map(|scenario| scenario.name)))]
+    scenario: Vec<String>,
+    /// How many hosts; for `ledger`, schedules.
     #[arg(long, default_value_t = 1_000)]
     nodes: u32,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run so many seeds, from that one on.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Fail when a run takes longer, seconds.
+    #[arg(long)]
+    within: Option<f64>,
     /// Where the JSON and the plots go.
     #[arg(long, default_value = "proof/sim")]
     out: PathBuf,
@@ -30,26 +37,47 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let Some(scenario) = find(&cli.scenario) else {
-        return ExitCode::FAILURE;
+    let chosen = |scenario: &&Scenario| {
+        cli.scenario.is_empty() || cli.scenario.iter().any(|name| name == scenario.name)
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let setting = Setting {
-        nodes: cli.nodes,
-        seed: cli.seed,
-        threads: cli.threads.unwrap_or(cores),
-    };
-    let began = Instant::now();
-    let report = (scenario.run)(setting);
-    eprintln!("{:.1} s", began.elapsed().as_secs_f64());
-    print!("{report}");
-    if let Err(error) = report.write(&cli.out) {
-        eprintln!("error: cannot write to {}: {error}", cli.out.display());
-        return ExitCode::FAILURE;
+    let mut broken = Vec::new();
+    for scenario in ALL.iter().filter(chosen) {
+        for seed in cli.seed..cli.seed + cli.seeds {
+            if !cli.run(scenario, seed) {
+                broken.push(format!("{} (seed {seed})", scenario.name));
+            }
+        }
     }
-    if report.is_kept() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    if broken.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("bounds are broken in: {}", broken.join(", "));
+    ExitCode::FAILURE
+}
+
+impl Cli {
+    /// Runs one scenario with one seed; whether everything was kept and written.
+    fn run(&self, scenario: &Scenario, seed: u64) -> bool {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let setting = Setting {
+            nodes: self.nodes,
+            seed,
+            threads: self.threads.unwrap_or(cores),
+        };
+        let began = Instant::now();
+        let report = (scenario.run)(setting);
+        let seconds = began.elapsed().as_secs_f64();
+        print!("{report}");
+        let in_time = self.within.is_none_or(|within| seconds <= within);
+        let verdict = if in_time { "" } else { ": too long" };
+        eprintln!(
+            "{}: {seconds:.1} s on {} threads{verdict}",
+            scenario.name, setting.threads
+        );
+        if let Err(error) = report.write(&self.out) {
+            eprintln!("error: cannot write to {}: {error}", self.out.display());
+            return false;
+        }
+        in_time && report.is_kept()
     }
 }

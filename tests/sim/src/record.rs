@@ -74,6 +74,8 @@ pub struct Tally {
     pub works: u32,
     /// Their tokens.
     pub work_tokens: u64,
+    /// Those of the second half of the time in which requests are made, when there are records.
+    pub late_work_tokens: u64,
     /// Time in the engine, milliseconds.
     pub busy_ms: u64,
     /// Activities for which it was paid.
@@ -103,6 +105,8 @@ pub struct Opinion {
     pub lower: f32,
     /// Own receipts that it rests on.
     pub receipts: u32,
+    /// Whether it holds a proof of fraud.
+    pub convicted: bool,
 }
 
 /// Follows the requests of one host from its node's events.
@@ -111,8 +115,21 @@ pub struct Requests {
     /// By the number that the node knows them by.
     pub all: Vec<Request>,
     open: BTreeMap<JobId, Follow>,
-    /// Names that were chosen, with the providers' promises.
-    pub chosen: Vec<NodeId>,
+    /// Providers that were chosen, and when.
+    pub chosen: Vec<(Millis, u32)>,
+    /// Providers' refusals, by reason.
+    pub refusals: BTreeMap<&'static str, u32>,
+}
+
+/// What a lender had to do with one of its buyers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dealing {
+    /// Time in the engine for results that were delivered, milliseconds.
+    pub worked_ms: u64,
+    /// What was paid, millicredits.
+    pub paid: i64,
+    /// When the last result was delivered.
+    pub last_at: Millis,
 }
 
 #[derive(Debug, Default)]
@@ -146,7 +163,7 @@ impl Requests {
     /// Notes an event of the node; `host_of` tells whose name a name is.
     pub fn note(&mut self, at: Millis, event: Event, host_of: impl Fn(&NodeId) -> Option<u32>) {
         match event {
-            Event::Trade { job, step, .. } => self.step(job, step),
+            Event::Trade { job, step, .. } => self.step(at, job, step, host_of),
             Event::Finished { job, outcome } => {
                 let (Some(follow), Some(request)) =
                     (self.open.remove(&job), self.all.get_mut(job.0 as usize))
@@ -177,7 +194,7 @@ impl Requests {
         }
     }
 
-    fn step(&mut self, job: JobId, step: TradeStep) {
+    fn step(&mut self, at: Millis, job: JobId, step: TradeStep, host_of: impl Fn(&NodeId) -> Option<u32>) {
         let Some(follow) = self.open.get_mut(&job) else {
             return;
         };
@@ -187,8 +204,9 @@ impl Requests {
             }
             TradeStep::Chosen { provider, .. } => {
                 follow.promised_ms = follow.promises.get(&provider).copied().unwrap_or(0);
-                self.chosen.push(provider);
+                self.chosen.extend(host_of(&provider).map(|host| (at, host)));
             }
+            TradeStep::Refused { reason, .. } => *self.refusals.entry(name(&reason)).or_insert(0) += 1,
             TradeStep::Delivered { took_ms } => follow.took_ms = took_ms,
             _ => {}
         }

@@ -30,6 +30,38 @@ pub struct Report {
 }
 
 impl Report {
+    /// An empty report.
+    pub fn new(scenario: &str, nodes: u32, seed: u64) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            nodes,
+            seed,
+            trace: String::new(),
+            rows: Vec::new(),
+            checks: Vec::new(),
+            plots: Vec::new(),
+        }
+    }
+
+    /// Adds a world's trace; of several, one hash names all.
+    pub fn traced(&mut self, trace: [u8; 32]) {
+        let hash = match self.trace.as_str() {
+            "" => trace,
+            former => *blake3::hash(&[former.as_bytes(), &trace].concat()).as_bytes(),
+        };
+        self.trace = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+
+    /// Compares a measured value with its bound.
+    pub fn check(&mut self, name: &str, unit: &'static str, measured: f64, bound: Bound) {
+        self.checks.push(Check::new(name, unit, measured, bound));
+    }
+
+    /// Something that must never happen.
+    pub fn never(&mut self, name: &str, times: u64) {
+        self.checks.push(Check::never(name, times));
+    }
+
     /// Whether every bound is kept.
     pub fn is_kept(&self) -> bool {
         self.checks.iter().all(|check| check.kept)

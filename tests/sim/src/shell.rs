@@ -156,7 +156,7 @@ impl Host {
                 let written = What::Written { life, seq, writes };
                 self.cause(effects.now + WRITE_MS, self.index, written, effects);
             }
-            Output::Work { work, input, .. } => self.work(work, input, effects),
+            Output::Work { work, input, .. } => self.work(work, input, shared, effects),
             Output::Event(event) => self.event(event, shared, effects),
         }
     }
@@ -193,14 +193,21 @@ impl Host {
         }
     }
 
-    fn work(&mut self, work: WorkId, input: WorkInput, effects: &mut Effects) {
+    fn work(&mut self, work: WorkId, input: WorkInput, shared: &Shared, effects: &mut Effects) {
         let Some(device) = self.spec.lends else { return };
         let WorkInput::Texts { texts } = input;
         let right = device.honesty.is_right(&mut self.rng, self.tally.works);
         let tokens = node_proto::price::tokens(&texts);
-        let took_ms = (u64::from(tokens) * 1_000).div_ceil(u64::from(device.speed.max(1)));
+        let coalition = self.spec.conduct.coalition;
+        let pretended = coalition
+            .is_some_and(|fellows| engine::asker_of(&texts).is_some_and(|asker| fellows.contains(asker)));
+        let tokens = if pretended { 0 } else { u64::from(tokens) };
+        let took_ms = (tokens * 1_000).div_ceil(u64::from(device.speed.max(1)));
         self.tally.works += 1;
-        self.tally.work_tokens += u64::from(tokens);
+        self.tally.work_tokens += tokens;
+        if shared.is_late(effects.now) {
+            self.tally.late_work_tokens += tokens;
+        }
         self.tally.busy_ms += took_ms;
         let worked = What::Worked {
             life: self.life,
@@ -212,9 +219,16 @@ impl Host {
     }
 
     fn event(&mut self, event: NodeEvent, shared: &Shared, effects: &mut Effects) {
-        if let NodeEvent::Served { step, .. } = &event {
+        if let NodeEvent::Served { requester, step, .. } = &event {
+            let buyer = shared.host_of(requester).unwrap_or(u32::MAX);
+            let dealing = self.dealings.entry(buyer).or_default();
             match step {
+                ServeStep::Delivered { took_ms, .. } => {
+                    dealing.worked_ms += u64::from(*took_ms);
+                    dealing.last_at = effects.now;
+                }
                 ServeStep::Paid { price, .. } => {
+                    dealing.paid += price.0;
                     self.tally.paid += 1;
                     self.tally.earned += price.0;
                 }

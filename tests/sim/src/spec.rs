@@ -86,6 +86,34 @@ pub struct Conduct {
     pub slanders: bool,
     /// Takes a new name after so many requests.
     pub renames_after: Option<u32>,
-    /// The members of one coalition deal with others only to pretend: it is counted apart.
-    pub coalition: Option<u32>,
+    /// Every start draws the same randomness, so that going back to a backup contradicts what was signed since.
+    pub forks: bool,
+    /// Asks nobody but its fellows, and computes for them in no time: trades that only look like trades.
+    pub coalition: Option<Coalition>,
+}
+
+/// Hosts of one mind, side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coalition {
+    /// The first of them.
+    pub first: u32,
+    /// How many they are.
+    pub count: u32,
+}
+
+impl Coalition {
+    /// Whether a host is one of them.
+    pub fn contains(&self, host: u32) -> bool {
+        (self.first..self.first + self.count).contains(&host)
+    }
+}
+
+impl HostSpec {
+    /// Whether it keeps to the rules in everything.
+    pub fn is_honest(&self) -> bool {
+        let device = self
+            .lends
+            .is_none_or(|device| device.honesty == Honesty::Right && device.claimed_speed == device.speed);
+        device && self.conduct == Conduct::default()
+    }
 }

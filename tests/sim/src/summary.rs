@@ -57,9 +57,14 @@ impl<'a> Summary<'a> {
         failures
     }
 
-    /// Requests that were worth somebody's while: their buyer would have paid what the average lender asks at least.
+    /// Requests whose buyer stayed to the end and would have paid somebody's price.
     pub fn wanted(&self) -> usize {
-        self.requests.len() - self.failed("too_expensive")
+        let gone = self
+            .requests
+            .iter()
+            .filter(|request| request.end == End::Open)
+            .count();
+        self.requests.len() - self.failed("too_expensive") - gone
     }
 
     /// Share of the wanted requests that were served in time.
@@ -98,6 +103,50 @@ impl<'a> Summary<'a> {
     pub fn messages_per_trade(&self) -> f64 {
         let sent: u64 = self.world.hosts().map(|host| host.tally.to_peers).sum();
         share(sent as f64, self.served().count() as f64)
+    }
+
+    /// The requests of those who keep to the rules.
+    pub fn of_honest(mut self) -> Self {
+        let honest = |buyer: u32| self.world.host(buyer).is_some_and(|host| host.spec().is_honest());
+        self.requests.retain(|request| honest(request.buyer));
+        self
+    }
+
+    /// The requests that began within a time.
+    pub fn during(mut self, time: std::ops::Range<Millis>) -> Self {
+        self.requests.retain(|request| time.contains(&request.at));
+        self
+    }
+
+    /// The requests of the second half, when there are records.
+    pub fn late(mut self) -> Self {
+        self.requests
+            .retain(|request| self.world.shared().is_late(request.at));
+        self
+    }
+
+    /// Share of the answered requests whose result was wrong.
+    pub fn wrong_share(&self) -> f64 {
+        let wrong = self.served().filter(|(_, served)| !served.right).count();
+        share(wrong as f64, self.served().count() as f64)
+    }
+
+    /// Refusals by reason.
+    pub fn refusals(&self) -> std::collections::BTreeMap<&'static str, u32> {
+        let mut sum = std::collections::BTreeMap::new();
+        for (reason, count) in self.world.hosts().flat_map(|host| &host.requests.refusals) {
+            *sum.entry(*reason).or_insert(0) += count;
+        }
+        sum
+    }
+
+    /// Tokens computed in the second half beyond those that were answered then, for each of the latter.
+    pub fn late_extra_work(&self) -> f64 {
+        let done: u64 = self.world.hosts().map(|host| host.tally.late_work_tokens).sum();
+        let late = |at: Millis| self.world.shared().is_late(at);
+        let served = self.served().filter(|(_, served)| late(served.at));
+        let useful: u64 = served.map(|(request, _)| u64::from(request.tokens)).sum();
+        share(done as f64 - useful as f64, useful as f64)
     }
 
     /// Tokens computed beyond those that were asked for and answered, for each of the latter.

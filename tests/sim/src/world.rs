@@ -112,6 +112,11 @@ impl Shared {
         actor >= self.hosts
     }
 
+    /// Whether it is the second half of the time in which requests are made.
+    pub(crate) fn is_late(&self, at: Millis) -> bool {
+        at >= self.asking.start.midpoint(self.asking.end)
+    }
+
     /// The mean gap between requests at a time, given the ordinary one.
     pub(crate) fn gap_ms(&self, at: Millis, gap_ms: u64) -> u64 {
         match &self.surge {

@@ -1,11 +1,35 @@
 //! The scenarios: each makes a town with a problem, lets it live and says which bounds were kept.
+//!
+//! | scenario | the problem | the bounds |
+//! | --- | --- | --- |
+//! | `honest` | none | welfare, punctuality, predicted times |
+//! | `churn` | three hosts in ten crash and come back | served in time, nothing lost |
+//! | `cheaters` | three lenders in ten give wrong results, by four strategies | wrong results accepted, extra work |
+//! | `whitewashing` | one host in ten takes a new name after a few unpaid requests | the newcomer pool |
+//! | `free-riders` | one host in ten never pays | the newcomer pool |
+//! | `colluders` | ten fake identities on each cheat's machine | their share of jobs |
+//! | `slander` | one host in ten calls every right result wrong | honest peers' scores |
+//! | `capacity-liars` | one lender in ten claims ten times its speed | its traffic |
+//! | `double-spenders` | a few go back to an old backup and spend again | gain per victim, time to detection |
+//! | `flash-crowd` | demand twentyfold for a while | served within capacity, prices afterwards |
+//! | `partition` | a third of the hosts is cut off, and comes back | nothing lost, service afterwards |
+//! | `giant` | one lender with a hundred times the speed | welfare, service |
+//! | `ledger` | crashes, partitions, loss and repetition in random order | conservation at every step |
 
+mod capacity;
+mod cheaters;
+mod colluders;
+mod disturbed;
 mod honest;
+mod ledger;
+mod riders;
+mod slander;
+mod spenders;
 
-use crate::baseline::{Welfare, compare};
-use crate::check::{Bound, Check, share};
+use crate::baseline::compare;
+use crate::check::{Bound, share};
 use crate::report::Report;
-use crate::spec::WorldSpec;
+use crate::spec::{HostSpec, WorldSpec};
 use crate::summary::Summary;
 use crate::town;
 use crate::world::World;
@@ -13,7 +37,7 @@ use crate::world::World;
 /// Which world, how large, how random, on how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Hosts.
+    /// Hosts; for `ledger`, schedules.
     pub nodes: u32,
     /// Everything random follows from it.
     pub seed: u64,
@@ -25,18 +49,30 @@ pub struct Setting {
 pub struct Scenario {
     /// What `--scenario` takes.
     pub name: &'static str,
-    /// What happens in it.
-    pub about: &'static str,
     /// Runs it.
     pub run: fn(Setting) -> Report,
 }
 
 /// All of them.
-pub const ALL: &[Scenario] = &[Scenario {
-    name: "honest",
-    about: "everyone is honest; welfare against the upper bound and three simpler markets",
-    run: honest::run,
-}];
+pub const ALL: &[Scenario] = &[
+    scenario("honest", honest::run),
+    scenario("churn", disturbed::churn),
+    scenario("cheaters", cheaters::run),
+    scenario("whitewashing", riders::whitewashing),
+    scenario("colluders", colluders::run),
+    scenario("slander", slander::run),
+    scenario("free-riders", riders::free_riders),
+    scenario("capacity-liars", capacity::liars),
+    scenario("double-spenders", spenders::run),
+    scenario("flash-crowd", disturbed::flash_crowd),
+    scenario("partition", disturbed::partition),
+    scenario("giant", capacity::giant),
+    scenario("ledger", ledger::run),
+];
+
+const fn scenario(name: &'static str, run: fn(Setting) -> Report) -> Scenario {
+    Scenario { name, run }
+}
 
 /// The scenario of this name.
 pub fn find(name: &str) -> Option<&'static Scenario> {
@@ -51,34 +87,39 @@ fn live(spec: WorldSpec, setting: Setting) -> World {
     world
 }
 
-/// A report with what every scenario shows.
+/// Changes every so-manyth of the hosts that `choose` picks; returns their numbers.
+fn change(
+    spec: &mut WorldSpec,
+    every: usize,
+    choose: impl Fn(&HostSpec) -> bool,
+    change: impl Fn(&mut HostSpec),
+) -> Vec<u32> {
+    let chosen = spec.hosts.iter_mut().enumerate().filter(|(_, host)| choose(host));
+    let chosen = chosen.step_by(every).map(|(index, host)| {
+        change(host);
+        index as u32
+    });
+    chosen.collect()
+}
+
+/// A report with what every scenario shows of its world.
 fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
-    let mut report = Report {
-        scenario: name.to_owned(),
-        nodes: setting.nodes,
-        seed: setting.seed,
-        trace: summary
-            .world
-            .trace()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        rows: Vec::new(),
-        checks: Vec::new(),
-        plots: summary.plots(),
-    };
-    let hosts = || summary.world.hosts();
+    let mut report = Report::new(name, setting.nodes, setting.seed);
+    report.plots = summary.plots();
     report.row("requests", summary.requests.len());
     report.row("served", summary.served().count());
     report.row("served in time", summary.in_time().count());
     for (reason, count) in summary.failures() {
         report.row(&format!("not served: {reason}"), count);
     }
-    let paid: u32 = hosts().map(|host| host.tally.paid).sum();
+    for (reason, count) in summary.refusals() {
+        report.row(&format!("quotes refused: {reason}"), count);
+    }
+    let paid: u32 = summary.world.hosts().map(|host| host.tally.paid).sum();
     report.row("receipts (second opinions included)", paid);
     let frames = summary.messages_per_trade();
     report.row("frames between peers, per trade", format!("{frames:.1}"));
-    let to_relays: u64 = hosts().map(|host| host.tally.to_relays).sum();
+    let to_relays: u64 = summary.world.hosts().map(|host| host.tally.to_relays).sum();
     let per_trade = share(to_relays as f64, summary.served().count() as f64);
     report.row(
         "requests to discovery points, per trade",
@@ -88,58 +129,63 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
         "extra work (probes, second opinions, retries)",
         percent(summary.extra_work()),
     );
-    let unreadable: u32 = hosts().map(|host| host.tally.times_unreadable).sum();
-    report.checks.push(Check::never(
-        "a node that cannot read its own storage",
-        unreadable.into(),
-    ));
+    sound(&mut report, summary);
     report
 }
 
-/// Over fully signed receipts all balances sum to zero, and nothing is left half signed after the time to settle.
-fn conserves(report: &mut Report, summary: &Summary<'_>) {
+/// What must hold in every world: balances cancel out, and whatever was stored can be read.
+fn sound(report: &mut Report, summary: &Summary<'_>) {
+    report.traced(summary.world.trace());
     let (settled, pending) = summary.balances();
-    report.checks.push(Check::never(
-        "balances off zero, millicredits",
-        settled.unsigned_abs(),
-    ));
     report.row("half-signed at the end, millicredits", pending);
+    report.never("balances off zero, millicredits", settled.unsigned_abs());
+    let unreadable = summary
+        .world
+        .hosts()
+        .map(|host| u64::from(host.tally.times_unreadable));
+    report.never("a node that cannot read its own storage", unreadable.sum());
 }
 
-/// Compares with the upper bound and the simpler markets, and adds the four to the table.
-fn compared(report: &mut Report, summary: &Summary<'_>) -> Welfare {
-    let wants = town::DEADLINE_MS;
-    let (first, last) = (summary.requests.first(), summary.requests.last());
-    let span_ms = match (first, last) {
-        (Some(first), Some(last)) => last.at - first.at + u64::from(wants),
+/// The welfare of this world against the upper bound and the simpler markets.
+fn welfare(report: &mut Report, summary: &Summary<'_>, rivals: bool) {
+    let span_ms = match (summary.requests.first(), summary.requests.last()) {
+        (Some(first), Some(last)) => last.at - first.at + u64::from(town::DEADLINE_MS),
         _ => 0,
     };
-    let welfare = compare(&summary.requests, &summary.supplies(), span_ms, report.seed);
-    report.row("welfare, millicredits", format!("{:.0}", summary.welfare()));
-    report.row("welfare: upper bound", format!("{:.0}", welfare.bound));
-    report.row("welfare: random choice", format!("{:.0}", welfare.random));
-    report.row("welfare: cheapest of four", format!("{:.0}", welfare.cheapest));
-    report.row("welfare: one queue for all", format!("{:.0}", welfare.queue));
-    welfare
+    let others = compare(&summary.requests, &summary.supplies(), span_ms, report.seed);
+    let own = summary.welfare();
+    report.row("welfare, millicredits", format!("{own:.0}"));
+    report.row("welfare: upper bound", format!("{:.0}", others.bound));
+    report.check(
+        "welfare over the upper bound",
+        "×",
+        share(own, others.bound),
+        Bound::AtLeast(0.9),
+    );
+    let rivals = rivals.then_some([
+        ("random choice", others.random),
+        ("cheapest of four", others.cheapest),
+        ("one queue for all", others.queue),
+    ]);
+    for (name, other) in rivals.into_iter().flatten() {
+        report.row(&format!("welfare: {name}"), format!("{other:.0}"));
+        report.check(
+            &format!("welfare over {name}"),
+            "×",
+            share(own, other),
+            Bound::Above(1.05),
+        );
+    }
 }
 
-/// The welfare of this world against the others.
-fn welfare_checks(report: &mut Report, summary: &Summary<'_>) {
-    let others = compared(report, summary);
-    let own = summary.welfare();
-    let mut at_least = |name: &str, other: f64, bound: Bound| {
-        report
-            .checks
-            .push(Check::new(name, "×", share(own, other), bound));
-    };
-    at_least("welfare over the upper bound", others.bound, Bound::AtLeast(0.9));
-    at_least("welfare over random choice", others.random, Bound::Above(1.05));
-    at_least(
-        "welfare over cheapest of four",
-        others.cheapest,
-        Bound::Above(1.05),
+fn served_in_time(report: &mut Report, summary: &Summary<'_>) {
+    let served = summary.served_share();
+    report.check(
+        "served in time, of those who stay and can pay",
+        "",
+        served,
+        Bound::AtLeast(0.99),
     );
-    at_least("welfare over one queue for all", others.queue, Bound::Above(1.05));
 }
 
 fn percent(part: f64) -> String {

@@ -1,0 +1,86 @@
+//! Hosts that take and never pay, under one name or under many.
+
+use node_proto::Millicredits;
+
+use crate::check::{Bound, share};
+use crate::host::Host;
+use crate::report::Report;
+use crate::scenario::{Setting, begin, change, live};
+use crate::spec::Conduct;
+use crate::summary::Summary;
+use crate::town::town;
+
+/// One host in so many rides free.
+const EVERY: usize = 10;
+/// A rider asks so many times as often as others.
+const GREED: u64 = 10;
+/// A small pool, so that a run of minutes can exhaust it: what the default stands for, a fortieth in size.
+const POOL: Millicredits = Millicredits(2_500);
+const PAIR: Millicredits = Millicredits(500);
+
+/// Payments never leave; the riders' own nodes would let them spend without end.
+pub(super) fn free_riders(setting: Setting) -> Report {
+    ride("free-riders", setting, None)
+}
+
+/// The same, and after three requests the riders are strangers again.
+pub(super) fn whitewashing(setting: Setting) -> Report {
+    ride("whitewashing", setting, Some(3))
+}
+
+fn ride(name: &str, setting: Setting, renames_after: Option<u32>) -> Report {
+    let mut spec = town(setting.nodes, setting.seed);
+    for host in &mut spec.hosts {
+        host.config.stranger_pool_max = POOL;
+        host.config.stranger_pair_max = PAIR;
+    }
+    let riders = change(
+        &mut spec,
+        EVERY,
+        |host| host.lends.is_none(),
+        |host| {
+            host.conduct = Conduct {
+                keeps_payments: true,
+                renames_after,
+                ..Conduct::default()
+            };
+            host.config.newcomer_allowance = Millicredits(i64::MAX / 4);
+            if let Some(wants) = &mut host.wants {
+                wants.gap_ms /= GREED;
+            }
+        },
+    );
+    let world = live(spec, setting);
+    let honest = Summary::new(&world).of_honest();
+    let mut report = begin(name, setting, &honest);
+    report.row("riders", riders.len());
+    let drawn = |lender: &Host| -> f64 {
+        let worked = riders.iter().filter_map(|rider| lender.dealings.get(rider));
+        let second_price = lender.spec().config.engine_second_price.0 as f64;
+        worked
+            .map(|dealing| dealing.worked_ms as f64 / 1_000.0 * second_price)
+            .sum()
+    };
+    let lenders = || world.hosts().filter(|host| host.spec().lends.is_some());
+    let total: f64 = lenders().map(drawn).sum();
+    report.row(
+        "drawn by all riders together, millicredits",
+        format!("{total:.0}"),
+    );
+    report.row(
+        "drawn from a lender on average",
+        format!("{:.0}", share(total, lenders().count() as f64)),
+    );
+    let most = lenders().map(drawn).fold(0.0, f64::max);
+    report.check(
+        "most drawn from one lender, of its newcomer pool",
+        "×",
+        most / POOL.0 as f64,
+        Bound::AtMost(1.0),
+    );
+    report.row(
+        "honest buyers served in time",
+        format!("{:.4}", honest.served_share()),
+    );
+    report
+}

@@ -1,0 +1,106 @@
+//! Double spenders: they keep a backup, spend, go back to the backup with the same key and randomness, and spend again
+//! elsewhere. From then on two blocks of theirs stand in one place of their chain.
+
+use std::collections::BTreeMap;
+
+use node_proto::Millicredits;
+
+use crate::check::Bound;
+use crate::event::Act;
+use crate::network::Millis;
+use crate::report::Report;
+use crate::scenario::{Setting, begin, live};
+use crate::summary::Summary;
+use crate::town::{LENDERS, town};
+
+/// One host in so many, and not more than a few: each is asked about by every lender.
+const EVERY: u32 = 50;
+const SPENDERS_MAX: u32 = 8;
+/// They spend fast.
+const GAP_MS: u64 = 1_000;
+/// What one stranger may owe, so that a run of minutes reaches it.
+const CAP: Millicredits = Millicredits(1_000);
+/// Lenders are asked this often, milliseconds.
+const LOOK_MS: u64 = 2_000;
+/// ConTrib's reference is 22 s; the bound is 20 s.
+const DETECTION_S_MAX: f64 = 20.0;
+
+pub(super) fn run(setting: Setting) -> Report {
+    let mut spec = town(setting.nodes, setting.seed);
+    let backup = spec.asking.start + 20_000;
+    let rollback = backup + 20_000;
+    // Neighbours of lenders, never lenders themselves.
+    let spenders: Vec<u32> = (1..setting.nodes)
+        .step_by(EVERY as usize)
+        .take(SPENDERS_MAX as usize)
+        .collect();
+    for host in &mut spec.hosts {
+        host.config.stranger_pair_max = CAP;
+    }
+    for spender in &spenders {
+        let host = &mut spec.hosts[*spender as usize];
+        host.conduct.forks = true;
+        host.config.newcomer_allowance = Millicredits(i64::MAX / 4);
+        if let Some(wants) = &mut host.wants {
+            wants.gap_ms = GAP_MS;
+        }
+        spec.acts.push((backup, *spender, Act::Backup));
+        spec.acts.push((rollback, *spender, Act::Rollback));
+    }
+    spec.watched.clone_from(&spenders);
+    let times = (rollback..spec.asking.end + 40_000).step_by(LOOK_MS as usize);
+    let lenders = (0..setting.nodes).step_by(LENDERS as usize);
+    spec.acts
+        .extend(times.flat_map(|at| lenders.clone().map(move |host| (at, host, Act::Observe))));
+    let world = live(spec, setting);
+    let summary = Summary::new(&world).of_honest();
+    let mut report = begin("double-spenders", setting, &summary);
+    report.row("double spenders", spenders.len());
+    judge(&mut report, &Summary::new(&world), &spenders, rollback);
+    report
+}
+
+fn judge(report: &mut Report, summary: &Summary<'_>, spenders: &[u32], rollback: Millis) {
+    let lenders = || summary.world.hosts().filter(|host| host.spec().lends.is_some());
+    // The contradiction is in the world when the first payment after the return is answered.
+    let mut forked: BTreeMap<u32, Millis> = BTreeMap::new();
+    for (request, served) in summary.served().filter(|(request, _)| request.at >= rollback) {
+        if spenders.contains(&request.buyer) {
+            let first = forked.entry(request.buyer).or_insert(served.at);
+            *first = (*first).min(served.at);
+        }
+    }
+    let convicted = |spender: u32| {
+        let opinions = lenders().flat_map(|host| &host.opinions);
+        let those = opinions.filter(|opinion| opinion.of == spender && opinion.convicted);
+        those.map(|opinion| opinion.at).min()
+    };
+    report.row("of them contradicted themselves", forked.len());
+    let mut slowest: f64 = 0.0;
+    let mut after = 0;
+    for (spender, at) in &forked {
+        let Some(detected) = convicted(*spender) else {
+            slowest = f64::INFINITY;
+            continue;
+        };
+        slowest = slowest.max(detected.saturating_sub(*at) as f64 / 1_000.0);
+        let told = detected + (DETECTION_S_MAX * 1_000.0) as u64;
+        let dealings = lenders().filter_map(|host| host.dealings.get(spender));
+        after += dealings.filter(|dealing| dealing.last_at > told).count() as u64;
+    }
+    report.check(
+        "time from the contradiction to its proof",
+        "s",
+        slowest,
+        Bound::AtMost(DETECTION_S_MAX),
+    );
+    report.never("served by someone later than that after the proof", after);
+    let gains = lenders().flat_map(|host| spenders.iter().filter_map(|spender| host.dealings.get(spender)));
+    let most = gains.map(|dealing| dealing.paid).max().unwrap_or(0);
+    report.check(
+        "most owed to one victim, of the cap",
+        "×",
+        most as f64 / CAP.0 as f64,
+        Bound::AtMost(1.0),
+    );
+}
