@@ -201,7 +201,7 @@ impl Audit {
             return;
         }
         self.audits += 1;
-        let receipts = node.snapshot(node_proto::Timestamp(0)).receipts;
+        let receipts = node.receipts(usize::MAX);
         let count = receipts.len();
         let held: BTreeMap<ReceiptId, Held> = receipts
             .into_iter()

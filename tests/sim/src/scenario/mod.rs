@@ -15,6 +15,7 @@
 //! | `partition` | a third of the hosts is cut off, and comes back | nothing lost, service afterwards |
 //! | `giant` | one lender with a hundred times the speed | welfare, service |
 //! | `ledger` | crashes, partitions, loss and repetition in random order | conservation at every step |
+//! | `size` | the honest town at three sizes | messages per trade |
 
 mod capacity;
 mod cheaters;
@@ -23,6 +24,7 @@ mod disturbed;
 mod honest;
 mod ledger;
 mod riders;
+mod size;
 mod slander;
 mod spenders;
 
@@ -68,6 +70,7 @@ pub const ALL: &[Scenario] = &[
     scenario("partition", disturbed::partition),
     scenario("giant", capacity::giant),
     scenario("ledger", ledger::run),
+    scenario("size", size::run),
 ];
 
 const fn scenario(name: &'static str, run: fn(Setting) -> Report) -> Scenario {
@@ -138,7 +141,10 @@ fn sound(report: &mut Report, summary: &Summary<'_>) {
     report.traced(summary.world.trace());
     let (settled, pending) = summary.balances();
     report.row("half-signed at the end, millicredits", pending);
-    report.never("balances off zero, millicredits", settled.unsigned_abs());
+    // Whoever went back to a backup has lost its own side of what it signed since.
+    if !summary.world.hosts().any(|host| host.spec().conduct.forks) {
+        report.never("balances off zero, millicredits", settled.unsigned_abs());
+    }
     let unreadable = summary
         .world
         .hosts()
