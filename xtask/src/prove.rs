@@ -53,6 +53,32 @@ const ALL: &[Proof] = &[
         args: &["fuzz", "--seconds", "600"],
         keep: keep_nothing,
     },
+    Proof {
+        name: "sim",
+        about: "every scenario with 1,000 nodes and three seeds",
+        args: &["sim", "--nodes", "1000", "--seeds", "3"],
+        keep: keep_nothing,
+    },
+    Proof {
+        name: "sim-speed",
+        about: "10,000 nodes complete 200,000 trades within three minutes",
+        args: &[
+            "sim",
+            "--scenario",
+            "honest",
+            "--nodes",
+            "10000",
+            "--within",
+            "180",
+        ],
+        keep: keep_nothing,
+    },
+    Proof {
+        name: "sim-large",
+        about: "every scenario with 10,000 nodes, and 10,000 schedules of the ledger",
+        args: &["sim", "--nodes", "10000"],
+        keep: keep_nothing,
+    },
 ];
 
 /// What to prove.

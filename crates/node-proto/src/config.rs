@@ -58,7 +58,10 @@ pub struct Config {
     pub trust_after: u32,
     /// A quote holds this long, milliseconds.
     pub quote_valid_ms: u32,
-    /// Quotes and agreements a provider keeps open at the same time.
+    /// Quotes a provider keeps open at the same time. Buyers ask several and take one, and a quote that is not taken stands
+    /// until it runs out, so there are many more of them than agreements.
+    pub quotes_max: usize,
+    /// Agreements a provider keeps open at the same time.
     pub agreements_max: usize,
     /// The same for one buyer.
     pub agreements_per_buyer_max: usize,
@@ -147,6 +150,7 @@ impl Default for Config {
             cosine_min: 0.99,
             trust_after: 10,
             quote_valid_ms: 30_000,
+            quotes_max: 1_024,
             agreements_max: 64,
             agreements_per_buyer_max: 16,
             input_ms: 30_000,
@@ -209,6 +213,10 @@ impl Config {
             ("refile_failed_ms", self.refile_failed_ms >= 100),
             // Presence, and every model under its own key; discovery points take 32 in all.
             ("models_max", self.models_max >= 1 && self.models_max <= 30),
+            (
+                "quotes_max",
+                self.quotes_max >= self.agreements_per_buyer_max && self.quotes_max <= 65_536,
+            ),
             (
                 "agreements_per_buyer_max",
                 self.agreements_per_buyer_max >= 1 && self.agreements_per_buyer_max <= self.agreements_max,

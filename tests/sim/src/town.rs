@@ -1,8 +1,8 @@
 //! The town that all scenarios begin with: who lives there, what they have and what they want.
 //!
 //! One host in five lends an engine, at speeds that vary eightfold; everyone asks for embeddings now and then. The numbers
-//! are chosen so that about two thirds of the engine time are asked for and a request takes about a second, and are the
-//! same at every size of the town, so that what grows with the number of hosts can be seen.
+//! are chosen so that about half of the engine time is asked for and a request takes about a second, and are the same at
+//! every size of the town, so that what grows with the number of hosts can be seen.
 
 use node_proto::{Config, Group, Millicredits};
 

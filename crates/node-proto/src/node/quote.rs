@@ -64,8 +64,9 @@ impl Node {
                 "the result is too large for this path",
             ));
         }
-        let open = self.seller.quotes.len().max(self.seller.active.len());
-        if open >= self.config.agreements_max {
+        let full = self.seller.quotes.len() >= self.config.quotes_max
+            || self.seller.active.len() >= self.config.agreements_max;
+        if full {
             self.turn_away(&model, demand.tokens);
             return refuse(RefusalCode::Busy);
         }

@@ -7,7 +7,7 @@ use crate::ids::{NodeId, Timestamp};
 use crate::io::Path;
 use crate::node::Node;
 use crate::service::Service;
-use crate::view::{Balance, GroupView, LendingView, OfferView, PeerView, Snapshot};
+use crate::view::{Balance, GroupView, LendingView, OfferView, PeerView, ReceiptView, Snapshot};
 
 /// Receipts of one snapshot.
 const RECEIPTS_MAX: usize = 100;
@@ -45,6 +45,11 @@ impl Node {
             newcomer_allowance: self.config.newcomer_allowance,
             unlimited_in_group: !self.group.is_open() && self.config.group_line.is_none(),
         }
+    }
+
+    /// The newest receipts, newest first.
+    pub fn receipts(&self, count: usize) -> Vec<ReceiptView> {
+        self.ledger.receipts(count)
     }
 
     fn capability(&self, now: Timestamp) -> Capability {

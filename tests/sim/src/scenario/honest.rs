@@ -1,16 +1,17 @@
-//! Everyone is honest: what the market is worth.
+//! Everyone is honest: what the market is worth on a calm day, and in a rush.
 
 use crate::check::Bound;
 use crate::report::Report;
 use crate::scenario::{Setting, begin, live, served_in_time, welfare};
 use crate::summary::Summary;
-use crate::town::town;
+use crate::town::{LENDERS, SETTLING_MS, town};
 
-pub(super) fn run(setting: Setting) -> Report {
+/// Half of the engine time is asked for.
+pub(super) fn calm(setting: Setting) -> Report {
     let world = live(town(setting.nodes, setting.seed), setting);
     let summary = Summary::new(&world);
     let mut report = begin("honest", setting, &summary);
-    welfare(&mut report, &summary, true);
+    welfare(&mut report, &summary, false);
     served_in_time(&mut report, &summary);
     let wrong = summary.served().filter(|(_, served)| !served.right).count();
     report.never("a wrong result accepted", wrong as u64);
@@ -21,5 +22,26 @@ pub(super) fn run(setting: Setting) -> Report {
         error,
         Bound::AtMost(0.25),
     );
+    report
+}
+
+/// Half as many lenders and more requests: one and a half times the engine time there is. On a calm day any way of
+/// choosing serves everyone; here it shows who is served.
+pub(super) fn rush(setting: Setting) -> Report {
+    const GAP_MS: u64 = 4_000;
+    const REQUESTS: u64 = 40;
+    let mut spec = town(setting.nodes, setting.seed);
+    for host in spec.hosts.iter_mut().step_by(2 * LENDERS as usize) {
+        host.lends = None;
+    }
+    for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {
+        wants.gap_ms = GAP_MS;
+    }
+    spec.asking.end = spec.asking.start + REQUESTS * GAP_MS;
+    spec.until = spec.asking.end + SETTLING_MS;
+    let world = live(spec, setting);
+    let summary = Summary::new(&world);
+    let mut report = begin("rush", setting, &summary);
+    welfare(&mut report, &summary, true);
     report
 }

@@ -3,6 +3,7 @@
 //! | scenario | the problem | the bounds |
 //! | --- | --- | --- |
 //! | `honest` | none | welfare, punctuality, predicted times |
+//! | `rush` | everyone is honest and wants more than there is | welfare against the upper bound and three simpler markets |
 //! | `churn` | three hosts in ten crash and come back | served in time, nothing lost |
 //! | `cheaters` | three lenders in ten give wrong results, by four strategies | wrong results accepted, extra work |
 //! | `whitewashing` | one host in ten takes a new name after a few unpaid requests | the newcomer pool |
@@ -57,7 +58,8 @@ pub struct Scenario {
 
 /// All of them.
 pub const ALL: &[Scenario] = &[
-    scenario("honest", honest::run),
+    scenario("honest", honest::calm),
+    scenario("rush", honest::rush),
     scenario("churn", disturbed::churn),
     scenario("cheaters", cheaters::run),
     scenario("whitewashing", riders::whitewashing),
