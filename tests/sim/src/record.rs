@@ -55,8 +55,8 @@ pub struct Served {
     pub right: bool,
     /// Whether anything was checked.
     pub checked: bool,
-    /// What the provider promised, milliseconds.
-    pub promised_ms: u32,
+    /// What the buyer's node expected, milliseconds.
+    pub expected_ms: u32,
     /// From the sending of the input to its result, milliseconds.
     pub took_ms: u32,
 }
@@ -135,8 +135,7 @@ pub struct Dealing {
 #[derive(Debug, Default)]
 struct Follow {
     texts: Vec<String>,
-    promises: BTreeMap<NodeId, u32>,
-    promised_ms: u32,
+    expected_ms: u32,
     took_ms: u32,
 }
 
@@ -177,7 +176,7 @@ impl Requests {
                     check_price: outcome.check_price.0,
                     right: engine::is_right(&follow.texts, &outcome.output),
                     checked: outcome.verification != Verification::Unchecked,
-                    promised_ms: follow.promised_ms,
+                    expected_ms: follow.expected_ms,
                     took_ms: follow.took_ms,
                 });
             }
@@ -199,11 +198,10 @@ impl Requests {
             return;
         };
         match step {
-            TradeStep::Proposal { provider, quote } => {
-                follow.promises.insert(provider, quote.promised_ms);
-            }
-            TradeStep::Chosen { provider, .. } => {
-                follow.promised_ms = follow.promises.get(&provider).copied().unwrap_or(0);
+            TradeStep::Chosen {
+                provider, expected_ms, ..
+            } => {
+                follow.expected_ms = expected_ms;
                 self.chosen.extend(host_of(&provider).map(|host| (at, host)));
             }
             TradeStep::Refused { reason, .. } => *self.refusals.entry(name(&reason)).or_insert(0) += 1,

@@ -156,11 +156,11 @@ impl<'a> Summary<'a> {
         share(done as f64 - useful as f64, useful as f64)
     }
 
-    /// Median difference between promised and actual time, as a part of the actual.
-    pub fn promise_error(&self) -> f64 {
+    /// Median difference between expected and actual time, as a part of the actual.
+    pub fn prediction_error(&self) -> f64 {
         let errors = self.served().map(|(_, served)| {
             let took = f64::from(served.took_ms.max(1));
-            (f64::from(served.promised_ms) - took).abs() / took
+            (f64::from(served.expected_ms) - took).abs() / took
         });
         median(errors.collect())
     }

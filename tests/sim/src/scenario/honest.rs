@@ -15,7 +15,7 @@ pub(super) fn calm(setting: Setting) -> Report {
     served_in_time(&mut report, &summary);
     let wrong = summary.served().filter(|(_, served)| !served.right).count();
     report.never("a wrong result accepted", wrong as u64);
-    let error = summary.promise_error();
+    let error = summary.prediction_error();
     report.check(
         "predicted and actual time, median difference",
         "",
