@@ -199,7 +199,9 @@ impl Requests {
         };
         match step {
             TradeStep::Chosen {
-                provider, expected_ms, ..
+                provider,
+                expected_ms,
+                ..
             } => {
                 follow.expected_ms = expected_ms;
                 self.chosen.extend(host_of(&provider).map(|host| (at, host)));
