@@ -35,6 +35,8 @@ pub struct Config {
     pub proposals_grace_ms: u32,
     /// How many providers are asked for a proposal.
     pub proposals_max: usize,
+    /// How many known providers are drawn and compared by their offers before that.
+    pub shortlist_max: usize,
     /// Providers tried in one request, the first included.
     pub attempts_max: usize,
     /// Requests of this node that run at the same time.
@@ -139,6 +141,7 @@ impl Default for Config {
             search_ms: 8_000,
             proposals_grace_ms: 400,
             proposals_max: 4,
+            shortlist_max: 64,
             attempts_max: 3,
             jobs_max: 16,
             late_ms: 5_000,
@@ -235,6 +238,10 @@ impl Config {
             (
                 "proposals_max",
                 self.proposals_max >= 1 && self.proposals_max <= 16,
+            ),
+            (
+                "shortlist_max",
+                self.shortlist_max >= self.proposals_max && self.shortlist_max <= 1_024,
             ),
             ("attempts_max", self.attempts_max >= 1 && self.attempts_max <= 16),
             ("jobs_max", self.jobs_max >= 1 && self.jobs_max <= 256),

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{Environment, LendPolicy, Measurements};
-use crate::ids::{ExchangeId, JobId, ModelId, NodeId, WorkId};
+use crate::ids::{ExchangeId, JobId, Millicredits, ModelId, NodeId, WorkId};
 use crate::service::{Failure, ModelInfo, Probe, Requirements, ServiceRequest, WorkInput, WorkOutput};
 use crate::view::Event;
 
@@ -141,8 +141,30 @@ pub enum Command {
         /// The request.
         job: JobId,
     },
+    /// How much members of a private group may owe this node. Receipts are signed whatever the line is.
+    CreditLine {
+        /// Whose; `None` is everyone without a line of their own.
+        member: Option<NodeId>,
+        /// How much.
+        line: Line,
+    },
     /// Look for offers of a service again and refresh the market view.
     RefreshMarket,
+}
+
+/// A credit line between members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Line {
+    /// As for everyone; for everyone: as the configuration says.
+    Default,
+    /// No limit.
+    Unlimited,
+    /// A member that owes this much gets no more.
+    Limit {
+        /// Millicredits; below zero counts as zero.
+        most: Millicredits,
+    },
 }
 
 /// What the core wants done.

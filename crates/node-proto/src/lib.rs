@@ -49,7 +49,7 @@ pub use ids::{
     AgreementId, ExchangeId, GroupId, Hash, JobId, Millicredits, ModelId, NodeId, ParseIdError, ReceiptId,
     Timestamp, WorkId,
 };
-pub use io::{Command, ExchangeFailure, Input, Output, Path, Write};
+pub use io::{Command, ExchangeFailure, Input, Line, Output, Path, Write};
 pub use node::{Node, RestoreError};
 pub use price::Factors;
 pub use service::{

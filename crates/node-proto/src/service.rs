@@ -160,6 +160,8 @@ pub struct Requirements {
     pub scope: Scope,
     /// Ask this provider only.
     pub provider: Option<NodeId>,
+    /// The coarsest precision that will do.
+    pub precision: Precision,
 }
 
 impl Default for Requirements {
@@ -170,6 +172,7 @@ impl Default for Requirements {
             reputation_min: 0.0,
             scope: Scope::Group,
             provider: None,
+            precision: Precision::Int8,
         }
     }
 }

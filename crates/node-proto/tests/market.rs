@@ -154,7 +154,7 @@ fn a_cancellation_that_crosses_the_result_pays_for_the_result() {
     world.command(buyer, Command::Cancel { job: JobId(1) });
     assert_eq!(world.finish(buyer, 1).unwrap_err(), Failure::Cancelled);
     world.run(5_000);
-    assert_eq!(cancelled(&world, provider), []);
+    assert!(cancelled(&world, provider).is_empty());
     let receipt = world
         .node(buyer)
         .snapshot(Timestamp(world.now))
@@ -226,4 +226,82 @@ fn a_dearer_provider_that_is_better_known_is_asked_to_meet_the_cheaper_one() {
     assert_eq!(outcome.provider, asked);
     assert!(outcome.price <= offered && outcome.price > Millicredits::ZERO);
     assert_eq!(outcome.factors.price(), Some(outcome.price));
+}
+
+/// Whole numbers of the page's data, as a person reads them.
+fn number(value: &serde_json::Value, path: &[&str]) -> i128 {
+    let found = path.iter().fold(value, |value, key| &value[*key]);
+    found.as_i64().unwrap().into()
+}
+
+#[test]
+fn a_person_can_recompute_the_price_from_what_the_page_shows() {
+    let mut world = World::new();
+    world.join_provider(private(1), Engine::Honest);
+    let buyer = world.join_buyer(private(1));
+    world.run(3_000);
+    for job in 1..=3 {
+        let text = "some words to be embedded ".repeat(7 * job as usize);
+        world.ask(buyer, job, &[text.as_str(); 3]);
+        world.finish(buyer, job).unwrap();
+        world.run(12_000);
+        let snapshot = world.node(buyer).snapshot(Timestamp(world.now));
+        let page = serde_json::to_value(&snapshot).unwrap();
+        let (receipt, offer) = (&page["receipts"][0], &page["offers"][0]);
+        // Base cost: the offer's, which is for 1,000 tokens, times the tokens that were computed, rounded up.
+        let (rate, tokens) = (
+            number(offer, &["factors", "base_cost"]),
+            number(receipt, &["units"]),
+        );
+        let base = (rate * tokens + 999) / 1_000;
+        assert_eq!(base, number(receipt, &["factors", "base_cost"]));
+        // Price: base cost and the three multipliers in millionths, rounded up once.
+        let names = ["quality_multiplier", "market_demand", "reputation_factor"];
+        let multipliers = names.map(|name| number(receipt, &["factors", name]));
+        let product = multipliers
+            .iter()
+            .fold(base, |product, multiplier| product * multiplier);
+        let price = (product + 10_i128.pow(18) - 1) / 10_i128.pow(18);
+        assert_eq!(price, -number(receipt, &["delta"]));
+        // Each step is shown with its bounds, and the last one is the price.
+        let steps = receipt["explained"].as_array().unwrap();
+        for (step, multiplier) in steps.iter().zip(multipliers) {
+            assert_eq!(number(step, &["value"]), multiplier);
+            let bounds = number(step, &["bounds", "min"])..=number(step, &["bounds", "max"]);
+            assert!(bounds.contains(&multiplier));
+        }
+        assert_eq!(number(&steps[2], &["price_so_far"]), price);
+    }
+}
+
+#[test]
+fn when_the_battery_takes_over_what_waits_is_given_back_and_what_runs_is_finished() {
+    let mut world = World::new();
+    let provider = world.join_provider(private(1), Engine::Slow(2_000));
+    let buyers = [world.join_buyer(private(1)), world.join_buyer(private(1))];
+    world.run(8_000);
+    for buyer in buyers {
+        world.ask(buyer, 1, &TEXTS);
+        while !has(&world, buyer, |step| matches!(step, TradeStep::Sent { .. })) {
+            world.run(1);
+        }
+        world.run(20);
+    }
+    world.command(
+        provider,
+        Command::Environment(node_proto::Environment {
+            charging: Some(false),
+            ..node_proto::Environment::default()
+        }),
+    );
+    let first = world.finish(buyers[0], 1).unwrap();
+    assert_eq!(first.provider, world.hosts[provider].id);
+    let second = world.finish(buyers[1], 1).unwrap_err();
+    assert!(
+        matches!(second, Failure::Paused | Failure::NoProvider),
+        "{second:?}"
+    );
+    assert_eq!(world.hosts[provider].works, 1);
+    let lending = world.node(provider).snapshot(Timestamp(world.now)).lending;
+    assert_eq!(lending.paused, Some(node_proto::PauseReason::Battery));
 }

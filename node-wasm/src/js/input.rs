@@ -2,7 +2,7 @@
 
 use node_proto::capability::LendPolicy;
 use node_proto::ids::{Millicredits, ModelId, NodeId};
-use node_proto::service::{Requirements, Scope, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
+use node_proto::service::{Precision, Requirements, Scope, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
@@ -62,6 +62,7 @@ pub(super) struct Conditions {
     reputation_min: Option<f32>,
     scope: Option<Scope>,
     provider: Option<NodeId>,
+    precision: Option<Precision>,
 }
 
 impl Conditions {
@@ -80,6 +81,7 @@ impl Conditions {
             reputation_min,
             scope: self.scope.unwrap_or(default.scope),
             provider: self.provider,
+            precision: self.precision.unwrap_or(default.precision),
         })
     }
 }

@@ -193,6 +193,8 @@ export interface Requirements {
   /** Who may read it. Default: "group". */
   scope?: Scope;
   provider?: PeerId;
+  /** The coarsest precision that will do. Default: "int8". */
+  precision?: "f32" | "f16" | "int8";
 }
 
 export interface InferenceResult {

@@ -8,6 +8,9 @@
 //!
 //! [`Registry`] is the discovery point's side; the node's side is part of [`Node`](crate::Node).
 
+mod book;
+mod pool;
 mod registry;
 
+pub(crate) use book::{KnownOffer, OfferBook};
 pub use registry::{Registry, RegistryLimits};

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::discovery::pool::Pool;
 use crate::ids::{Hash, NodeId, Timestamp};
 use crate::rng::Rng;
 use crate::wire::{
@@ -46,11 +47,18 @@ struct Entry {
     expires: Timestamp,
 }
 
+/// What is filed under one key.
+#[derive(Default)]
+struct Filed {
+    by_owner: BTreeMap<NodeId, Entry>,
+    owners: Pool<NodeId>,
+}
+
 /// The discovery point's table.
 pub struct Registry {
     limits: RegistryLimits,
     rng: Rng,
-    entries: BTreeMap<Hash, BTreeMap<NodeId, Entry>>,
+    entries: BTreeMap<Hash, Filed>,
     keys_of: BTreeMap<NodeId, BTreeSet<Hash>>,
     expiries: BTreeSet<(Timestamp, Hash, NodeId)>,
 }
@@ -127,7 +135,10 @@ impl Registry {
         if opened.owner != from {
             return Response::Refused(Refusal::new(RefusalCode::BadSignature));
         }
-        let former = self.entries.get(&opened.key).and_then(|under| under.get(&from));
+        let former = self
+            .entries
+            .get(&opened.key)
+            .and_then(|filed| filed.by_owner.get(&from));
         match former {
             Some(former) if former.sequence > opened.sequence => {
                 return Response::Refused(Refusal::because(
@@ -149,7 +160,9 @@ impl Registry {
             taken: now,
             expires,
         };
-        self.entries.entry(opened.key).or_default().insert(from, entry);
+        let filed = self.entries.entry(opened.key).or_default();
+        filed.by_owner.insert(from, entry);
+        filed.owners.insert(from);
         self.keys_of.entry(from).or_default().insert(opened.key);
         self.expiries.insert((expires, opened.key, from));
         Response::Registered { ttl_ms }
@@ -157,25 +170,25 @@ impl Registry {
 
     fn has_room(&self, key: &Hash, owner: &NodeId) -> bool {
         self.expiries.len() < self.limits.total_max
-            && self.entries.get(key).map_or(0, BTreeMap::len) < self.limits.per_key_max
+            && self.entries.get(key).map_or(0, |filed| filed.owners.len()) < self.limits.per_key_max
             && self.keys_of.get(owner).map_or(0, BTreeSet::len) < self.limits.per_node_max
     }
 
     fn sample(&mut self, now: Timestamp, key: &Hash, count: u32) -> Response {
-        let Some(under) = self.entries.get(key) else {
+        let Some(filed) = self.entries.get(key) else {
             return Response::Sampled {
                 total: 0,
                 records: Vec::new(),
             };
         };
         let count = usize::try_from(count).map_or(self.limits.sample_max, |n| n.min(self.limits.sample_max));
-        let total = u32::try_from(under.len()).unwrap_or(u32::MAX);
-        let records = self
-            .rng
-            .sample(under.iter().collect(), count.min(crate::wire::SAMPLE_MAX))
-            .into_iter()
+        let total = u32::try_from(filed.owners.len()).unwrap_or(u32::MAX);
+        let count = count.min(crate::wire::SAMPLE_MAX);
+        let owners = filed.owners.draw(&mut self.rng, count).into_iter();
+        let records = owners
+            .filter_map(|owner| Some((owner, filed.by_owner.get(&owner)?)))
             .map(|(owner, entry)| SampledRecord {
-                owner: *owner,
+                owner,
                 registration: entry.registration.clone(),
                 age_ms: u32::try_from(now.ms_since(entry.taken)).unwrap_or(u32::MAX),
             })
@@ -184,12 +197,15 @@ impl Registry {
     }
 
     fn remove(&mut self, key: &Hash, owner: &NodeId) {
-        let Some(under) = self.entries.get_mut(key) else {
+        let Some(filed) = self.entries.get_mut(key) else {
             return;
         };
-        let Some(entry) = under.remove(owner) else { return };
+        let Some(entry) = filed.by_owner.remove(owner) else {
+            return;
+        };
+        filed.owners.remove(owner);
         self.expiries.remove(&(entry.expires, *key, *owner));
-        if under.is_empty() {
+        if filed.owners.is_empty() {
             self.entries.remove(key);
         }
         if let Some(keys) = self.keys_of.get_mut(owner) {

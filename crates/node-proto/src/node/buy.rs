@@ -39,6 +39,7 @@ impl Node {
             grace_until: None,
             asked: BTreeMap::new(),
             quotes: BTreeMap::new(),
+            shortlist: Vec::new(),
             approached: BTreeSet::new(),
             tried: BTreeSet::new(),
             refusals: 0,

@@ -75,6 +75,11 @@ impl Node {
         if job.requirements.price_max.is_some_and(|limit| total > limit) {
             return Some(Failure::TooExpensive);
         }
+        if proposal.precision > job.requirements.precision {
+            return Some(Failure::Protocol {
+                what: "a coarser precision than was offered".to_owned(),
+            });
+        }
         let expected_ms = self.paces.expected_ms(&proposal.provider, proposal.promised_ms);
         if u64::from(expected_ms) > job.deadline.ms_since(self.now) {
             return Some(Failure::Deadline);

@@ -1,4 +1,5 @@
-//! Credit to strangers, on the provider's side: the lines of [`ledger`](crate::ledger) with what is agreed and not yet paid.
+//! Credit on the provider's side, with what is agreed and not yet paid: to strangers by the lines of
+//! [`ledger`](crate::ledger), to members of a private group as the owner sets (`lines`).
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,13 @@ const HEARD_AFTER: usize = 10;
 impl Node {
     /// Whether a peer may owe this much more.
     pub(super) fn credit_of(&self, peer: &NodeId, price: Millicredits) -> Result<(), Refusal> {
-        if !self.group.is_open() {
-            return Ok(());
-        }
-        let available = self.credit_left(peer);
+        let available = match self.group.is_open() {
+            true => self.credit_left(peer),
+            false => match self.lines.of(&self.config, peer) {
+                None => return Ok(()),
+                Some(line) => line.0.saturating_sub(self.owed_with_open(peer)),
+            },
+        };
         if price.0 <= available {
             return Ok(());
         }
@@ -25,6 +29,12 @@ impl Node {
             required: Some(price.0),
             ..Refusal::new(RefusalCode::CreditLimit)
         })
+    }
+
+    /// What a member owes, with what is agreed and not yet paid.
+    fn owed_with_open(&self, peer: &NodeId) -> i64 {
+        let open = self.seller.open_prices().remove(peer).unwrap_or(0);
+        self.ledger.exposure(peer).with_open(open).owed
     }
 
     /// How much more a stranger may owe.

@@ -1,14 +1,15 @@
 //! Being found and finding: registrations at discovery points, samples from them, connections to members.
 
+use crate::discovery::KnownOffer;
 use crate::group::{Purpose as TagPurpose, RendezvousKey};
 use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Output;
 use crate::node::Node;
-use crate::node::network::{Filed, KnownOffer, Member, Point, Purpose};
+use crate::node::network::{Content, Filed, Filing, Member, Point, Purpose};
 use crate::service::{Failure, Service};
 use crate::wire::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, OBJECT_VERSION, Offer, Presence, Registration, Request, Response,
-    SampledRecord, Signed, to_cbor,
+    SampledRecord, Signed, open_body, to_cbor,
 };
 
 /// What stands under one key.
@@ -33,9 +34,11 @@ impl Node {
             .values_mut()
             .flat_map(|point| point.filed.values_mut());
         filed.for_each(|filed| filed.filed_at = Timestamp::default());
+        self.network.filing.due = self.now;
     }
 
     pub(super) fn set_discovery_point(&mut self, peer: NodeId, available: bool) {
+        self.network.filing.due = self.now;
         if !available {
             self.network.points.remove(&peer);
         } else if self.network.points.len() < self.config.discovery_points_max
@@ -61,28 +64,34 @@ impl Node {
     }
 
     pub(super) fn discovery_timeout(&self) -> Option<Timestamp> {
-        let points = self.network.points.values();
-        let points = points.flat_map(|point| {
-            let renewals = point.filed.values().map(|filed| filed.renew_at);
-            renewals.chain([point.sample_at])
-        });
-        let members = self.network.members.iter();
-        let dials = members
-            .filter(|(peer, member)| self.may_be_dialled(peer, member))
-            .map(|(_, member)| member.dial_after.max(self.now.plus_ms(1)));
-        let expiries = self.network.members.values().map(|member| member.expires);
-        let offers = self.network.offers.values().map(|offer| offer.expires);
+        let samples = self.network.points.values().map(|point| point.sample_at);
+        let filing = (!self.network.points.is_empty()).then_some(self.network.filing.due);
+        let dials = self.next_dial();
+        let expiries = (!self.network.members.is_empty()).then_some(self.network.members_expire);
+        let offers = self.network.offers.next_expiry();
         let demand = self
             .monitor
             .policy
             .enabled
             .then(|| self.lending.demand.step_ends());
-        points
+        samples
+            .chain(filing)
             .chain(dials)
             .chain(expiries)
             .chain(offers)
             .chain(demand)
             .min()
+    }
+
+    /// When the next member may be dialled, while there is room for another connection.
+    fn next_dial(&self) -> Option<Timestamp> {
+        if self.connection_room() == 0 {
+            return None;
+        }
+        let members = self.network.members.iter();
+        let dials = members.filter(|(peer, member)| self.may_be_dialled(peer, member));
+        let soon = self.now.plus_ms(1);
+        dials.map(|(_, member)| member.dial_after.max(soon)).min()
     }
 
     pub(super) fn discover_due(&mut self) {
@@ -97,12 +106,40 @@ impl Node {
             self.rate_own_standing();
         }
         self.changed |= self.network.expire(self.now);
-        let notices = self.notices();
+        self.file_all();
         for point in self.network.points.keys().copied().collect::<Vec<_>>() {
-            self.file(&point, &notices);
             self.sample(&point);
         }
         self.dial_members();
+    }
+
+    /// Files at every discovery point, when what should be filed is another than the last time, or one is due.
+    fn file_all(&mut self) {
+        let content = self.content();
+        let unchanged = self.network.filing.content.as_ref() == Some(&content);
+        if unchanged && self.now < self.network.filing.due {
+            return;
+        }
+        let notices = self.notices();
+        let mut due = Timestamp(u64::MAX);
+        for point in self.network.points.keys().copied().collect::<Vec<_>>() {
+            due = due.min(self.file(&point, &notices));
+        }
+        self.network.filing = Filing {
+            content: Some(content),
+            due,
+        };
+    }
+
+    /// Everything that notices are made of, in a form that is quickly compared.
+    fn content(&self) -> Content {
+        Content {
+            offering: self.monitor.policy.enabled && self.paused().is_none(),
+            tier: self.lending.tier(),
+            market_demand: self.lending.demand.multiplier(),
+            reputation_factor: self.lending.reputation_factor,
+            models: self.lending.models_version,
+        }
     }
 
     /// Lets demand know what others ask for the same: the middle one of their prices.
@@ -110,7 +147,7 @@ impl Node {
         let Some(model) = self.lending.model(None) else {
             return;
         };
-        let offers = self.network.offers.values().map(|known| &known.offer);
+        let offers = self.network.offers.iter().map(|(_, known)| &known.offer);
         let same = offers.filter(|offer| offer.model == Some(model.id) && offer.precision == model.precision);
         let mut prices: Vec<Millicredits> = same.map(|offer| offer.unit_price).collect();
         prices.sort_unstable();
@@ -151,52 +188,61 @@ impl Node {
         notices
     }
 
-    /// Files what is new, changed or about to run out, and withdraws what no longer holds.
-    fn file(&mut self, point: &NodeId, notices: &[Notice]) {
+    /// Files what is new, changed or about to run out, and withdraws what no longer holds. Returns when to look again.
+    fn file(&mut self, point: &NodeId, notices: &[Notice]) -> Timestamp {
         let now = self.now;
+        let mut look_again = Timestamp(u64::MAX);
         for notice in notices {
             let print = self.print(notice);
-            let filed = self
-                .network
-                .points
-                .get(point)
-                .and_then(|point| point.filed.get(&notice.key));
-            let due = filed.is_none_or(|filed| {
-                filed.renew_at <= now
-                    || (filed.print != print && now >= filed.filed_at.plus_ms(self.config.refile_ms.into()))
+            let state = self.network.points.get(point);
+            let filed = state.and_then(|point| point.filed.get(&notice.key));
+            let due_at = filed.map_or(now, |filed| match filed.print == print {
+                true => filed.renew_at,
+                false => filed
+                    .filed_at
+                    .plus_ms(self.config.refile_ms.into())
+                    .min(filed.renew_at),
             });
-            if !due {
-                continue;
-            }
-            let registration = self.registration(notice);
-            let timeout_ms = self.config.exchange_timeout_ms;
-            if let Some(point) = self.network.points.get_mut(point) {
-                let renew_at = now.plus_ms(u64::from(timeout_ms) + u64::from(self.config.refile_failed_ms));
-                point.filed.insert(
-                    notice.key,
-                    Filed {
-                        print,
-                        filed_at: now,
-                        renew_at,
-                    },
-                );
-            }
-            let purpose = Purpose::Register { key: notice.key };
-            self.request(*point, &Request::Register(registration), purpose, timeout_ms);
+            let due_at = if due_at <= now {
+                self.file_one(point, notice, print)
+            } else {
+                due_at
+            };
+            look_again = look_again.min(due_at);
         }
+        self.withdraw_others(point, notices);
+        look_again
+    }
+
+    /// Files one notice; returns when it is filed again unless the discovery point says something else.
+    fn file_one(&mut self, point: &NodeId, notice: &Notice, print: Hash) -> Timestamp {
+        let registration = self.registration(notice);
+        let timeout_ms = self.config.exchange_timeout_ms;
+        let wait_ms = u64::from(timeout_ms) + u64::from(self.config.refile_failed_ms);
+        let renew_at = self.now.plus_ms(wait_ms);
+        if let Some(point) = self.network.points.get_mut(point) {
+            let filed = Filed {
+                print,
+                filed_at: self.now,
+                renew_at,
+            };
+            point.filed.insert(notice.key, filed);
+        }
+        let purpose = Purpose::Register { key: notice.key };
+        self.request(*point, &Request::Register(registration), purpose, timeout_ms);
+        renew_at
+    }
+
+    /// Withdraws what no longer holds.
+    fn withdraw_others(&mut self, point: &NodeId, notices: &[Notice]) {
         let Some(filed) = self.network.points.get_mut(point).map(|point| &mut point.filed) else {
             return;
         };
-        let stale: Vec<Hash> = filed
-            .keys()
-            .filter(|key| !notices.iter().any(|notice| notice.key == **key))
-            .copied()
-            .collect();
+        let holds = |key: &Hash| notices.iter().any(|notice| notice.key == *key);
+        let stale: Vec<Hash> = filed.keys().filter(|key| !holds(key)).copied().collect();
+        filed.retain(|key, _| holds(key));
+        let timeout_ms = self.config.exchange_timeout_ms;
         for key in stale {
-            if let Some(point) = self.network.points.get_mut(point) {
-                point.filed.remove(&key);
-            }
-            let timeout_ms = self.config.exchange_timeout_ms;
             self.request(*point, &Request::Unregister(key), Purpose::Unregister, timeout_ms);
         }
     }
@@ -234,6 +280,7 @@ impl Node {
             Ok(Response::Registered { ttl_ms }) => now.plus_ms(u64::from(ttl_ms / 2).max(1_000)),
             _ => now.plus_ms(self.config.refile_failed_ms.into()),
         };
+        self.network.filing.due = self.network.filing.due.min(filed.renew_at);
         self.changed = true;
     }
 
@@ -308,7 +355,7 @@ impl Node {
             known.source = *point;
             return;
         }
-        let Some(registration) = self.check(key, record) else {
+        let Some(registration) = self.read_registration(key, record) else {
             return;
         };
         let former = self
@@ -333,8 +380,9 @@ impl Node {
             expires: now.plus_ms(lasts_ms.into()),
             dial_after: former.map_or_else(|| now.plus_ms(grace_ms), |(after, _)| after),
             dialled_at: former.and_then(|(_, at)| at),
+            unchecked: Some(record.registration.clone()),
         };
-        self.network.members.insert(record.owner, member);
+        self.network.learn(record.owner, member);
         self.met(&record.owner);
     }
 
@@ -350,8 +398,8 @@ impl Node {
         // Whoever offers anything is listed under the key for every model.
         let every_model = key == Hash(self.group.service_key(Service::Inference, None));
         if complete {
-            self.network.offers.retain(|(owner, _, _), offer| {
-                offer.source != *point || (offer.key != key && !every_model) || listed.contains(owner)
+            self.network.offers.retain(|(owner, _, _), known| {
+                known.source != *point || (known.key != key && !every_model) || listed.contains(owner)
             });
         }
         self.changed = true;
@@ -359,8 +407,15 @@ impl Node {
     }
 
     /// In a large group a provider is rarely among the few members that were sampled, but its offer says where it is.
-    fn learn_address(&mut self, point: &NodeId, peer: NodeId, addresses: Vec<String>, lasts_ms: u32) {
-        if self.network.members.contains_key(&peer) || self.network.members.len() >= self.config.peers_max {
+    fn learn_address(
+        &mut self,
+        point: &NodeId,
+        record: &SampledRecord,
+        addresses: Vec<String>,
+        expires: Timestamp,
+    ) {
+        let known = self.network.members.contains_key(&record.owner);
+        if known || self.network.members.len() >= self.config.peers_max {
             return;
         }
         let member = Member {
@@ -368,25 +423,20 @@ impl Node {
             tier: None,
             print: Hash([0; 32]),
             source: *point,
-            expires: self.now.plus_ms(lasts_ms.into()),
+            expires,
             dial_after: self.now.plus_ms(self.config.dial_grace_ms.into()),
             dialled_at: None,
+            unchecked: Some(record.registration.clone()),
         };
-        self.network.members.insert(peer, member);
+        self.network.learn(record.owner, member);
     }
 
     fn learn_offer(&mut self, point: &NodeId, key: Hash, record: &SampledRecord) {
         let print = print_of(record);
-        let known = self
-            .network
-            .offers
-            .values_mut()
-            .find(|known| known.print == print);
-        if let Some(known) = known {
-            known.source = *point;
+        if self.network.offers.mentioned(&record.owner, &print, *point) {
             return;
         }
-        let Some(registration) = self.check(&key, record) else {
+        let Some(registration) = self.read_registration(&key, record) else {
             return;
         };
         let Some(offer) = registration.offer else { return };
@@ -395,28 +445,30 @@ impl Node {
         }
         let offer_key = (record.owner, offer.service, offer.model);
         let full = self.network.offers.len() >= self.config.peers_max;
-        if full && !self.network.offers.contains_key(&offer_key) {
+        if full && self.network.offers.get(&offer_key).is_none() {
             return;
         }
         let lasts_ms = registration.ttl_ms.saturating_sub(record.age_ms);
-        self.learn_address(point, record.owner, registration.addresses, lasts_ms);
+        let expires = self.now.plus_ms(lasts_ms.into());
+        self.learn_address(point, record, registration.addresses, expires);
         let known = KnownOffer {
             offer,
             print,
             source: *point,
             key,
             taken: Timestamp(self.now.0.saturating_sub(record.age_ms.into())),
-            expires: self.now.plus_ms(lasts_ms.into()),
+            expires,
+            unchecked: Some(record.registration.clone()),
         };
         self.network.offers.insert(offer_key, known);
     }
 
-    /// A registration of another member, as signed; `None` when anything about it is wrong.
-    fn check(&self, key: &Hash, record: &SampledRecord) -> Option<Registration> {
+    /// What another member registered, its signature not checked yet; `None` when anything else about it is wrong.
+    fn read_registration(&self, key: &Hash, record: &SampledRecord) -> Option<Registration> {
         if record.owner == self.me {
             return None;
         }
-        let registration: Registration = record.registration.open(&record.owner).ok()?;
+        let registration: Registration = open_body(&record.registration.body).ok()?;
         let member = self.group.check_tag(
             TagPurpose::Registration,
             &record.owner,
@@ -426,14 +478,21 @@ impl Node {
         (registration.owner == record.owner && registration.key == *key && member).then_some(registration)
     }
 
+    /// Connections that may still be made to members.
+    fn connection_room(&self) -> usize {
+        let held = self.network.peer_connections();
+        self.config.connections_max.saturating_sub(held)
+    }
+
     fn may_be_dialled(&self, peer: &NodeId, member: &Member) -> bool {
-        !member.addresses.is_empty()
-            && !self.network.connections.contains_key(peer)
-            && self.network.peer_connections() < self.config.connections_max
+        !member.addresses.is_empty() && !self.network.connections.contains_key(peer)
     }
 
     fn dial_members(&mut self) {
-        let now = self.now;
+        let (now, room) = (self.now, self.connection_room());
+        if room == 0 {
+            return;
+        }
         let members = self.network.members.iter();
         let due: Vec<NodeId> = members
             .filter(|(peer, member)| member.dial_after <= now && self.may_be_dialled(peer, member))
@@ -445,10 +504,6 @@ impl Node {
                 member.dial_after = later;
             }
         }
-        let room = self
-            .config
-            .connections_max
-            .saturating_sub(self.network.peer_connections());
         for peer in self.rng.sample(due, room) {
             self.dial(&peer);
         }
@@ -461,6 +516,14 @@ impl Node {
             return;
         };
         if member.addresses.is_empty() || member.dialled_at.is_some_and(|at| now < at.plus_ms(redial_ms)) {
+            return;
+        }
+        let genuine = member
+            .unchecked
+            .take()
+            .is_none_or(|signed| signed.open::<Registration>(peer).is_ok());
+        if !genuine {
+            self.network.members.remove(peer);
             return;
         }
         member.dialled_at = Some(now);

@@ -160,6 +160,8 @@ pub(super) struct Job {
     pub(super) grace_until: Option<Timestamp>,
     pub(super) asked: BTreeMap<NodeId, Asked>,
     pub(super) quotes: BTreeMap<NodeId, Quoted>,
+    /// Known providers in the order in which they are asked.
+    pub(super) shortlist: Vec<(NodeId, Option<ModelId>)>,
     /// Everyone that was asked in this search.
     pub(super) approached: BTreeSet<NodeId>,
     /// Providers that failed; not asked again.

@@ -18,6 +18,8 @@ pub(super) struct Lending {
     pub(super) measurements: Measurements,
     tiering: Tiering,
     pub(super) models: BTreeMap<ModelId, ModelInfo>,
+    /// Counts how often they changed.
+    pub(super) models_version: u64,
     pub(super) demand: DemandController,
     pub(super) served: u32,
     pub(super) earned: Millicredits,
@@ -35,6 +37,7 @@ impl Lending {
             measurements: Measurements::default(),
             tiering: Tiering::default(),
             models: BTreeMap::new(),
+            models_version: 0,
             demand: DemandController::new(now),
             served: 0,
             earned: Millicredits::ZERO,
@@ -62,6 +65,7 @@ impl Lending {
     }
 
     pub(super) fn set_models(&mut self, models: Vec<ModelInfo>) {
+        self.models_version += 1;
         self.models = models
             .into_iter()
             .take(self.models_max)

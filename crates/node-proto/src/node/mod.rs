@@ -13,7 +13,7 @@
 //! | `hedge` | late providers, and agreements that are given up |
 //! | `judge` | verification and payment on the buyer's side |
 //! | `settle` | receipts, on both sides |
-//! | `credit` | how much a stranger may owe |
+//! | `credit`, `lines` | how much a stranger, and a member, may owe |
 //! | `recover` | receipts that were lost, from those who hold them |
 //! | `gossip` | blocks and proofs that show fraud |
 //! | `journal`, `restore` | what must be durable before it is said, and the way back |
@@ -33,6 +33,7 @@ mod journal;
 mod judge;
 mod leg;
 mod lending;
+mod lines;
 mod network;
 mod quote;
 mod recover;
@@ -63,6 +64,7 @@ use gossip::Gossip;
 use job::{Job, Parting};
 use journal::{Journal, Step};
 use lending::Lending;
+use lines::CreditLines;
 pub use restore::RestoreError;
 
 use network::{Connection, Exchanges, Network, Purpose, Sent};
@@ -100,6 +102,7 @@ pub struct Node {
     network: Network,
     exchanges: Exchanges,
     lending: Lending,
+    lines: CreditLines,
     monitor: Monitor,
     paces: Paces,
     seller: Seller,
@@ -141,6 +144,7 @@ impl Node {
             rng,
             journal: Journal::new(config.persist_retry_ms),
             lending: Lending::new(&config, now),
+            lines: stored.lines,
             monitor: Monitor::new(&config, now),
             paces: Paces::new(config.peers_max),
             seller: Seller::default(),
@@ -309,6 +313,10 @@ impl Node {
                 requirements,
             } => self.start_job(job, request, requirements),
             Command::Cancel { job } => self.cancel_job(job),
+            Command::CreditLine { member, line } => {
+                let write = self.lines.set(&self.config, member, line);
+                self.journal.commit(write.into_iter().collect(), []);
+            }
             Command::RefreshMarket => self.sample_soon(),
         }
         self.changed = true;

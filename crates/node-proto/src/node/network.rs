@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::capability::Tier;
-use crate::ids::{AgreementId, ExchangeId, Hash, ModelId, NodeId, Timestamp};
+use crate::discovery::OfferBook;
+use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp};
 use crate::io::Path;
-use crate::wire::Offer;
+use crate::wire::Signed;
 
 /// A standing connection.
 pub(super) struct Connection {
@@ -25,20 +26,9 @@ pub(super) struct Member {
     /// Not dialled before this.
     pub(super) dial_after: Timestamp,
     pub(super) dialled_at: Option<Timestamp>,
-}
-
-/// Who offers what.
-pub(super) type OfferKey = (NodeId, u8, Option<ModelId>);
-
-/// An offer, as its registration tells.
-pub(super) struct KnownOffer {
-    pub(super) offer: Offer,
-    pub(super) print: Hash,
-    pub(super) source: NodeId,
-    /// The rendezvous key it was found under.
-    pub(super) key: Hash,
-    pub(super) taken: Timestamp,
-    pub(super) expires: Timestamp,
+    /// The registration that told of the addresses, until its signature has been checked: nobody is dialled on the word of
+    /// a discovery point.
+    pub(super) unchecked: Option<Signed>,
 }
 
 /// What was filed under one key.
@@ -47,6 +37,26 @@ pub(super) struct Filed {
     pub(super) print: Hash,
     pub(super) filed_at: Timestamp,
     pub(super) renew_at: Timestamp,
+}
+
+/// What this node says of itself at discovery points, without the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) offering: bool,
+    pub(super) tier: Option<Tier>,
+    pub(super) market_demand: u32,
+    pub(super) reputation_factor: u32,
+    /// Counts how often the models changed.
+    pub(super) models: u64,
+}
+
+/// When to look through what is filed again.
+#[derive(Default)]
+pub(super) struct Filing {
+    /// What was to be filed the last time.
+    pub(super) content: Option<Content>,
+    /// The next renewal, or the next moment at which a change may be filed.
+    pub(super) due: Timestamp,
 }
 
 /// A discovery point that can be asked now.
@@ -63,9 +73,12 @@ pub(super) struct Point {
 pub(super) struct Network {
     pub(super) connections: BTreeMap<NodeId, Connection>,
     pub(super) members: BTreeMap<NodeId, Member>,
-    pub(super) offers: BTreeMap<OfferKey, KnownOffer>,
+    pub(super) offers: OfferBook,
     pub(super) points: BTreeMap<NodeId, Point>,
+    pub(super) filing: Filing,
     pub(super) addresses: Vec<String>,
+    /// No member's registration runs out before this.
+    pub(super) members_expire: Timestamp,
     /// Members that the largest answer spoke of, this node included when it was among them.
     pub(super) members_total: Option<u32>,
     /// Of the last registration.
@@ -89,10 +102,23 @@ impl Network {
 
     /// Drops members and offers whose registrations have run out.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
-        let before = (self.members.len(), self.offers.len());
-        self.members.retain(|_, member| member.expires > now);
-        self.offers.retain(|_, offer| offer.expires > now);
-        before != (self.members.len(), self.offers.len())
+        let before = self.members.len();
+        if self.members_expire <= now {
+            self.members.retain(|_, member| member.expires > now);
+            self.members_expire = self.earliest_expiry();
+        }
+        self.offers.expire(now) || before != self.members.len()
+    }
+
+    /// Takes a member in.
+    pub(super) fn learn(&mut self, peer: NodeId, member: Member) {
+        self.members_expire = self.members_expire.min(member.expires);
+        self.members.insert(peer, member);
+    }
+
+    fn earliest_expiry(&self) -> Timestamp {
+        let expiries = self.members.values().map(|member| member.expires);
+        expiries.min().unwrap_or(Timestamp(u64::MAX))
     }
 }
 

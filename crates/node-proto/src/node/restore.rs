@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::ledger::{FRAUD_PREFIX, FraudProof, LedgerError, StoredLedger};
+use crate::node::lines::{CreditLines, LINE_PREFIX};
 use crate::reputation::{self, Reputation};
 use crate::wire::{WireError, from_cbor};
 
@@ -30,6 +31,7 @@ pub enum RestoreError {
 pub(super) struct Stored {
     pub(super) ledger: StoredLedger,
     pub(super) proofs: Vec<FraudProof>,
+    pub(super) lines: CreditLines,
 }
 
 impl Stored {
@@ -41,6 +43,7 @@ impl Stored {
         for (key, value) in stored {
             match key.first() {
                 Some(&reputation::KEY_PREFIX) => reputation.restore(&key, &value)?,
+                Some(&LINE_PREFIX) => sorted.lines.restore(&key, &value)?,
                 Some(&FRAUD_PREFIX) => sorted.proofs.push(from_cbor(&value)?),
                 _ => sorted.ledger.take(key, value)?,
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{JobId, Millicredits, ModelId, NodeId};
 use crate::io::Path;
+use crate::market::{Candidate, rank};
 use crate::node::Node;
 use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
 use crate::node::network::Purpose;
@@ -18,6 +19,9 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 /// What one text adds to input and result: its length and a vector of 384 numbers. An estimate; the provider, who knows
 /// the dimension, checks again.
 const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
+
+/// What an offer without a speed is taken for, milliseconds for 1,000 tokens.
+const UNIT_MS: u32 = 2_000;
 
 impl Node {
     /// Asks whoever can be asked and chooses when it is time to.
@@ -64,7 +68,12 @@ impl Node {
             .config
             .proposals_max
             .saturating_sub(job.asked.len() + job.quotes.len());
-        let chosen = self.rng.sample(ready, room);
+        let offers = &mut self.network.offers;
+        let genuine = |(peer, model): &(NodeId, Option<ModelId>)| {
+            let key = (*peer, Service::Inference as u8, *model);
+            offers.check(&key)
+        };
+        let chosen: Vec<_> = ready.into_iter().filter(genuine).take(room).collect();
         for (peer, model) in &chosen {
             self.ask(job, *peer, *model);
         }
@@ -86,30 +95,115 @@ impl Node {
         !distant.is_empty()
     }
 
-    /// Providers that may be asked, each with the model to ask for.
-    fn candidates(&self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
-        let mut found: BTreeMap<NodeId, Option<ModelId>> = BTreeMap::new();
-        for (provider, service, model) in self.network.offers.keys() {
-            let wanted = *service == Service::Inference as u8
-                && (job.model.is_none() || job.model == *model)
-                && job.requirements.provider.is_none_or(|wanted| wanted == *provider)
-                && !job.tried.contains(provider)
+    /// Providers that may be asked, each with the model to ask for, the best first.
+    ///
+    /// They come from a short list that is drawn once, so that whoever is being dialled stays on it; when nobody on it is
+    /// left to be asked, another one is drawn.
+    fn candidates(&mut self, job: &mut Job) -> Vec<(NodeId, Option<ModelId>)> {
+        let left = self.left_on(job);
+        if left.len() >= self.config.proposals_max || left.len() >= self.network.offers.len() {
+            return left;
+        }
+        job.shortlist = self.shortlist(job);
+        self.left_on(job)
+    }
+
+    fn left_on(&self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
+        let service = Service::Inference as u8;
+        let left = job.shortlist.iter().filter(|(provider, model)| {
+            !job.tried.contains(provider)
                 && !job.approached.contains(provider)
-                && !self.reputation.is_fraud(provider);
-            if !wanted {
-                continue;
-            }
-            // Of several models the one that can be checked.
-            let checkable = model.is_some_and(|model| self.probes.contains_key(&model));
-            if checkable || !found.contains_key(provider) {
-                found.insert(*provider, *model);
+                && self.network.offers.get(&(*provider, service, *model)).is_some()
+        });
+        left.copied().collect()
+    }
+
+    /// Some of the known providers in the order of their expected utility, as their offers and records tell: whoever is
+    /// connected, and a random draw of the others.
+    ///
+    /// Drawing before choosing keeps the cost independent of how many are known, and keeps all buyers from running to the
+    /// same best provider (M. Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*, IEEE TPDS 12(10),
+    /// 2001). One place among those that are asked goes to anyone, so that a newcomer gets a first chance.
+    fn shortlist(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
+        let drawn = self.draw(job);
+        let tokens = price::tokens(&job.texts);
+        let fit: Vec<((NodeId, Option<ModelId>), Candidate)> = drawn
+            .into_iter()
+            .filter(|(provider, _)| self.may_be_asked(job, provider))
+            .filter_map(|place| Some((place, self.foreseen(job, &place, tokens)?)))
+            .collect();
+        let candidates: Vec<Candidate> = fit.iter().map(|(_, candidate)| *candidate).collect();
+        let mut order: Vec<(NodeId, Option<ModelId>)> = rank(&candidates)
+            .into_iter()
+            .filter_map(|place| fit.get(place).map(|(provider, _)| *provider))
+            .collect();
+        let last = self.config.proposals_max - 1;
+        if order.len() > last + 1 {
+            let chance = last + self.rng.below(order.len() - last);
+            order.swap(last, chance);
+        }
+        order
+    }
+
+    /// Providers of what is wanted, each once, of several models with one that can be checked.
+    fn draw(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
+        let service = Service::Inference as u8;
+        let offers = &self.network.offers;
+        let mut models: Vec<Option<ModelId>> = match job.model {
+            Some(model) => vec![Some(model)],
+            None => offers.models(service).collect(),
+        };
+        models.sort_by_key(|model| !model.is_some_and(|model| self.probes.contains_key(&model)));
+        let mut found: BTreeMap<NodeId, Option<ModelId>> = BTreeMap::new();
+        for model in models {
+            let wanted = job.requirements.provider.into_iter();
+            let connected = self.network.connections.keys().copied();
+            let known = wanted.chain(connected);
+            let known: Vec<NodeId> = known
+                .filter(|peer| offers.get(&(*peer, service, model)).is_some())
+                .collect();
+            let drawn = match job.requirements.provider {
+                Some(_) => Vec::new(),
+                None => offers.draw(&mut self.rng, service, model, self.config.shortlist_max),
+            };
+            for provider in known.into_iter().chain(drawn) {
+                found.entry(provider).or_insert(model);
             }
         }
-        let good_enough = |peer: &NodeId| {
-            job.requirements.reputation_min <= 0.0
-                || self.reputation.view(self.now, peer).lower >= job.requirements.reputation_min
-        };
-        found.into_iter().filter(|(peer, _)| good_enough(peer)).collect()
+        found.into_iter().collect()
+    }
+
+    fn may_be_asked(&self, job: &Job, provider: &NodeId) -> bool {
+        job.requirements.provider.is_none_or(|wanted| wanted == *provider)
+            && !job.tried.contains(provider)
+            && !job.approached.contains(provider)
+            && !self.reputation.is_fraud(provider)
+            && (job.requirements.reputation_min <= 0.0
+                || self.reputation.view(self.now, provider).lower >= job.requirements.reputation_min)
+    }
+
+    /// What an offer lets expect of so many tokens; `None` when it is coarser than what is wanted.
+    fn foreseen(
+        &self,
+        job: &Job,
+        (provider, model): &(NodeId, Option<ModelId>),
+        tokens: u32,
+    ) -> Option<Candidate> {
+        let known = self
+            .network
+            .offers
+            .get(&(*provider, Service::Inference as u8, *model))?;
+        if known.offer.precision > job.requirements.precision {
+            return None;
+        }
+        let unit_ms = u64::from(known.offer.unit_ms.unwrap_or(UNIT_MS));
+        let promised_ms = unit_ms.saturating_mul(tokens.into()) / 1_000;
+        let promised_ms = u32::try_from(promised_ms).unwrap_or(u32::MAX);
+        Some(Candidate {
+            price: Millicredits(price::base_cost(known.offer.unit_price.0, tokens)),
+            expected_ms: self.paces.expected_ms(provider, promised_ms),
+            reputation_lower: self.reputation.lower_roughly(self.now, provider),
+        })
     }
 
     fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {

@@ -182,8 +182,7 @@ impl Reputation {
         record.fade(now, self.half_life_ms);
         let [reliability, availability, response_time, quality] = record.counts.map(Counts::metric);
         let merit = self.merit.merit(peer);
-        let support = (merit * SUPPORT_PER_MERIT).min(SUPPORT_MAX);
-        let (mean, variance) = record.score(support);
+        let (mean, variance) = record.score(support(merit));
         // The Beta distribution with this mean and variance.
         let size = mean * (1.0 - mean) / variance - 1.0;
         let bound = |p| beta::quantile(p, mean * size, (1.0 - mean) * size) as f32;
@@ -219,6 +218,20 @@ impl Reputation {
         }
     }
 
+    /// The lower bound of a peer's score as the normal approximation gives it: good enough to sort many by, and without the
+    /// Beta distribution's quantiles.
+    pub(crate) fn lower_roughly(&self, now: Timestamp, peer: &NodeId) -> f32 {
+        // The 5 % quantile of the standard normal distribution.
+        const Z: f64 = 1.645;
+        let mut record = self.records.get(peer).cloned().unwrap_or_default();
+        if record.fraud {
+            return 0.0;
+        }
+        record.fade(now, self.half_life_ms);
+        let (mean, variance) = record.score(support(self.merit.merit(peer)));
+        (mean - Z * libm::sqrt(variance)).clamp(0.0, 1.0) as f32
+    }
+
     fn change(&mut self, now: Timestamp, peer: &NodeId, change: impl FnOnce(&mut Record)) -> Vec<Write> {
         let mut writes = Vec::new();
         if !self.records.contains_key(peer) && self.records.len() >= self.records_max {
@@ -246,6 +259,11 @@ impl Reputation {
         self.records.remove(&least);
         Some(Write::Delete { key: key(&least) })
     }
+}
+
+/// What the payments of others count for, in observations.
+fn support(merit: f64) -> f64 {
+    (merit * SUPPORT_PER_MERIT).min(SUPPORT_MAX)
 }
 
 fn key(peer: &NodeId) -> Vec<u8> {
@@ -330,6 +348,8 @@ mod tests {
         );
         assert!((view.quality.lower - 0.05).abs() < 1e-6 && (view.quality.upper - 0.95).abs() < 1e-6);
         assert!(view.lower < 0.35 && view.upper > 0.65);
+        let rough = reputation().lower_roughly(Timestamp(0), &PEER);
+        assert!((rough - view.lower).abs() < 0.01, "{rough} {}", view.lower);
     }
 
     #[test]
