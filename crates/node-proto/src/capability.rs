@@ -387,6 +387,9 @@ fn least_tier(service: Service) -> Tier {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(0);

@@ -86,6 +86,9 @@ pub fn output_hash(dimension: u32, values: &[u8]) -> Hash {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn candidate(price: i64, expected_ms: u32, reputation_lower: f32) -> Candidate {

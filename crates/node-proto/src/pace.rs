@@ -94,6 +94,9 @@ impl Paces {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const HONEST: NodeId = NodeId([1; 32]);

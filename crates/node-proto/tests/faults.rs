@@ -1,5 +1,8 @@
 //! Trades in which something goes wrong: liars, lost messages, crashes, full disks, nonsense.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 mod world;
 
 use std::cell::Cell;

@@ -1,6 +1,9 @@
 //! Two blocks on one place: noticed wherever they meet, told to everyone, and never held against the honest.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 mod world;
 
 use std::collections::BTreeMap;

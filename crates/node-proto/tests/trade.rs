@@ -1,5 +1,8 @@
 //! Whole trades between nodes that behave.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 mod world;
 
 use node_proto::{

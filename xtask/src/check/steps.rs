@@ -32,8 +32,8 @@ const DEV: &[&str] = &[
     "webrtc-transport",
     "xtask",
 ];
-/// Crates with tests that run inside a browser.
-const IN_BROWSER: &[&str] = &["node-wasm", "webrtc-transport"];
+/// Crates with tests that run as WebAssembly: inside a browser, or in Node.js where they ask for none.
+const IN_BROWSER: &[&str] = &["node-proto", "node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
 const FOR_BROWSER: &[&str] = &[
     "exchange",
@@ -82,7 +82,7 @@ pub(super) const ALL: &[Step] = &[
     },
     Step {
         name: "browser-unit",
-        about: "unit tests inside headless Chromium",
+        about: "unit tests as WebAssembly, inside headless Chromium where they need it",
         run: browser_unit,
     },
     Step {

@@ -219,6 +219,9 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::sign::{Ed25519Signer, Signer as _};
     use crate::wire::OBJECT_VERSION;

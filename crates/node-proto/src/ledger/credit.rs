@@ -86,6 +86,9 @@ impl Exposure {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const TERMS: CreditTerms = CreditTerms {

@@ -206,6 +206,9 @@ impl Monitor {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const READY: Circumstances = Circumstances {

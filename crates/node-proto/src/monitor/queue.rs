@@ -115,6 +115,9 @@ impl<T: PartialEq> FairQueue<T> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const MANY: NodeId = NodeId([1; 32]);

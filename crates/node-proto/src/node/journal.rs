@@ -114,6 +114,9 @@ pub(super) enum Step<After> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn put(number: u8) -> Write {

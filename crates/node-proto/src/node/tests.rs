@@ -1,5 +1,8 @@
 //! What a provider answers to a member that breaks the rules.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 use crate::group::GroupSecret;
 use crate::ids::{AgreementId, Millicredits};

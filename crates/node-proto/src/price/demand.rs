@@ -135,6 +135,9 @@ impl DemandController {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn stepped(change: impl Fn(&mut DemandController)) -> u32 {

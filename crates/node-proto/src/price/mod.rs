@@ -245,6 +245,9 @@ pub fn reputation_factor(lower: f32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn factors(base_cost: i64, demand: u32) -> Factors {

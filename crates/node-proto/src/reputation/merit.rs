@@ -243,6 +243,9 @@ impl MeritRank {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn id(number: u32) -> NodeId {

@@ -81,7 +81,7 @@ struct Record {
 }
 
 /// Everyone this node has an opinion of.
-pub(crate) struct Reputation {
+pub struct Reputation {
     half_life_ms: u64,
     records_max: usize,
     records: BTreeMap<NodeId, Record>,
@@ -89,7 +89,8 @@ pub(crate) struct Reputation {
 }
 
 impl Reputation {
-    pub(crate) fn new(me: NodeId, half_life_ms: u64, records_max: usize) -> Self {
+    /// The opinions of `me`: observations count half after `half_life_ms`, and at most `records_max` peers are remembered.
+    pub fn new(me: NodeId, half_life_ms: u64, records_max: usize) -> Self {
         Self {
             half_life_ms,
             records_max,
@@ -99,7 +100,7 @@ impl Reputation {
     }
 
     /// `from` signed that it paid `to`.
-    pub(crate) fn paid(&mut self, from: &NodeId, to: &NodeId, amount: Millicredits) {
+    pub fn paid(&mut self, from: &NodeId, to: &NodeId, amount: Millicredits) {
         self.merit.paid(from, to, u64::try_from(amount.0).unwrap_or(0));
     }
 
@@ -126,7 +127,7 @@ impl Reputation {
     }
 
     /// Counts something seen; `weight` 1 is one ordinary trade.
-    pub(crate) fn observe(
+    pub fn observe(
         &mut self,
         now: Timestamp,
         peer: &NodeId,
@@ -177,7 +178,7 @@ impl Reputation {
     }
 
     /// Everything known of a peer, with intervals.
-    pub(crate) fn view(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
+    pub fn view(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
         let mut record = self.records.get(peer).cloned().unwrap_or_default();
         record.fade(now, self.half_life_ms);
         let [reliability, availability, response_time, quality] = record.counts.map(Counts::metric);
@@ -206,7 +207,7 @@ impl Reputation {
     }
 
     /// The same, with those whose payments the merit comes from.
-    pub(crate) fn explained(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
+    pub fn explained(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
         let vouchers = self.merit.vouchers(peer, VOUCHERS_MAX).into_iter();
         let vouchers = vouchers.map(|(id, part)| Voucher {
             id,
@@ -315,6 +316,9 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const PEER: NodeId = NodeId([1; 32]);

@@ -141,6 +141,9 @@ fn open(evidence: &Evidence) -> Result<Agreement, EvidenceError> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::ids::Millicredits;
     use crate::price::Factors;

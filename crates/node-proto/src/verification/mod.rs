@@ -140,6 +140,9 @@ pub(crate) fn from_ppm(ppm: i32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::ids::NodeId;
 

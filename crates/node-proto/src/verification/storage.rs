@@ -74,6 +74,9 @@ pub fn answer(question: &Question, file: &[u8]) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     fn file(blocks: usize) -> Vec<u8> {

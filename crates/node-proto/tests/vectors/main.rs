@@ -6,6 +6,9 @@
 //! `KNOWLEDGE_WRITE_VECTORS=1 cargo test -p node-proto --test vectors` and read the difference.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 mod frames;
 mod meaning;
 mod objects;
