@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node_proto::{
-    Command, Ed25519Signer, ExchangeId, Input, JobId, LendPolicy, Millicredits, ModelInfo, Node, NodeId,
-    Path, Precision, Requirements, Scope, ServiceRequest, Timestamp,
+    AgreementId, Command, Ed25519Signer, ExchangeId, Input, JobId, LendPolicy, Millicredits, ModelInfo, Node,
+    NodeId, Path, Precision, Requirements, Scope, ServiceRequest, Timestamp,
 };
 
 use crate::engine::{self, DIMENSION, MODEL};
@@ -46,6 +46,8 @@ pub struct Host {
     pub requests: Requests,
     /// What is counted here.
     pub tally: Tally,
+    /// The prices of what a host that keeps its payments agreed to.
+    pub agreed: BTreeMap<AgreementId, i64>,
     /// What it had to do with each of its buyers.
     pub dealings: BTreeMap<u32, Dealing>,
     /// What it thought of those that are watched.
@@ -72,6 +74,7 @@ impl Host {
             caused: 0,
             requests: Requests::default(),
             tally: Tally::default(),
+            agreed: BTreeMap::new(),
             dealings: BTreeMap::new(),
             opinions: Vec::new(),
             trace: [0; 32],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use node_proto::{Event, Failure, JobId, NodeId, TradeStep, Verification};
+use node_proto::{AgreementId, Event, Failure, JobId, NodeId, TradeStep, Verification};
 
 use crate::engine;
 use crate::network::Millis;
@@ -122,10 +122,10 @@ pub struct Requests {
 }
 
 /// What a lender had to do with one of its buyers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dealing {
-    /// Time in the engine for results that were delivered, milliseconds.
-    pub worked_ms: u64,
+    /// The agreements whose results were delivered.
+    pub delivered: Vec<AgreementId>,
     /// What was paid, millicredits.
     pub paid: i64,
     /// When the last result was delivered.

@@ -1,8 +1,9 @@
 //! The shell of a host: what arrives goes into the node, what the node wants is carried out.
 
+use node_proto::wire::{Agreement, Request, decode_frame};
 use node_proto::{
-    Event as NodeEvent, ExchangeFailure, ExchangeId, Input, NodeId, Output, Path, ServeStep, WorkId,
-    WorkInput, Write,
+    AgreementId, Event as NodeEvent, ExchangeFailure, ExchangeId, Input, NodeId, Output, Path, ServeStep,
+    WorkId, WorkInput, Write,
 };
 
 use crate::engine;
@@ -162,8 +163,11 @@ impl Host {
     }
 
     fn post(&mut self, peer: NodeId, asker: Asker, frame: Vec<u8>, shared: &Shared, effects: &mut Effects) {
-        if self.spec.conduct.keeps_payments && frame.get(KIND) == Some(&SETTLE) {
-            return;
+        if self.spec.conduct.keeps_payments {
+            if frame.get(KIND) == Some(&SETTLE) {
+                return;
+            }
+            self.note_agreement(&frame);
         }
         let (to, copies) = match shared.relay_named(&peer) {
             Some(relay) => (relay, 1),
@@ -190,6 +194,17 @@ impl Host {
                 frame: frame.clone(),
             };
             self.send(to, what, shared, effects);
+        }
+    }
+
+    /// Remembers what an agreement would cost, to add up later what was taken for nothing.
+    fn note_agreement(&mut self, frame: &[u8]) {
+        let Ok(Request::Agree { agreement, .. }) = decode_frame::<Request>(frame) else {
+            return;
+        };
+        if let Ok(terms) = agreement.open::<Agreement>(&self.name) {
+            let id = AgreementId(agreement.hash::<Agreement>().0);
+            self.agreed.insert(id, terms.price.0);
         }
     }
 
@@ -223,8 +238,8 @@ impl Host {
             let buyer = shared.host_of(requester).unwrap_or(u32::MAX);
             let dealing = self.dealings.entry(buyer).or_default();
             match step {
-                ServeStep::Delivered { took_ms, .. } => {
-                    dealing.worked_ms += u64::from(*took_ms);
+                ServeStep::Delivered { agreement, .. } => {
+                    dealing.delivered.push(*agreement);
                     dealing.last_at = effects.now;
                 }
                 ServeStep::Paid { price, .. } => {

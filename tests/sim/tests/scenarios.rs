@@ -28,3 +28,13 @@ fn hosts_that_crash_and_return_are_served() {
 fn a_network_that_parts_and_heals_settles_everything() {
     keeps("partition", 10);
 }
+
+#[test]
+fn free_riders_stay_within_the_newcomer_pool() {
+    keeps("free-riders", 20);
+}
+
+#[test]
+fn new_names_do_not_get_past_the_newcomer_pool() {
+    keeps("whitewashing", 20);
+}

@@ -55,11 +55,13 @@ fn ride(name: &str, setting: Setting, renames_after: Option<u32>) -> Report {
     let mut report = begin(name, setting, &honest);
     report.row("riders", riders.len());
     let drawn = |lender: &Host| -> f64 {
-        let worked = riders.iter().filter_map(|rider| lender.dealings.get(rider));
-        let second_price = lender.spec().config.engine_second_price.0 as f64;
-        worked
-            .map(|dealing| dealing.worked_ms as f64 / 1_000.0 * second_price)
-            .sum()
+        let agreed = |rider: &u32| {
+            let prices = world.host(*rider).map(|host| &host.agreed);
+            let delivered = lender.dealings.get(rider).map(|dealing| &dealing.delivered);
+            let ids = delivered.into_iter().flatten();
+            ids.filter_map(|id| prices?.get(id)).sum::<i64>()
+        };
+        riders.iter().map(agreed).sum::<i64>() as f64
     };
     let lenders = || world.hosts().filter(|host| host.spec().lends.is_some());
     let total: f64 = lenders().map(drawn).sum();
