@@ -44,7 +44,7 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         "--crate-type",
         "cdylib",
     ];
-    compile(workspace, ticker, "rustc", &selection)?;
+    compile(workspace, ticker, "rustc", &selection, &[])?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, "node_wasm");
     bind(
         workspace,
@@ -65,6 +65,7 @@ pub(super) fn compile(
     ticker: &mut Ticker,
     subcommand: &str,
     selection: &[&str],
+    environment: &[(&'static str, &'static str)],
 ) -> Result<(), Error> {
     let what = format!(
         "compile {} for the browser",
@@ -80,6 +81,7 @@ pub(super) fn compile(
             WASM_PROFILE,
         ])
         .args(selection)
+        .envs(environment.iter().copied())
         .run(ticker)
         .map(|_| ())
 }

@@ -13,12 +13,19 @@ use crate::site::module::{self, WASM_PROFILE};
 use crate::tools;
 use crate::workspace::Workspace;
 
+/// leptos joins components by the types of their contents; erased, one piece of code serves many of them. Cargo adds this to the
+/// flags of `.cargo/config.toml`, for itself and for the cargo that Trunk calls.
+const ERASED: (&str, &str) = (
+    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+    "--cfg=erase_components",
+);
+
 /// The cache's shelf for the page.
 pub(super) const PAGE: &str = "page";
 
 /// Builds index.html and what it loads.
 pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", "web-ui"])?;
+    module::compile(workspace, ticker, "build", &["--package", "web-ui"], &[ERASED])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
         .file(&workspace.wasm_artifact(WASM_PROFILE, "web_ui"))?;
@@ -61,6 +68,7 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
         ])
         .arg(dist)
         .arg("index.html")
+        .envs([ERASED])
         .env("PATH", tools::path_with_tools(workspace))
         .env("CARGO_TARGET_DIR", workspace.target())
         .env("TRUNK_SKIP_VERSION_CHECK", "true")

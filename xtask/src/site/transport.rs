@@ -13,7 +13,7 @@ const NAME: &str = "transport_page";
 
 /// Builds the page's module as people download ours.
 pub(crate) fn build_transport_page(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", PACKAGE])?;
+    module::compile(workspace, ticker, "build", &["--package", PACKAGE], &[])?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, NAME);
     let binding = Binding {
         kind: PACKAGE,

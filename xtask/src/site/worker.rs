@@ -28,7 +28,7 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         "--config",
         VECTORS,
     ];
-    module::compile(workspace, ticker, "build", &selection)?;
+    module::compile(workspace, ticker, "build", &selection, &[])?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, "inference_worker");
     let binding = Binding {
         kind: INFERENCE,
@@ -42,7 +42,7 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
 
 /// Builds `worker/wgpu_worker.js`. Small rather than fast: its work is done in shaders.
 pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", "wgpu-worker"])?;
+    module::compile(workspace, ticker, "build", &["--package", "wgpu-worker"], &[])?;
     let wasm = workspace.wasm_artifact(WASM_PROFILE, "wgpu_worker");
     let binding = Binding {
         kind: KERNELS,
