@@ -48,6 +48,12 @@ const ALL: &[Proof] = &[
         keep: keep_nothing,
     },
     Proof {
+        name: "inference",
+        about: "MiniLM on WebGPU beside onnxruntime-web on the same adapter",
+        args: &["bench", "inference"],
+        keep: keep_nothing,
+    },
+    Proof {
         name: "fuzz",
         about: "every fuzz target for ten minutes",
         args: &["fuzz", "--seconds", "600"],
