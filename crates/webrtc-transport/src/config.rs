@@ -39,6 +39,8 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// Signalling sessions that may be under way at once, counted separately for dials and for answers.
     pub sessions_max: usize,
+    /// How many of them with one peer. Two that dial each other have one each way; more is a dial tried again.
+    pub sessions_per_peer_max: usize,
     /// ICE candidates accepted from the remote in one session; more end the session.
     pub candidates_max: usize,
     /// Streams open at once on one connection. Chromium ends at 1,024 data channels.
@@ -74,6 +76,7 @@ impl Default for Config {
         Self {
             ice_servers: Vec::new(),
             sessions_max: 32,
+            sessions_per_peer_max: 4,
             candidates_max: 128,
             streams_max: 256,
             receive_bytes_max: 10 * 1024 * 1024,
@@ -96,6 +99,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         let counts = [
             ("sessions_max", self.sessions_max),
+            ("sessions_per_peer_max", self.sessions_per_peer_max),
             ("candidates_max", self.candidates_max),
             ("streams_max", self.streams_max),
         ];

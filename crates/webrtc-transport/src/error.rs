@@ -1,6 +1,6 @@
-//! The one error type of the transport.
+//! The error type of the transport. A stream that breaks says why in a [`StreamError`](crate::StreamError).
 
-use crate::{sdp::SdpError, signalling::SignallingError, stream::frame::FrameError};
+use crate::{sdp::SdpError, signalling::SignallingError};
 
 /// Why a dial, a listener or a connection failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,6 @@ pub enum Error {
     /// The peer's session description was refused.
     #[error("bad session description: {0}")]
     Sdp(#[from] SdpError),
-    /// The peer broke the framing of a stream.
-    #[error("bad frame on a stream: {0}")]
-    Frame(#[from] FrameError),
     /// No direct path between the two browsers was found.
     #[error("no direct path to the peer")]
     NoPath,

@@ -59,6 +59,7 @@ pub mod fuzzing;
 mod handler;
 mod link;
 mod sdp;
+mod sessions;
 pub mod signalling;
 mod stream;
 #[cfg(target_family = "wasm")]
@@ -72,7 +73,7 @@ pub use config::{Config, IceServer};
 pub use error::{Error, Step};
 pub use sdp::SdpError;
 pub use signalling::SignallingError;
-pub use stream::frame::FrameError;
+pub use stream::{frame::FrameError, inbox::StreamError};
 #[cfg(target_family = "wasm")]
 pub use transport::Transport;
 #[cfg(target_family = "wasm")]

@@ -5,9 +5,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc, channel::oneshot, future::BoxFuture};
+use futures_timer::Delay;
 use libp2p_core::{
     Multiaddr,
     multiaddr::Protocol,
@@ -15,17 +17,23 @@ use libp2p_core::{
 };
 use libp2p_identity::PeerId;
 use send_wrapper::SendWrapper;
+use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     address::{ListenOn, Target, relay_of},
     config::Config,
     error::{Error, Step},
     link::{Command, Notice, Signalling, ToBehaviour},
+    sessions::Sessions,
     web::{
         connection::Connection,
         session::{self, within},
     },
 };
+
+/// How long an answered session that failed keeps its place, so that a peer cannot make us set up and tear down peer
+/// connections as fast as it can send offers.
+const FAILED_SESSION_HOLD: Duration = Duration::from_secs(1);
 
 type Upgrade = BoxFuture<'static, Result<(PeerId, Connection), Error>>;
 
@@ -38,8 +46,8 @@ pub struct Transport {
     events: VecDeque<TransportEvent<Upgrade, Error>>,
     /// Circuits that the relay client listens on.
     circuits: Vec<Multiaddr>,
-    dialling: Arc<()>,
-    accepting: Arc<()>,
+    dialling: Sessions,
+    accepting: Sessions,
     waker: Option<Waker>,
 }
 
@@ -68,21 +76,17 @@ impl std::fmt::Debug for Transport {
 
 impl Transport {
     pub(crate) fn new(config: Config, link: ToBehaviour) -> Self {
+        let sessions = || Sessions::new(config.sessions_max, config.sessions_per_peer_max);
         Self {
+            dialling: sessions(),
+            accepting: sessions(),
             config: Arc::new(config),
             link,
             listeners: Vec::new(),
             events: VecDeque::new(),
             circuits: Vec::new(),
-            dialling: Arc::default(),
-            accepting: Arc::default(),
             waker: None,
         }
-    }
-
-    /// A place among the sessions, free again when dropped; `counter` itself is the one reference that is no session.
-    fn permit(&self, counter: &Arc<()>) -> Option<Arc<()>> {
-        (Arc::strong_count(counter) <= self.config.sessions_max).then(|| counter.clone())
     }
 
     fn push(&mut self, event: TransportEvent<Upgrade, Error>) {
@@ -156,16 +160,18 @@ impl Transport {
             tracing::debug!(%peer, "refused signalling: not listening");
             return;
         };
-        let Some(permit) = self.permit(&self.accepting) else {
+        let Some(permit) = self.accepting.admit(peer) else {
             tracing::debug!(%peer, "refused signalling: too many sessions");
             return;
         };
         let config = self.config.clone();
         let upgrade = SendWrapper::new(async move {
-            let _held = (lease, permit);
-            session::accept(stream, &config)
-                .await
-                .map(|connection| (peer, connection))
+            let _lease = lease;
+            let accepted = session::accept(stream, &config).await;
+            if accepted.is_err() {
+                spawn_local(Delay::new(FAILED_SESSION_HOLD).map(|()| drop(permit)));
+            }
+            accepted.map(|connection| (peer, connection))
         });
         self.events.push_back(TransportEvent::Incoming {
             listener_id: listener.id,
@@ -237,7 +243,8 @@ impl libp2p_core::Transport for Transport {
             Some(target) => target.map_err(TransportError::Other)?,
         };
         let permit = self
-            .permit(&self.dialling)
+            .dialling
+            .admit(target.peer)
             .ok_or(TransportError::Other(Error::Busy))?;
         let (config, commands) = (self.config.clone(), self.link.commands.clone());
         let dial = async move {

@@ -13,12 +13,31 @@ use std::{
 
 use super::{
     budget::{Budget, ReceiveWindow},
-    frame::{Flag, FrameDecoder},
+    frame::{Flag, FrameDecoder, FrameError},
     state::State,
 };
 
 /// An empty buffer that is larger than this is given back.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Why this end reset a stream. A reader finds it inside the [`io::Error`] of kind `ConnectionReset`; when the remote reset
+/// the stream or the connection is gone, there is nothing inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The remote broke the framing.
+    #[error("bad frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The remote sent more than its window.
+    #[error("the peer sent more than it was granted")]
+    NotGranted,
+    /// The remote knows no windows and ran too far ahead of the reader.
+    #[error("the reader lags too far behind")]
+    Lagging,
+    /// The remote sent text, which no libp2p stream does.
+    #[error("text instead of bytes")]
+    Text,
+}
 
 /// The windows that both sides start with on every stream, when both know of windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +50,7 @@ pub(crate) struct Windows {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) state: State,
+    broken: Option<StreamError>,
     decoder: FrameDecoder,
     data: VecDeque<u8>,
     budget: Rc<RefCell<Budget>>,
@@ -46,6 +66,7 @@ impl Inbox {
     pub(crate) fn new(budget: Rc<RefCell<Budget>>, held_bytes_max: usize, windows: Option<Windows>) -> Self {
         Self {
             state: State::default(),
+            broken: None,
             decoder: FrameDecoder::default(),
             data: VecDeque::new(),
             budget,
@@ -62,7 +83,7 @@ impl Inbox {
     pub(crate) fn receive(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Vec<Flag> {
         let fits = self.held_bytes.saturating_add(len) <= self.held_bytes_max;
         if !(fits && self.budget.borrow_mut().hold(len)) {
-            return self.reject("the reader lags behind");
+            return self.reject(StreamError::Lagging);
         }
         self.held_bytes += len;
         self.decoder.extend_with(len, fill);
@@ -72,19 +93,16 @@ impl Inbox {
         outcome.unwrap_or_else(|reason| self.reject(reason))
     }
 
-    fn take_frames(&mut self) -> Result<Vec<Flag>, &'static str> {
+    fn take_frames(&mut self) -> Result<Vec<Flag>, StreamError> {
         let mut answers = Vec::new();
-        while let Some(frame) = self.decoder.next_frame().map_err(|error| {
-            tracing::debug!(%error, "bad frame on a stream");
-            "bad frame"
-        })? {
+        while let Some(frame) = self.decoder.next_frame()? {
             if self.state.wants_data() {
                 let granted = self
                     .window
                     .as_mut()
                     .is_none_or(|window| window.receive(frame.payload.len()));
                 if !granted {
-                    return Err("more than was granted");
+                    return Err(StreamError::NotGranted);
                 }
                 self.data.extend(frame.payload.iter());
             }
@@ -99,8 +117,9 @@ impl Inbox {
     }
 
     /// Gives up on the remote; returns the flags to send.
-    pub(crate) fn reject(&mut self, reason: &'static str) -> Vec<Flag> {
-        tracing::debug!(reason, "resetting a stream");
+    pub(crate) fn reject(&mut self, reason: StreamError) -> Vec<Flag> {
+        tracing::debug!(%reason, "resetting a stream");
+        self.broken.get_or_insert(reason);
         self.state.break_off();
         self.data = VecDeque::new();
         self.decoder = FrameDecoder::default();
@@ -114,7 +133,10 @@ impl Inbox {
             return Some(Ok(0));
         }
         if self.data.is_empty() {
-            return self.state.read_end().map(|end| end.map(|()| 0));
+            return self
+                .state
+                .read_end()
+                .map(|end| end.map(|()| 0).map_err(|end| self.explain(end)));
         }
         let mut copied = 0;
         // The two halves of the ring.
@@ -132,6 +154,12 @@ impl Inbox {
         }
         self.let_go_to(self.data.len() + self.decoder.pending_bytes());
         Some(Ok(copied))
+    }
+
+    fn explain(&self, end: io::Error) -> io::Error {
+        self.broken.map_or(end, |reason| {
+            io::Error::new(io::ErrorKind::ConnectionReset, reason)
+        })
     }
 
     /// What the remote is to be granted now, if anything.
@@ -190,6 +218,12 @@ pub(crate) mod tests {
         Inbox::new(Rc::new(RefCell::new(budget)), held_bytes_max, windows)
     }
 
+    fn reason(inbox: &mut Inbox) -> Option<StreamError> {
+        let error = inbox.read(&mut [0; 4]).unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        error.get_ref().and_then(|inner| inner.downcast_ref().copied())
+    }
+
     fn receive(inbox: &mut Inbox, bytes: &[u8]) -> Vec<Flag> {
         inbox.receive(bytes.len(), |space| space.copy_from_slice(bytes))
     }
@@ -224,7 +258,7 @@ pub(crate) mod tests {
             .flat_map(|_| receive(&mut inbox, &data(&[7; 50])))
             .collect();
         assert_eq!(answers.first(), Some(&Flag::Reset));
-        assert!(inbox.read(&mut [0; 4]).unwrap().is_err());
+        assert_eq!(reason(&mut inbox), Some(StreamError::Lagging));
         assert_eq!(inbox.held_bytes, 0);
         assert!(inbox.budget.borrow_mut().hold(1_000));
     }
@@ -249,7 +283,10 @@ pub(crate) mod tests {
     fn a_bad_frame_is_reset() {
         let mut inbox = inbox(1_000, None);
         assert_eq!(receive(&mut inbox, &[2, 0x08, 9]), [Flag::Reset]);
-        assert!(inbox.read(&mut [0; 4]).unwrap().is_err());
+        assert_eq!(
+            reason(&mut inbox),
+            Some(StreamError::Frame(FrameError::Malformed))
+        );
     }
 
     const WINDOWS: Windows = Windows {
@@ -279,5 +316,14 @@ pub(crate) mod tests {
         assert_eq!(inbox.grant(), Some(100));
         receive(&mut inbox, &data(&[7; 100]));
         assert_eq!(receive(&mut inbox, &data(b"x")), [Flag::Reset]);
+        // What came before the breach is given up with the stream.
+        assert_eq!(reason(&mut inbox), Some(StreamError::NotGranted));
+    }
+
+    #[test]
+    fn a_reset_by_the_remote_has_no_reason_of_ours() {
+        let mut inbox = inbox(1_000, None);
+        receive(&mut inbox, &encode_flag(Flag::Reset));
+        assert_eq!(reason(&mut inbox), None);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     stream::{
         budget::Budget,
         frame::{Flag, encode_flag, encode_grant},
-        inbox::Inbox,
+        inbox::{Inbox, StreamError},
     },
 };
 
@@ -201,7 +201,7 @@ fn on_message(js: RtcDataChannel, shared: Rc<Shared>) -> Closure<dyn FnMut(Messa
                     .borrow_mut()
                     .receive(len, |space| bytes.copy_to(space))
             }
-            Err(_) => shared.inbox.borrow_mut().reject("text instead of bytes"),
+            Err(_) => shared.inbox.borrow_mut().reject(StreamError::Text),
         };
         for flag in answers {
             send_flag(&js, flag);

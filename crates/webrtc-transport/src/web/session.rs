@@ -12,6 +12,7 @@ use futures::{
     stream::unfold,
 };
 use futures_timer::Delay;
+use libp2p_core::upgrade::NegotiationError;
 use web_sys::RtcSdpType;
 
 use crate::{
@@ -51,7 +52,8 @@ where
     peer.set_local(RtcSdpType::Offer, &offer).await?;
 
     let establish = async {
-        let answer = within(Step::Description, config.description_timeout, next(&mut messages)).await?;
+        let answer = within(Step::Description, config.description_timeout, next(&mut messages));
+        let answer = answer.await.map_err(unsupported)?;
         let Message::Answer(answer) = answer else {
             return Err(SignallingError::Unexpected.into());
         };
@@ -185,6 +187,21 @@ async fn next(
     messages: &mut (impl Stream<Item = Result<Message, SignallingError>> + Unpin),
 ) -> Result<Message, Error> {
     Ok(messages.next().await.ok_or(SignallingError::HungUp)??)
+}
+
+/// Where the swarm opens streams without waiting for the protocol to be agreed on (`V1Lazy`), a peer that does not speak it
+/// is noticed by the first thing that is read.
+fn unsupported(error: Error) -> Error {
+    match &error {
+        Error::Signalling(SignallingError::Io(reason))
+            if reason
+                .get_ref()
+                .is_some_and(|inner| inner.is::<NegotiationError>()) =>
+        {
+            Error::Unsupported
+        }
+        _ => error,
+    }
 }
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), message: Message) -> Result<(), Error> {
