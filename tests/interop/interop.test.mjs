@@ -21,6 +21,9 @@ for (const [first, second] of PAIRS) {
     await meet(relay, a.ours, b.ours);
     await meet(relay, a.ours, b.js);
     await meet(relay, b.js, a.ours);
+    await meetAtOnce(relay, a.ours, b.ours);
+    await meetAfterCircuit(relay, a.ours, b.ours);
+    await meetAfterCircuit(relay, a.ours, b.js);
     if (first === second) return;
     // Each implementation in each browser, as dialler and as listener.
     await meet(relay, b.ours, a.ours);
@@ -32,14 +35,35 @@ for (const [first, second] of PAIRS) {
 const addresses = new Map();
 
 async function meet(relay, dialler, listener) {
-  if (!addresses.has(listener.id)) addresses.set(listener.id, await listener.call("listen", relay));
+  await listen(relay, listener);
   await dial(dialler, listener);
-  await Promise.all([dialler.call("direct", listener.id), listener.call("direct", dialler.id)]);
+  await exchangeAndPart(dialler, listener);
+}
 
-  await Promise.all([exchange(dialler, listener), exchange(listener, dialler)]);
+/** Both dial at the same moment. The specification allows the two connections that come of it; none is a failure. */
+async function meetAtOnce(relay, one, other) {
+  await Promise.all([listen(relay, one), listen(relay, other)]);
+  await Promise.all([one.call("dial", addresses.get(other.id)), other.call("dial", addresses.get(one.id))]);
+  await exchangeAndPart(one, other);
+}
 
-  await dialler.call("close", listener.id);
-  await listener.call("close", dialler.id);
+/** The two have a circuit already when one dials the other directly. */
+async function meetAfterCircuit(relay, dialler, listener) {
+  await listen(relay, listener);
+  await dialler.call("dial", `${relay}/p2p-circuit/p2p/${listener.id}`);
+  await dial(dialler, listener);
+  await exchangeAndPart(dialler, listener);
+}
+
+async function listen(relay, node) {
+  if (!addresses.has(node.id)) addresses.set(node.id, await node.call("listen", relay));
+}
+
+async function exchangeAndPart(one, other) {
+  await Promise.all([one.call("direct", other.id), other.call("direct", one.id)]);
+  await Promise.all([exchange(one, other), exchange(other, one)]);
+  await one.call("close", other.id);
+  await other.call("close", one.id);
 }
 
 /**

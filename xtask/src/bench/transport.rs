@@ -12,9 +12,12 @@ use crate::workspace::Workspace;
 /// How much to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds of transfers and of round trips.
+    /// Rounds of transfers, if there is time for them.
     #[arg(long, default_value_t = 8)]
     rounds: u32,
+    /// Minutes that all of it may take. Three rounds are measured in any case.
+    #[arg(long, default_value_t = 9)]
+    minutes: u32,
     /// MiB of one transfer.
     #[arg(long, default_value_t = 64)]
     mib: u32,
@@ -42,6 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
         .arg(dir.join(name));
     let numbers = [
         ("--rounds", options.rounds),
+        ("--minutes", options.minutes),
         ("--mib", options.mib),
         ("--dials", options.dials),
     ];

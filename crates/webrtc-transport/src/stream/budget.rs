@@ -16,9 +16,9 @@
 
 use super::frame::LARGE_FRAME_BYTES_MAX;
 
-/// The largest window of one stream: twice what a fast connection (10 MiB/s) carries while a busy page takes 100 ms to
-/// answer.
-pub(crate) const WINDOW_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The largest window of one stream: half of it, after which the reader grants more, is what a fast connection (10 MiB/s)
+/// carries while a busy page takes 200 ms to answer.
+pub(crate) const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The least that a stream may hold for sending, so that no division makes it useless.
 const SEND_SHARE_BYTES_MIN: usize = 4 * 1024;

@@ -22,11 +22,12 @@ use crate::{
     },
 };
 
-use super::browser_error;
+use super::outgoing::Outgoing;
 
 /// A data channel whose messages are taken from the moment it exists, so that none is lost before someone reads.
 pub(crate) struct Channel {
     js: RtcDataChannel,
+    outgoing: Rc<Outgoing>,
     shared: Rc<Shared>,
     budget: Rc<RefCell<Budget>>,
     frame_bytes_max: usize,
@@ -68,7 +69,8 @@ impl Channel {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
-        let on_message = on_message(js.clone(), shared.clone());
+        let outgoing = Outgoing::new(js.clone(), agreed.windows.is_some());
+        let on_message = on_message(outgoing.clone(), shared.clone());
         let on_change = on_change(shared.clone());
         let on_end = on_end(shared.clone());
         js.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -78,6 +80,7 @@ impl Channel {
         js.set_onerror(Some(on_end.as_ref().unchecked_ref()));
         Self {
             js,
+            outgoing,
             shared,
             budget,
             frame_bytes_max: agreed.frame_bytes_max,
@@ -112,7 +115,7 @@ impl Channel {
         match self.js.ready_state() {
             RtcDataChannelState::Open => {
                 let share = self.budget.borrow().send_share_bytes();
-                let buffered = self.js.buffered_amount() as usize;
+                let buffered = self.outgoing.buffered_bytes();
                 if buffered == 0 || buffered + bytes <= share {
                     return Poll::Ready(Ok(()));
                 }
@@ -133,7 +136,8 @@ impl Channel {
     pub(crate) fn poll_settled(&self, cx: &Context<'_>) -> Poll<()> {
         let open = self.js.ready_state() == RtcDataChannelState::Open;
         let over = self.shared.inbox.borrow().state.is_over();
-        if !open || (over && self.js.buffered_amount() == 0) {
+        let sent = self.outgoing.send_gathered().is_ok();
+        if !open || !sent || (over && self.outgoing.buffered_bytes() == 0) {
             return Poll::Ready(());
         }
         // From here on only an empty buffer counts.
@@ -143,21 +147,21 @@ impl Channel {
         Poll::Pending
     }
 
-    /// Hands bytes to the browser, which copies them.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.js.send_with_u8_array(bytes).map_err(browser_error("send"))
+    /// Sends a frame.
+    pub(crate) fn send(&self, frame: &[u8]) -> Result<(), Error> {
+        self.outgoing.send(frame)
     }
 
     /// Sends a flag if the channel is open; when it is not, the remote has learnt of the end anyway.
     pub(crate) fn send_flag(&self, flag: Flag) {
-        send_flag(&self.js, flag);
+        self.outgoing.send_control(&encode_flag(flag));
     }
 
     /// Grants the remote what the reader has made room for, if that is worth a message.
     pub(crate) fn send_grant(&self) {
         let granted = self.shared.inbox.borrow_mut().grant();
         if let Some(bytes) = granted {
-            send_control(&self.js, &encode_grant(bytes));
+            self.outgoing.send_control(&encode_grant(bytes));
         }
     }
 
@@ -177,20 +181,7 @@ impl Drop for Channel {
     }
 }
 
-fn send_flag(js: &RtcDataChannel, flag: Flag) {
-    send_control(js, &encode_flag(flag));
-}
-
-/// Sends a frame of a few bytes that waits for nothing; on a channel that is not open nobody needs it.
-fn send_control(js: &RtcDataChannel, frame: &[u8]) {
-    if js.ready_state() == RtcDataChannelState::Open
-        && let Err(error) = js.send_with_u8_array(frame)
-    {
-        tracing::debug!(?error, "could not send a flag or a grant");
-    }
-}
-
-fn on_message(js: RtcDataChannel, shared: Rc<Shared>) -> Closure<dyn FnMut(MessageEvent)> {
+fn on_message(outgoing: Rc<Outgoing>, shared: Rc<Shared>) -> Closure<dyn FnMut(MessageEvent)> {
     Closure::new(move |event: MessageEvent| {
         let answers = match event.data().dyn_into::<ArrayBuffer>() {
             Ok(buffer) => {
@@ -204,7 +195,7 @@ fn on_message(js: RtcDataChannel, shared: Rc<Shared>) -> Closure<dyn FnMut(Messa
             Err(_) => shared.inbox.borrow_mut().reject(StreamError::Text),
         };
         for flag in answers {
-            send_flag(&js, flag);
+            outgoing.send_control(&encode_flag(flag));
         }
         shared.wake();
     })

@@ -5,6 +5,7 @@
 
 mod channel;
 pub(crate) mod connection;
+mod outgoing;
 mod peer_connection;
 pub mod session;
 pub(crate) mod stream;

@@ -167,6 +167,20 @@ impl Node {
         Ok(times)
     }
 
+    /// The milliseconds of each of `count` requests over `/knowledge/1` with as much to say as a turn.
+    pub async fn requests(&self, peer: String, count: usize) -> Result<Vec<f64>, JsError> {
+        let mut times = Vec::with_capacity(count);
+        for _ in 0..count {
+            let started = now_ms()?;
+            let answer = self.request(peer.clone(), vec![3; TURN_BYTES]).await?;
+            times.push(now_ms()? - started);
+            if answer.len() != TURN_BYTES {
+                return Err(JsError::new("the answer is not the request reversed"));
+            }
+        }
+        Ok(times)
+    }
+
     /// Opens streams that the peer does not read, writes to all of them until that no longer works, keeps them and
     /// returns how many bytes the transport took.
     pub async fn stall(&self, peer: String, streams: usize, bytes_max: usize) -> Result<f64, JsError> {
