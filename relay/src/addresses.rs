@@ -19,6 +19,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
+use crate::run::host_text;
+
 /// How many addresses are told to anyone.
 pub const ADDRESSES_MAX: usize = 16;
 
@@ -63,6 +65,14 @@ impl Caller {
         match &self.host {
             Host::Ip(ip) => ip.is_loopback(),
             Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+        }
+    }
+
+    /// The host as a URL writes it.
+    pub fn url_host(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => host_text(*ip),
+            Host::Name(name) => name.clone(),
         }
     }
 

@@ -19,6 +19,7 @@
 
 pub mod addresses;
 pub mod error;
+pub mod ice;
 pub mod keys;
 pub mod lan;
 pub mod limits;
@@ -27,6 +28,7 @@ pub mod net;
 pub mod options;
 pub mod page;
 mod run;
+pub mod stun;
 pub mod tls;
 
 pub use error::Error;

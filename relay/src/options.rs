@@ -6,9 +6,14 @@ use std::{
 };
 
 use clap::{Args, Parser};
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::{Error, lan::authority::may_name};
+use crate::{
+    Error,
+    addresses::ADDRESSES_MAX,
+    ice::{ICE_SERVERS_MAX, IceServer},
+    lan::authority::may_name,
+};
 
 /// The meeting point of a knowledge network: serves the page, connects browsers, answers discovery.
 #[derive(Debug, Clone, Parser)]
@@ -57,6 +62,22 @@ pub struct Options {
     /// UDP port for webrtc-direct, which browsers can reach without a TLS certificate [default: the page's port].
     #[arg(long, env = "KNOWLEDGE_RELAY_WEBRTC_PORT")]
     pub webrtc_port: Option<u16>,
+
+    /// UDP port for STUN, which tells browsers how the outside sees them [default: the page's port + 3].
+    #[arg(long, env = "KNOWLEDGE_RELAY_STUN_PORT")]
+    pub stun_port: Option<u16>,
+
+    /// Do not answer STUN.
+    #[arg(long, env = "KNOWLEDGE_RELAY_NO_STUN")]
+    pub no_stun: bool,
+
+    /// Further ICE server for browsers: stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. May be repeated.
+    #[arg(long, env = "KNOWLEDGE_RELAY_ICE_SERVER", value_delimiter = ' ')]
+    pub ice_server: Vec<IceServer>,
+
+    /// Address of another relay of this network, ending with /p2p/ and its identity. Browsers use both. May be repeated.
+    #[arg(long, env = "KNOWLEDGE_RELAY_OTHER_RELAY", value_delimiter = ',')]
+    pub other_relay: Vec<Multiaddr>,
 
     /// Do not accept libp2p over WebSocket.
     #[arg(long, env = "KNOWLEDGE_RELAY_NO_WEBSOCKET")]
@@ -109,6 +130,10 @@ pub struct Limits {
     #[arg(long, env = "KNOWLEDGE_RELAY_RESERVATIONS_MAX", default_value_t = 4096)]
     pub reservations_max: usize,
 
+    /// Seconds for which a reservation is granted; nodes renew it in time.
+    #[arg(long, env = "KNOWLEDGE_RELAY_RESERVATION_SECONDS", default_value_t = 3600)]
+    pub reservation_seconds: u32,
+
     /// Reservations at a time by one node.
     #[arg(long, env = "KNOWLEDGE_RELAY_RESERVATIONS_PER_PEER_MAX", default_value_t = 8)]
     pub reservations_per_peer_max: usize,
@@ -152,12 +177,23 @@ impl Options {
                 "{name} is not a local name: use one that ends in .local, .lan, .home, .internal or .home.arpa"
             ));
         }
+        if self.ice_server.len() > ICE_SERVERS_MAX || self.other_relay.len() > ADDRESSES_MAX {
+            return wrong(&format!(
+                "there are too many of them: at most {ICE_SERVERS_MAX} ICE servers and {ADDRESSES_MAX} addresses of other relays"
+            ));
+        }
+        if let Some(address) = self.other_relay.iter().find(|address| peer_of(address).is_none()) {
+            return wrong(&format!(
+                "{address} does not end with /p2p/ and the other relay's identity"
+            ));
+        }
         let limits = &self.limits;
         let counts = [
             limits.connections_max,
             limits.connections_per_ip_max,
             limits.peers_max,
             limits.circuit_seconds_max,
+            limits.reservation_seconds,
             limits.requests_per_second_max,
         ];
         let sizes = [
@@ -180,6 +216,14 @@ impl Options {
             (None, 0) => 0,
             (None, _) => page_port.checked_add(offset).unwrap_or(0),
         }
+    }
+}
+
+/// Whose address it is, if it says.
+pub(crate) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
     }
 }
 
@@ -214,6 +258,12 @@ mod tests {
                 .validate()
                 .is_err()
         );
+        assert!(
+            Options::parse_from(["relay", "--other-relay", "/ip4/192.0.2.1/tcp/80/ws"])
+                .validate()
+                .is_err()
+        );
+        assert!(Options::try_parse_from(["relay", "--ice-server", "turn:without.account"]).is_err());
         assert!(Options::parse_from(["relay"]).validate().is_ok());
         assert!(Options::try_parse_from(["relay", "--tls-cert", "c.pem"]).is_err());
         assert!(Options::try_parse_from(["relay", "--lan", "--tls-cert", "c", "--tls-key", "k"]).is_err());

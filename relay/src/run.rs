@@ -17,9 +17,10 @@ use crate::{
     lan,
     limits::ConnectionCount,
     metrics::Metrics,
-    net::{behaviour, node::Node, websocket},
-    page::{self, server::Server, site::Site},
-    tls,
+    net::{behaviour, node::Node, places::Places, websocket},
+    options::peer_of,
+    page::{self, Door, server::Server, site::Site},
+    stun, tls,
 };
 
 /// How long connections may take to finish what they are doing when the relay stops.
@@ -55,6 +56,7 @@ impl Relay {
         let (book, addresses) = watch::channel(book);
         let (handoff, websocket) = websocket::channel(secure);
         let node = start_node(&options, &data, &keypair, address, websocket, book, &metrics).await?;
+        let stun = start_stun(&options, address).await?;
 
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -86,6 +88,9 @@ impl Relay {
         let router = page::router(page::State {
             site,
             addresses,
+            others: other_relays(&options.other_relay),
+            stun_port: stun.as_ref().map(stun::Server::port),
+            ice_servers: options.ice_server.clone(),
             metrics: metrics.clone(),
             handoff,
             secure,
@@ -104,6 +109,13 @@ impl Relay {
                 "page server"
             }
         });
+        if let Some(stun) = stun {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                stun.run(stop).await;
+                "STUN server"
+            });
+        }
         tasks.spawn({
             let stop = stop.clone();
             async move {
@@ -186,16 +198,48 @@ async fn start_node(
         probe(StdTcpListener::bind(socket), "TCP", socket, "tcp-port")?;
         addresses.push(Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port())));
     }
-    let swarm = behaviour::swarm(keypair, data.webrtc_certificate()?, websocket, &options.limits)
+    let places = Places::new(options.limits.reservations_max);
+    let certificate = data.webrtc_certificate()?;
+    let swarm = behaviour::swarm(keypair, certificate, websocket, &options.limits, &places)
         .map_err(|error| Error::Options(format!("the identity key cannot be used: {error}")))?;
     let mut node = Node::new(
         swarm,
         book,
         metrics.clone(),
         options.limits.requests_per_second_max,
+        places,
     );
     node.listen(addresses).await?;
     Ok(node)
+}
+
+async fn start_stun(options: &Options, page: SocketAddr) -> Result<Option<stun::Server>, Error> {
+    if options.no_stun {
+        return Ok(None);
+    }
+    let port = options.beside(options.stun_port, page.port(), 3);
+    stun::Server::bind(SocketAddr::new(page.ip(), port))
+        .await
+        .map(Some)
+}
+
+/// Groups addresses by the relay that they lead to, in the order in which the operator named them.
+fn other_relays(addresses: &[Multiaddr]) -> Vec<Door> {
+    let mut doors: Vec<Door> = Vec::new();
+    for address in addresses {
+        let Some(peer) = peer_of(address).map(|peer| peer.to_string()) else {
+            continue;
+        };
+        let text = address.to_string();
+        match doors.iter_mut().find(|door| door.peer_id == peer) {
+            Some(door) => door.addresses.push(text),
+            None => doors.push(Door {
+                peer_id: peer,
+                addresses: vec![text],
+            }),
+        }
+    }
+    doors
 }
 
 /// Binds a TCP port for HTTP.

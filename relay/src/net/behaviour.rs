@@ -18,7 +18,7 @@ use libp2p::{
 };
 use libp2p_webrtc::tokio as webrtc;
 
-use super::websocket;
+use super::{places::Places, websocket};
 use crate::options::Limits;
 
 /// Names this network's nodes in identify, apart from the software's version.
@@ -29,6 +29,10 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection without streams is kept this long: a tab between reservation and first circuit has none.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A dead connection fails twice in a row before it is closed, which takes less than two of each.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A discovery answer lists a few dozen providers, a registration is far smaller.
 const DISCOVERY_REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -57,13 +61,14 @@ pub fn swarm(
     certificate: webrtc::Certificate,
     websocket: websocket::Transport,
     limits: &Limits,
+    places: &Places,
 ) -> Result<Swarm<Behaviour>, noise::Error> {
     let peer = keypair.public().to_peer_id();
     let transport = transport(keypair, certificate, websocket)?;
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
     Ok(Swarm::new(
         transport,
-        behaviour(keypair.public(), limits),
+        behaviour(keypair.public(), limits, places),
         peer,
         config,
     ))
@@ -96,7 +101,7 @@ fn yamux_config() -> yamux::Config {
     config
 }
 
-fn behaviour(public_key: identity::PublicKey, limits: &Limits) -> Behaviour {
+fn behaviour(public_key: identity::PublicKey, limits: &Limits, places: &Places) -> Behaviour {
     let connections = connection_limits::ConnectionLimits::default()
         .with_max_established(Some(limits.peers_max))
         .with_max_pending_incoming(Some(limits.peers_max))
@@ -116,22 +121,27 @@ fn behaviour(public_key: identity::PublicKey, limits: &Limits) -> Behaviour {
     };
     Behaviour {
         connection_limits: connection_limits::Behaviour::new(connections),
-        relay: relay::Behaviour::new(public_key.to_peer_id(), relay_config(limits)),
+        relay: relay::Behaviour::new(public_key.to_peer_id(), relay_config(limits, places)),
         identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(15))),
+        ping: ping::Behaviour::new(
+            ping::Config::new()
+                .with_interval(PING_INTERVAL)
+                .with_timeout(PING_TIMEOUT),
+        ),
         exchange: exchange::behaviour(&exchange),
     }
 }
 
 /// libp2p's defaults are made for strangers' traffic: 16 circuits, one a minute per address. Here a circuit
 /// carries the signalling of one direct connection, and a class shares one address.
-fn relay_config(limits: &Limits) -> relay::Config {
+fn relay_config(limits: &Limits, places: &Places) -> relay::Config {
     let many = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
     relay::Config {
-        max_reservations: limits.reservations_max,
+        // Admission counts nodes and knows a renewal from a newcomer; libp2p's own count does not.
+        max_reservations: usize::MAX,
         max_reservations_per_peer: limits.reservations_per_peer_max,
-        reservation_duration: Duration::from_secs(60 * 60),
-        reservation_rate_limiters: Vec::new(),
+        reservation_duration: Duration::from_secs(limits.reservation_seconds.into()),
+        reservation_rate_limiters: vec![places.admission()],
         max_circuits: limits.circuits_max,
         max_circuits_per_peer: limits.circuits_per_peer_max,
         max_circuit_duration: Duration::from_secs(limits.circuit_seconds_max.into()),

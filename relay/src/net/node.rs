@@ -12,8 +12,8 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::{ConnectedPoint, transport::ListenerId},
     multiaddr::Protocol,
-    relay, request_response,
-    swarm::SwarmEvent,
+    ping, relay, request_response,
+    swarm::{ConnectionId, SwarmEvent},
 };
 use node_proto::{NodeId, Registry, RegistryLimits, Timestamp};
 use tokio::{
@@ -22,7 +22,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::behaviour::{Behaviour, BehaviourEvent};
+use super::{
+    behaviour::{Behaviour, BehaviourEvent},
+    places::Places,
+};
 use crate::{
     Error,
     addresses::AddressBook,
@@ -41,9 +44,12 @@ pub struct Node {
     swarm: Swarm<Behaviour>,
     book: watch::Sender<AddressBook>,
     metrics: Arc<Metrics>,
+    /// What is open to each node, the oldest first; the swarm's limits bound it.
+    open: BTreeMap<PeerId, Vec<ConnectionId>>,
     /// One bucket per connected node, so as long as the connection limit.
     buckets: BTreeMap<PeerId, TokenBucket>,
     requests_per_second_max: u32,
+    places: Places,
     registry: Registry,
     /// The zero of the registry's clock.
     started: Instant,
@@ -56,13 +62,16 @@ impl Node {
         book: watch::Sender<AddressBook>,
         metrics: Arc<Metrics>,
         requests_per_second_max: u32,
+        places: Places,
     ) -> Self {
         Self {
             swarm,
             book,
             metrics,
+            open: BTreeMap::new(),
             buckets: BTreeMap::new(),
             requests_per_second_max,
+            places,
             registry: Registry::new(RegistryLimits::default(), rand::random()),
             started: Instant::now(),
         }
@@ -127,17 +136,23 @@ impl Node {
             } => {
                 tracing::error!(?addresses, ?reason, "a listener has closed");
             }
-            SwarmEvent::ConnectionEstablished { endpoint, .. } => self.connections(&endpoint).add(1),
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
+                self.connections(&endpoint).add(1);
+                self.open.entry(peer_id).or_default().push(connection_id);
+            }
             SwarmEvent::ConnectionClosed {
                 peer_id,
+                connection_id,
                 endpoint,
-                num_established,
                 ..
             } => {
                 self.connections(&endpoint).add(-1);
-                if num_established == 0 {
-                    self.forget(&peer_id);
-                }
+                self.closed(&peer_id, connection_id);
             }
             SwarmEvent::IncomingConnectionError {
                 error,
@@ -147,7 +162,16 @@ impl Node {
                 self.metrics.connections_failed.increment();
                 tracing::debug!(%send_back_addr, %error, "a connection failed");
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.count_relay(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.relay(&event),
+            // libp2p-ping reports only the second failure in a row.
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                connection,
+                result: Err(error),
+                ..
+            })) if !matches!(error, ping::Failure::Unsupported) => {
+                tracing::debug!(%connection, %error, "a connection is dead");
+                self.swarm.close_connection(connection);
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => self.exchange(event),
             _ => {}
         }
@@ -181,11 +205,17 @@ impl Node {
         }
     }
 
-    fn count_relay(&self, event: &relay::Event) {
+    fn relay(&mut self, event: &relay::Event) {
         match event {
-            relay::Event::ReservationReqAccepted { renewed: false, .. } => self.metrics.reservations.add(1),
-            relay::Event::ReservationClosed { .. } | relay::Event::ReservationTimedOut { .. } => {
-                self.metrics.reservations.add(-1);
+            relay::Event::ReservationReqAccepted { src_peer_id, renewed } => {
+                self.count_places();
+                if !renewed {
+                    self.close_older(src_peer_id);
+                }
+            }
+            relay::Event::ReservationTimedOut { src_peer_id } => {
+                self.places.give_back(src_peer_id);
+                self.count_places();
             }
             relay::Event::ReservationReqDenied { src_peer_id, status } => {
                 self.metrics.reservations_denied.increment();
@@ -206,6 +236,30 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    /// A node that comes back from sleep or from another network leaves a dead connection behind, which shows as dead
+    /// only by and by. libp2p-relay would send circuits to either.
+    fn close_older(&mut self, peer: &PeerId) {
+        let open = self.open.get(peer).map_or(&[][..], Vec::as_slice);
+        for connection in open.split_last().map_or(&[][..], |(_, older)| older) {
+            self.swarm.close_connection(*connection);
+        }
+    }
+
+    fn closed(&mut self, peer: &PeerId, connection: ConnectionId) {
+        let Some(open) = self.open.get_mut(peer) else {
+            return;
+        };
+        open.retain(|other| *other != connection);
+        if open.is_empty() {
+            self.open.remove(peer);
+            self.forget(peer);
+        }
+    }
+
+    fn count_places(&self) {
+        self.metrics.reservations.set(self.places.taken());
     }
 
     fn exchange(&mut self, event: exchange::Event) {
@@ -257,6 +311,8 @@ impl Node {
     /// What a node filed is void once it is gone: others would try to reach it in vain.
     fn forget(&mut self, peer: &PeerId) {
         self.buckets.remove(peer);
+        self.places.give_back(peer);
+        self.count_places();
         if let Some(node) = node_id(peer) {
             self.registry.forget(&node);
             self.metrics.registrations.set(self.registry.len());

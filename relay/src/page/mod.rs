@@ -3,7 +3,7 @@
 //! | path | what | who may read it |
 //! | --- | --- | --- |
 //! | `/` with `Upgrade: websocket` | libp2p | anyone |
-//! | `/bootstrap.json` | the relay's identity and its addresses for this caller | any origin |
+//! | `/bootstrap.json` | the relay's identity, its addresses for this caller, other relays, ICE servers | any origin |
 //! | `/embed/*`, `/worker/*`, `/models/*` | what another site needs to run a node | any origin |
 //! | `/healthz`, `/metrics` | for the operator | same origin |
 //! | everything else | the site's files; an unknown path without a file extension is the page itself | same origin |
@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use self::{server::Connection, site::Site};
 use crate::{
     addresses::{AddressBook, Caller},
+    ice::IceServer,
     metrics::Metrics,
     net::websocket::{Handoff, MESSAGE_BYTES_MAX},
 };
@@ -46,6 +47,12 @@ pub struct State {
     pub site: Site,
     /// The relay's addresses as they are now.
     pub addresses: watch::Receiver<AddressBook>,
+    /// Other relays of this network.
+    pub others: Vec<Door>,
+    /// Where STUN is answered; `None` when it is switched off.
+    pub stun_port: Option<u16>,
+    /// Further ICE servers that the operator named.
+    pub ice_servers: Vec<IceServer>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where upgraded sockets go; `None` when WebSocket is switched off.
@@ -56,11 +63,22 @@ pub struct State {
 
 type Shared = FromState<Arc<State>>;
 
+/// One relay, as `/bootstrap.json` tells of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Door {
+    /// Its identity.
+    pub peer_id: String,
+    /// Where it can be dialled.
+    pub addresses: Vec<String>,
+}
+
 /// `/bootstrap.json`: all that a node needs to join.
 #[derive(Debug, Serialize)]
 struct Bootstrap {
-    peer_id: String,
-    addresses: Vec<String>,
+    #[serde(flatten)]
+    own: Door,
+    relays: Vec<Door>,
+    ice_servers: Vec<IceServer>,
 }
 
 /// All routes.
@@ -128,9 +146,20 @@ async fn bootstrap(FromState(state): Shared, headers: HeaderMap) -> Response {
         .iter()
         .map(ToString::to_string)
         .collect();
+    // The host that the caller reached the page by is where it reaches STUN too.
+    let stun = caller
+        .zip(state.stun_port)
+        .map(|(caller, port)| IceServer::stun(&caller.url_host(), port));
     let answer = Bootstrap {
-        peer_id: book.peer().to_string(),
-        addresses,
+        own: Door {
+            peer_id: book.peer().to_string(),
+            addresses,
+        },
+        relays: state.others.clone(),
+        ice_servers: stun
+            .into_iter()
+            .chain(state.ice_servers.iter().cloned())
+            .collect(),
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }

@@ -7,6 +7,7 @@
 )]
 
 mod http;
+mod ice;
 mod lan;
 mod meeting;
 mod program;

@@ -196,6 +196,66 @@ async fn a_class_behind_one_address_fits() {
 }
 
 #[tokio::test]
+async fn a_full_relay_refuses_newcomers_and_renews_for_those_it_has() {
+    // Renewed after three quarters of two seconds.
+    let relay = Fixture::start(&["--reservations-max", "1", "--reservation-seconds", "2"]).await;
+    let door = address_of(&relay, "/ws/").await;
+    let mut resident = client(Keypair::generate_ed25519());
+    reserve(&mut resident, door.clone()).await;
+
+    let mut newcomer = client(Keypair::generate_ed25519());
+    newcomer.listen_on(door.with(Protocol::P2pCircuit)).unwrap();
+    let refusal = until(&mut newcomer, |event| match event {
+        SwarmEvent::ListenerClosed { reason, .. } => Some(reason.unwrap_err().to_string()),
+        SwarmEvent::NewListenAddr { address, .. } => panic!("{address} was granted"),
+        _ => None,
+    })
+    .await;
+    assert!(refusal.contains("Reservation"), "{refusal}");
+
+    for _ in 0..2 {
+        let renewed = until(&mut resident, |event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Circuit(
+                circuit::client::Event::ReservationReqAccepted { renewal, .. },
+            )) => Some(renewal),
+            SwarmEvent::ListenerClosed { reason, .. } => panic!("{reason:?}"),
+            _ => None,
+        });
+        assert!(renewed.await);
+    }
+    drop(resident);
+    until_metric(&relay, "knowledge_relay_reservations 0\n").await;
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_is_reached_by_its_new_connection() {
+    let relay = Fixture::start(&[]).await;
+    let door = address_of(&relay, "/ws/").await;
+    let keypair = Keypair::generate_ed25519();
+    let mut asleep = client(keypair.clone());
+    reserve(&mut asleep, door.clone()).await;
+    let mut back = client(keypair);
+    let callee = *back.local_peer_id();
+    reserve(&mut back, door.clone()).await;
+    tokio::spawn(async move { while back.next().await.is_some() {} });
+    // It hears only now that its first connection is gone.
+    until(&mut asleep, |event| {
+        matches!(event, SwarmEvent::ConnectionClosed { .. }).then_some(())
+    })
+    .await;
+    let mut caller = client(Keypair::generate_ed25519());
+    caller
+        .dial(door.with(Protocol::P2pCircuit).with(Protocol::P2p(callee)))
+        .unwrap();
+    until(&mut caller, |event| match event {
+        SwarmEvent::ConnectionEstablished { peer_id, .. } => (peer_id == callee).then_some(()),
+        _ => None,
+    })
+    .await;
+    until_metric(&relay, "knowledge_relay_reservations 1\n").await;
+}
+
+#[tokio::test]
 async fn discovery_answers_its_callers_and_forgets_those_who_left() {
     let relay = Fixture::start(&[]).await;
     let door = address_of(&relay, "/ws/").await;
