@@ -60,6 +60,12 @@ const ALL: &[Proof] = &[
         keep: keep_nothing,
     },
     Proof {
+        name: "relay",
+        about: "a thousand reservations, two hundred circuits at once, and what a full relay says",
+        args: &["bench", "relay"],
+        keep: keep_nothing,
+    },
+    Proof {
         name: "sim",
         about: "every scenario with 1,000 nodes and three seeds",
         args: &["sim", "--nodes", "1000", "--seeds", "3"],

@@ -5,6 +5,7 @@
 
 mod inference;
 mod ratio;
+mod relay;
 mod transport;
 
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// The WebGPU kernels beside onnxruntime-web's WebGPU provider.
     Inference(inference::Options),
+    /// A relay under the load of a thousand native nodes.
+    Relay(relay::Options),
     /// The WebRTC transport beside a bare data channel and js-libp2p, in one pair of browsers.
     Transport(transport::Options),
 }
@@ -27,6 +30,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode, Error> {
     match bench {
         Bench::Inference(options) => inference::run(workspace, options),
+        Bench::Relay(options) => relay::run(workspace, options),
         Bench::Transport(options) => transport::run(workspace, options),
     }
 }
