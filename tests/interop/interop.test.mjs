@@ -67,8 +67,10 @@ async function exchangeAndPart(one, other) {
 }
 
 /**
- * js-libp2p gives its first dial up after five seconds (`signal timed out`) when it runs in Chromium and dials ours in
- * Firefox; the second dial works. The cause is not known yet.
+ * js-libp2p in Chromium may have to dial ours in Firefox twice. It closes its `init` channel in the millisecond in which that
+ * opens, and waits for both ends to have closed it; Firefox, which sees the channel open a few milliseconds later, never
+ * tells of the close, and the dialler gives up when its six seconds for an address are over (`signal timed out`). The traces
+ * of both ends show the direct connection standing all that time, with our first streams open on it.
  */
 async function dial(dialler, listener) {
   const address = addresses.get(listener.id);
