@@ -189,6 +189,11 @@ pub(super) fn size(value: i64) -> Result<usize, Problem> {
         .ok_or_else(|| format!("a size of {value}").into())
 }
 
+/// The same for each of several.
+pub(super) fn sizes(values: Vec<i64>) -> Result<Vec<usize>, Problem> {
+    values.into_iter().map(size).collect()
+}
+
 /// A single output.
 pub(super) fn one(tensor: Result<Tensor, TensorError>) -> Outcome {
     Ok(vec![tensor?])

@@ -1,6 +1,6 @@
 //! Operators that read or write where integers say.
 
-use super::call::{Call, Outcome, Problem, axis, floats, integers, one, size};
+use super::call::{Call, Outcome, Problem, axis, floats, integers, one, size, sizes};
 use super::movement::joined;
 use super::place::{Along, strides, try_walk, walk, work};
 use crate::onnx::proto::DataType;
@@ -442,11 +442,7 @@ pub(super) fn constant(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) fn constant_of_shape(call: &Call<'_>) -> Outcome {
-    let dims = call
-        .integers(0)?
-        .into_iter()
-        .map(size)
-        .collect::<Result<Vec<_>, _>>()?;
+    let dims = sizes(call.integers(0)?)?;
     let value = match call.tensor("value")? {
         Some(value) => value,
         None => Tensor::floats(&[1], vec![0.0])?,

@@ -1,6 +1,6 @@
 //! Operators that move elements and compute none.
 
-use super::call::{Call, Outcome, Problem, axes, axis, floats, integers, one, size};
+use super::call::{Call, Outcome, Problem, axes, axis, floats, integers, one, size, sizes};
 use super::place::{Along, broadcast, places, stretched, strides, walk};
 use crate::tensor::{Tensor, elements};
 
@@ -118,22 +118,14 @@ pub(super) fn transpose(call: &Call<'_>) -> Outcome {
 
 pub(super) fn expand(call: &Call<'_>) -> Outcome {
     let input = call.input(0)?;
-    let wanted = call
-        .integers(1)?
-        .into_iter()
-        .map(size)
-        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = sizes(call.integers(1)?)?;
     let dims = broadcast(input.dims(), &wanted)?;
     one(input.taken(&dims, &places(&dims, 0, &stretched(input.dims(), &dims))))
 }
 
 pub(super) fn tile(call: &Call<'_>) -> Outcome {
     let input = call.input(0)?;
-    let repeats = call
-        .integers(1)?
-        .into_iter()
-        .map(size)
-        .collect::<Result<Vec<_>, _>>()?;
+    let repeats = sizes(call.integers(1)?)?;
     if repeats.len() != input.rank() {
         return Err("it has not one count for each axis".into());
     }
@@ -225,7 +217,7 @@ pub(super) fn split(call: &Call<'_>) -> Outcome {
     let axis = call.axis(0, input.rank())?;
     let whole = input.dims()[axis];
     let sizes = match call.list("split", 1)? {
-        Some(sizes) => sizes.into_iter().map(size).collect::<Result<Vec<_>, _>>()?,
+        Some(parts) => sizes(parts)?,
         None => {
             let parts = size(call.int("num_outputs", call.outputs() as i64))?.max(1);
             let each = whole.div_ceil(parts);

@@ -1,6 +1,6 @@
 //! RNN, GRU and LSTM, step by step.
 
-use super::call::{Call, Outcome, Problem, floats, integers, size};
+use super::call::{Call, Outcome, Problem, floats, integers, sizes};
 use super::elementwise::sigmoid;
 use crate::tensor::{Tensor, elements};
 
@@ -81,10 +81,7 @@ pub(super) fn recurrent(call: &Call<'_>) -> Outcome {
         clip: call.float("clip", f32::INFINITY),
     };
     let lengths = match call.optional(4) {
-        Some(lengths) => integers(lengths)?
-            .into_iter()
-            .map(size)
-            .collect::<Result<Vec<_>, _>>()?,
+        Some(lengths) => sizes(integers(lengths)?)?,
         None => vec![steps; batch],
     };
     if lengths.len() != batch || lengths.iter().any(|&length| length > steps) {

@@ -1,6 +1,6 @@
 //! Resize: an image at another size, axis by axis.
 
-use super::call::{Call, Outcome, Problem, axes, floats, integers, one, size};
+use super::call::{Call, Outcome, Problem, axes, floats, integers, one, size, sizes};
 use super::place::{strides, walk, work};
 use crate::tensor::{Tensor, elements};
 
@@ -178,10 +178,7 @@ fn target(call: &Call<'_>, from: &[usize], named: &[usize]) -> Result<(Vec<usize
             }
         }
         (None, Some(tensor)) => {
-            let given = integers(tensor)?
-                .into_iter()
-                .map(size)
-                .collect::<Result<Vec<_>, _>>()?;
+            let given = sizes(integers(tensor)?)?;
             if given.len() != named.len() {
                 return Err("its sizes do not fit".into());
             }
@@ -331,7 +328,7 @@ fn spread(place: f32, scale: f32, reach: f32, filter: impl Fn(f32) -> f32) -> Ta
 }
 
 /// Keys' cubic convolution kernel (1981).
-fn cubic(x: f32, a: f32) -> f32 {
+pub(super) fn cubic(x: f32, a: f32) -> f32 {
     let x = x.abs();
     if x <= 1.0 {
         ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0

@@ -1,8 +1,12 @@
 //! Operators that sample images at computed places.
 
-use super::call::{Call, Outcome, floats, one, size};
+use super::call::{Call, Outcome, floats, one, size, sizes};
 use super::place::{strides, walk, work};
+use super::resize::cubic;
 use crate::tensor::{Tensor, elements};
+
+/// GridSample has no attribute for its cubic kernel: the document fixes it.
+const CUBIC: f32 = -0.75;
 
 /// GridSample: reads an image at places that a second tensor gives in −1…1.
 pub(super) fn grid_sample(call: &Call<'_>) -> Outcome {
@@ -118,7 +122,7 @@ impl Sampler {
             Mode::Nearest => vec![(row(0.0), 1.0)],
             Mode::Linear => vec![(row(0.0), 1.0 - fraction), (row(1.0), fraction)],
             Mode::Cubic => [-1.0, 0.0, 1.0, 2.0]
-                .map(|at| (row(at), cubic(fraction - at)))
+                .map(|at| (row(at), cubic(fraction - at, CUBIC)))
                 .to_vec(),
         }
     }
@@ -145,26 +149,10 @@ impl Sampler {
     }
 }
 
-/// Keys' cubic convolution kernel with a = −0.75.
-fn cubic(x: f32) -> f32 {
-    let (x, a) = (x.abs(), -0.75);
-    if x <= 1.0 {
-        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        a * (((x - 5.0) * x + 8.0) * x - 4.0)
-    } else {
-        0.0
-    }
-}
-
 /// AffineGrid: the places that an affine map gives to the cells of an image.
 pub(super) fn affine_grid(call: &Call<'_>) -> Outcome {
     let theta = call.input(0)?;
-    let wanted = call
-        .integers(1)?
-        .into_iter()
-        .map(size)
-        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = sizes(call.integers(1)?)?;
     let [batch, _, spatial @ ..] = &wanted[..] else {
         return Err("its size has no axes".into());
     };
