@@ -31,11 +31,28 @@ const WASM_FEATURES: &[&str] = &[
 ];
 
 /// A tool runs for seconds; with the profiles of their authors (fat LTO in one unit) compiling them takes many minutes on two cores.
-const QUICK_PROFILE: [(&str, &str); 3] = [
+const QUICK_PROFILE: [(&str, &str); 2] = [
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
 ];
+
+/// How much a tool is optimised.
+#[derive(Clone, Copy)]
+enum Work {
+    /// It mostly waits for other programs.
+    Light,
+    /// It reads and rewrites megabytes of wasm.
+    Heavy,
+}
+
+impl Work {
+    const fn opt_level(self) -> &'static str {
+        match self {
+            Self::Light => "0",
+            Self::Heavy => "1",
+        }
+    }
+}
 
 /// Identifies the tools in cache keys: another version may make another file of the same input.
 pub(crate) fn versions() -> String {
@@ -84,6 +101,7 @@ pub(crate) fn install_wasm_bindgen(workspace: &Workspace, ticker: &mut Ticker) -
         "wasm-bindgen",
         "wasm-bindgen-cli",
         WASM_BINDGEN,
+        Work::Heavy,
         &[],
     )
 }
@@ -96,6 +114,7 @@ pub(crate) fn install_trunk(workspace: &Workspace, ticker: &mut Ticker) -> Resul
         "trunk",
         "trunk",
         TRUNK,
+        Work::Light,
         &["--no-default-features", "--features", "rustls"],
     )
 }
@@ -111,6 +130,7 @@ pub(crate) fn install_nextest(workspace: &Workspace, ticker: &mut Ticker) -> Res
         "nextest",
         "cargo-nextest",
         NEXTEST,
+        Work::Light,
         &["--no-default-features", "--features", "default-no-update"],
     )
 }
@@ -127,7 +147,15 @@ pub(crate) fn nextest(workspace: &Workspace) -> PathBuf {
 
 /// Installs cargo-fuzz.
 pub(crate) fn install_cargo_fuzz(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    install_crate(workspace, ticker, "cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &[])
+    install_crate(
+        workspace,
+        ticker,
+        "cargo-fuzz",
+        "cargo-fuzz",
+        CARGO_FUZZ,
+        Work::Light,
+        &[],
+    )
 }
 
 /// `cargo-fuzz`.
@@ -197,6 +225,7 @@ fn install_crate(
     name: &str,
     package: &str,
     version: &str,
+    work: Work,
     features: &[&str],
 ) -> Result<Outcome, Error> {
     let root = workspace.tools().join(format!("{name}-{version}"));
@@ -209,6 +238,7 @@ fn install_crate(
         .args(["install", "--locked", "--force", package, "--version", version])
         .args(features)
         .envs(QUICK_PROFILE)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", work.opt_level())
         .arg("--root")
         .arg(&root)
         .arg("--target-dir")
