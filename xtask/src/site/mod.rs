@@ -20,7 +20,8 @@ mod worker;
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
 use crate::command::Program;
 use crate::error::Error;
@@ -28,6 +29,9 @@ use crate::prerequisites;
 use crate::progress::{Outcome, Progress, Ticker};
 use crate::tools;
 use crate::workspace::Workspace;
+
+/// How often a step that waits looks up.
+const JOIN_EVERY: Duration = Duration::from_millis(50);
 
 /// One step of a build.
 type Step = (
@@ -42,12 +46,15 @@ const GROUND: &[Step] = &[
     ("model", model::build),
 ];
 
-const SITE: &[Step] = &[
-    ("inference worker", worker::build_inference),
-    ("kernels worker", worker::build_kernels),
-    ("wonnx worker", worker::build_wonnx),
+/// The wonnx worker comes last: its build scripts share the relay's profile and wait for it.
+const MODULES: &[Step] = &[
     ("embeddable node", module::build_embed),
     ("page", page::build),
+    ("kernels worker", worker::build_kernels),
+    ("wonnx worker", worker::build_wonnx),
+];
+
+const SITE: &[Step] = &[
     ("site", assemble::build),
     ("size of the first load", size::check),
     ("size of the kernels worker", size::check_kernels),
@@ -55,24 +62,36 @@ const SITE: &[Step] = &[
 
 /// Takes the machine from whatever it has to a complete site and relay.
 ///
-/// The relay compiles beside the site: linking and optimising wasm keep one core busy for minutes. It begins after the
-/// model's builder, whose profile is the same, since cargo locks its directories by profile.
+/// The inference worker and the relay compile beside the other modules: linking and optimising wasm keep one core busy for
+/// minutes, and each has a profile of its own, by which cargo locks its directories. They begin after the model's builder, whose
+/// profile is the relay's.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
-    let mut progress = Progress::new(GROUND.len() + SITE.len() + 1);
+    let mut progress = Progress::new(GROUND.len() + MODULES.len() + SITE.len() + 2);
     for (name, run) in GROUND {
         progress.step(name, |ticker| run(workspace, ticker))?;
     }
     thread::scope(|scope| {
+        let inference = scope.spawn(|| worker::build_inference(workspace, &mut Ticker::silent()));
         let relay = scope.spawn(|| build_relay(workspace));
+        for (name, run) in MODULES {
+            progress.step(name, |ticker| run(workspace, ticker))?;
+        }
+        progress.step("inference worker", |ticker| join(inference, ticker))?;
         for (name, run) in SITE {
             progress.step(name, |ticker| run(workspace, ticker))?;
         }
-        progress.step("relay", |_| {
-            let built = relay.join();
-            built.unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        progress.step("relay", |ticker| join(relay, ticker))
     })
+}
+
+/// Waits for what was begun beside other steps.
+fn join(begun: ScopedJoinHandle<'_, Result<Outcome, Error>>, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    while !begun.is_finished() {
+        ticker.report("still compiling or optimising");
+        thread::sleep(JOIN_EVERY);
+    }
+    begun.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Builds the relay as people run it, in silence, since it may run beside another step.

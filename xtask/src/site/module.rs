@@ -15,8 +15,33 @@ pub(super) const EMBED: &str = "embed";
 
 /// Cargo's name for the browser.
 pub(super) const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// The profile of everything that a browser downloads.
-pub(super) const WASM_PROFILE: &str = "wasm";
+/// How a family of modules is compiled. What shares profile and flags shares its compiled dependencies; cargo works on one
+/// profile at a time, so two families can compile side by side.
+pub(super) struct Family {
+    /// A profile of the root's `Cargo.toml`.
+    pub(super) profile: &'static str,
+    /// Cargo adds these to the flags of `.cargo/config.toml`.
+    pub(super) flags: &'static str,
+}
+
+/// What a page loads: small. leptos joins components by the types of their contents; erased, one piece of code serves many.
+pub(super) const SMALL: Family = Family {
+    profile: "wasm",
+    flags: "--cfg=erase_components",
+};
+
+/// What computes: fast, with 128-bit vectors, which the page does without.
+pub(super) const FAST: Family = Family {
+    profile: "worker",
+    flags: "-Ctarget-feature=+simd128",
+};
+
+impl Family {
+    /// The flags as cargo reads them, also the cargo that Trunk calls.
+    pub(super) fn environment(&self) -> (&'static str, &'static str) {
+        ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", self.flags)
+    }
+}
 
 /// How a compiled module becomes JavaScript and wasm.
 pub(super) struct Binding<'a> {
@@ -44,8 +69,8 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         "--crate-type",
         "cdylib",
     ];
-    compile(workspace, ticker, "rustc", &selection, &[])?;
-    let wasm = workspace.wasm_artifact(WASM_PROFILE, "node_wasm");
+    compile(workspace, ticker, "rustc", &SMALL, &selection)?;
+    let wasm = workspace.wasm_artifact(SMALL.profile, "node_wasm");
     bind(
         workspace,
         ticker,
@@ -64,8 +89,8 @@ pub(super) fn compile(
     workspace: &Workspace,
     ticker: &mut Ticker,
     subcommand: &str,
+    family: &Family,
     selection: &[&str],
-    environment: &[(&'static str, &'static str)],
 ) -> Result<(), Error> {
     let what = format!(
         "compile {} for the browser",
@@ -78,10 +103,10 @@ pub(super) fn compile(
             "--target",
             WASM_TARGET,
             "--profile",
-            WASM_PROFILE,
+            family.profile,
         ])
         .args(selection)
-        .envs(environment.iter().copied())
+        .envs([family.environment()])
         .run(ticker)
         .map(|_| ())
 }

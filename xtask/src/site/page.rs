@@ -9,26 +9,19 @@ use crate::cache::{self, Key, hash_file};
 use crate::command::Program;
 use crate::error::{Context, Error};
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, WASM_PROFILE};
+use crate::site::module::{self, SMALL};
 use crate::tools;
 use crate::workspace::Workspace;
-
-/// leptos joins components by the types of their contents; erased, one piece of code serves many of them. Cargo adds this to the
-/// flags of `.cargo/config.toml`, for itself and for the cargo that Trunk calls.
-const ERASED: (&str, &str) = (
-    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-    "--cfg=erase_components",
-);
 
 /// The cache's shelf for the page.
 pub(super) const PAGE: &str = "page";
 
 /// Builds index.html and what it loads.
 pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", "web-ui"], &[ERASED])?;
+    module::compile(workspace, ticker, "build", &SMALL, &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
-        .file(&workspace.wasm_artifact(WASM_PROFILE, "web_ui"))?;
+        .file(&workspace.wasm_artifact(SMALL.profile, "web_ui"))?;
     for path in inputs(workspace)? {
         let relative = path.strip_prefix(workspace.root()).unwrap_or(&path);
         key = key.text(&relative.to_string_lossy()).file(&path)?;
@@ -57,7 +50,7 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
             "build",
             "--release",
             "--cargo-profile",
-            WASM_PROFILE,
+            SMALL.profile,
             "--offline",
             "true",
             "--locked",
@@ -68,7 +61,7 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
         ])
         .arg(dist)
         .arg("index.html")
-        .envs([ERASED])
+        .envs([SMALL.environment()])
         .env("PATH", tools::path_with_tools(workspace))
         .env("CARGO_TARGET_DIR", workspace.target())
         .env("TRUNK_SKIP_VERSION_CHECK", "true")

@@ -6,15 +6,15 @@ use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
 use crate::workspace::Workspace;
 
-use super::module::{self, Binding, WASM_PROFILE};
+use super::module::{self, Binding, SMALL};
 
 const PACKAGE: &str = "transport-page";
 const NAME: &str = "transport_page";
 
 /// Builds the page's module as people download ours.
 pub(crate) fn build_transport_page(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", PACKAGE], &[])?;
-    let wasm = workspace.wasm_artifact(WASM_PROFILE, NAME);
+    module::compile(workspace, ticker, "build", &SMALL, &["--package", PACKAGE])?;
+    let wasm = workspace.wasm_artifact(SMALL.profile, NAME);
     let binding = Binding {
         kind: PACKAGE,
         name: NAME,

@@ -3,7 +3,7 @@
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, Binding, WASM_PROFILE, WASM_TARGET};
+use crate::site::module::{self, Binding, FAST, SMALL, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -12,9 +12,6 @@ pub(super) const INFERENCE: &str = "inference-worker";
 pub(super) const KERNELS: &str = "wgpu-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
-
-/// tract's kernels need 128-bit vectors, which the page does without. Cargo adds this to the flags of `.cargo/config.toml`.
-const VECTORS: &str = r#"target.wasm32-unknown-unknown.rustflags = ["-Ctarget-feature=+simd128"]"#;
 
 /// Builds `worker/inference_worker.js`.
 pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
@@ -25,11 +22,9 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         "worker",
         "--bin",
         "inference_worker",
-        "--config",
-        VECTORS,
     ];
-    module::compile(workspace, ticker, "build", &selection, &[])?;
-    let wasm = workspace.wasm_artifact(WASM_PROFILE, "inference_worker");
+    module::compile(workspace, ticker, "build", &FAST, &selection)?;
+    let wasm = workspace.wasm_artifact(FAST.profile, "inference_worker");
     let binding = Binding {
         kind: INFERENCE,
         name: "inference_worker",
@@ -42,8 +37,8 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
 
 /// Builds `worker/wgpu_worker.js`. Small rather than fast: its work is done in shaders.
 pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &["--package", "wgpu-worker"], &[])?;
-    let wasm = workspace.wasm_artifact(WASM_PROFILE, "wgpu_worker");
+    module::compile(workspace, ticker, "build", &SMALL, &["--package", "wgpu-worker"])?;
+    let wasm = workspace.wasm_artifact(SMALL.profile, "wgpu_worker");
     let binding = Binding {
         kind: KERNELS,
         name: "wgpu_worker",
