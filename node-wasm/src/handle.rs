@@ -7,8 +7,8 @@
 //! Reading is synchronous ([`snapshot`](NodeHandle::snapshot), [`status`](NodeHandle::status)); changing goes through
 //! one bounded queue that the driver works off in order.
 
+use litemap::LiteMap;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) events: Broadcast,
     pub(crate) clock: Clock,
     orders: RefCell<mpsc::Sender<Order>>,
-    jobs: RefCell<BTreeMap<JobId, oneshot::Sender<Result<Outcome, Failure>>>>,
+    jobs: RefCell<LiteMap<JobId, oneshot::Sender<Result<Outcome, Failure>>>>,
     next_job: Cell<u64>,
     invite: Option<Invite>,
 }

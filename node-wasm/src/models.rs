@@ -4,7 +4,7 @@
 //! since wasm gives memory back only that way. A worker that dies takes its models with it; the driver loads them
 //! again.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(crate) struct Models {
     origin: String,
     manifests: Vec<ModelManifest>,
     engine: Option<Engine>,
-    loaded: BTreeMap<ModelId, LoadReport>,
-    pins: BTreeMap<ModelId, Option<Backend>>,
+    loaded: LiteMap<ModelId, LoadReport>,
+    pins: LiteMap<ModelId, Option<Backend>>,
     /// How often WebGPU hung, failed or lost its device, and since when it rests.
     gpu_losses: u32,
     gpu_lost_at: Option<Timestamp>,
@@ -45,8 +45,8 @@ impl Models {
             origin,
             manifests: Vec::new(),
             engine: None,
-            loaded: BTreeMap::new(),
-            pins: BTreeMap::new(),
+            loaded: LiteMap::new(),
+            pins: LiteMap::new(),
             gpu_losses: 0,
             gpu_lost_at: None,
         }
@@ -229,7 +229,10 @@ impl Models {
             self.gpu_losses += 1;
             self.gpu_lost_at = Some(self.shared.clock.now());
         }
-        let lost: Vec<ModelId> = std::mem::take(&mut self.loaded).into_keys().collect();
+        let lost: Vec<ModelId> = std::mem::take(&mut self.loaded)
+            .into_iter()
+            .map(|(model, _)| model)
+            .collect();
         for model in &lost {
             set_state(&self.shared, *model, ModelState::Available);
         }
@@ -241,7 +244,10 @@ impl Models {
         if let Some(engine) = self.engine.take() {
             engine.terminate();
         }
-        for model in std::mem::take(&mut self.loaded).into_keys() {
+        for model in std::mem::take(&mut self.loaded)
+            .into_iter()
+            .map(|(model, _)| model)
+        {
             set_state(&self.shared, model, ModelState::Available);
         }
     }

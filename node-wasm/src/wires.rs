@@ -4,7 +4,7 @@
 //! directly, when both sides dialled at the same time. The exchange protocol spreads its frames over all of them, so a
 //! peer counts as [`Path::Direct`] only once its circuits are gone.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
@@ -27,7 +27,7 @@ struct Wire {
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wires {
-    open: BTreeMap<ConnectionId, Wire>,
+    open: LiteMap<ConnectionId, Wire>,
 }
 
 impl Wires {

@@ -3,7 +3,7 @@
 //! Vectors of different models cannot be compared, so all that is kept belongs to one model, and a request that relies on
 //! them names it.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use node_proto::ids::ModelId;
 
@@ -14,7 +14,7 @@ pub const VECTORS_MAX: usize = 2_048;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recall {
     model: Option<ModelId>,
-    vectors: BTreeMap<[u8; 32], Vec<f32>>,
+    vectors: LiteMap<[u8; 32], Vec<f32>>,
 }
 
 /// The texts of one question, parted into what must be computed and what is known.
@@ -42,7 +42,7 @@ impl Recall {
         if self.model != Some(model) {
             *self = Self {
                 model: Some(model),
-                vectors: BTreeMap::new(),
+                vectors: LiteMap::new(),
             };
         }
         for (text, vector) in new {

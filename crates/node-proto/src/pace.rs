@@ -15,7 +15,7 @@
 //! Bounds: one entry per provider, at most as many as peers are remembered; the one without a trade for the longest time goes
 //! first. Paces are not stored: a restart begins from the promises again.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::ids::{NodeId, Timestamp};
 
@@ -46,7 +46,7 @@ impl Pace {
 pub(crate) struct Paces {
     max: usize,
     common: Pace,
-    by_provider: BTreeMap<NodeId, Pace>,
+    by_provider: LiteMap<NodeId, Pace>,
 }
 
 impl Paces {
@@ -54,7 +54,7 @@ impl Paces {
         Self {
             max,
             common: Pace::default(),
-            by_provider: BTreeMap::new(),
+            by_provider: LiteMap::new(),
         }
     }
 

@@ -6,8 +6,8 @@
 mod convert;
 mod input;
 
+use litemap::LiteMap;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::StreamExt as _;
@@ -53,7 +53,7 @@ pub struct KnowledgeNode {
 struct State {
     handle: RefCell<Option<NodeHandle>>,
     starting: Cell<bool>,
-    listeners: RefCell<BTreeMap<u64, (String, Function)>>,
+    listeners: RefCell<LiteMap<u64, (String, Function)>>,
     next_listener: Cell<u64>,
 }
 

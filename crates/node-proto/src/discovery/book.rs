@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use litemap::LiteMap;
+
 use crate::discovery::pool::Pool;
 use crate::ids::{Hash, ModelId, NodeId, Timestamp};
 use crate::rng::Rng;
@@ -38,7 +40,7 @@ pub(crate) struct KnownOffer {
 #[derive(Default)]
 pub(crate) struct OfferBook {
     offers: BTreeMap<OfferKey, KnownOffer>,
-    kinds: BTreeMap<Kind, Pool<NodeId>>,
+    kinds: LiteMap<Kind, Pool<NodeId>>,
     expiries: BTreeSet<(Timestamp, OfferKey)>,
 }
 

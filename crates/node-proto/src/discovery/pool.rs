@@ -1,6 +1,8 @@
 //! A set from which members can be drawn at random: drawing k of n costs about k steps, not n.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use crate::rng::Rng;
 
@@ -8,14 +10,14 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(crate) struct Pool<T> {
     row: Vec<T>,
-    places: BTreeMap<T, usize>,
+    places: LiteMap<T, usize>,
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
         Self {
             row: Vec::new(),
-            places: BTreeMap::new(),
+            places: LiteMap::new(),
         }
     }
 }

@@ -20,7 +20,9 @@
 //! Folding a batch is one atomic write: sums, prints and the place up to which the chain was folded go in, the whole
 //! records go out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use minicbor::{Decode, Encode};
 
@@ -58,7 +60,7 @@ struct Fold {
 /// Everything that was folded.
 #[derive(Default)]
 pub(super) struct Folded {
-    sums: BTreeMap<(GroupId, NodeId), Fold>,
+    sums: LiteMap<(GroupId, NodeId), Fold>,
     prints: BTreeSet<Print>,
     pages: u32,
     /// The newest block that was folded.

@@ -1,6 +1,6 @@
 //! What the chain adds up to: over everything, within the present group, and with each counterparty there.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::ids::NodeId;
 use crate::ledger::credit::Exposure;
@@ -57,7 +57,7 @@ impl Entry {
 pub(super) struct Totals {
     pub(super) all: Sums,
     pub(super) in_group: Sums,
-    pub(super) pairs: BTreeMap<NodeId, Exposure>,
+    pub(super) pairs: LiteMap<NodeId, Exposure>,
 }
 
 impl Totals {

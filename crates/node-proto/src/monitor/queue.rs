@@ -6,7 +6,9 @@
 //! are or however many it sends, and a small request does not wait for all of another's large ones. Taking the next item
 //! costs a constant number of steps as long as items cost about a quantum.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use litemap::LiteMap;
 
 use crate::ids::NodeId;
 
@@ -18,7 +20,7 @@ struct Lane<T> {
 /// What waits, by requester. Its bounds are its user's: see [`Monitor::admit`](super::Monitor::admit).
 pub(crate) struct FairQueue<T> {
     quantum: u32,
-    lanes: BTreeMap<NodeId, Lane<T>>,
+    lanes: LiteMap<NodeId, Lane<T>>,
     /// Whose turn it is, and who comes after: exactly the lanes that are there.
     turns: VecDeque<NodeId>,
     len: usize,
@@ -29,7 +31,7 @@ impl<T: PartialEq> FairQueue<T> {
     pub(crate) fn new(quantum: u32) -> Self {
         Self {
             quantum: quantum.max(1),
-            lanes: BTreeMap::new(),
+            lanes: LiteMap::new(),
             turns: VecDeque::new(),
             len: 0,
             cost: 0,

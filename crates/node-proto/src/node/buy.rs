@@ -1,6 +1,8 @@
 //! A request of this node, from its beginning to its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use crate::ids::{Hash, JobId, Millicredits, NodeId};
 use crate::node::Node;
@@ -37,8 +39,8 @@ impl Node {
             stage: Stage::Searching,
             search_until: now.plus_ms(self.config.search_ms.into()),
             grace_until: None,
-            asked: BTreeMap::new(),
-            quotes: BTreeMap::new(),
+            asked: LiteMap::new(),
+            quotes: LiteMap::new(),
             shortlist: Vec::new(),
             approached: BTreeSet::new(),
             tried: BTreeSet::new(),

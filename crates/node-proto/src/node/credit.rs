@@ -1,7 +1,7 @@
 //! Credit on the provider's side, with what is agreed and not yet paid: to strangers by the lines of
 //! [`ledger`](crate::ledger), to members of a private group as the owner sets (`lines`).
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::ids::{Millicredits, NodeId};
 use crate::ledger::CreditTerms;
@@ -52,7 +52,7 @@ impl Node {
         });
         let known: i64 = on_trust.fold(0, i64::saturating_add);
         // Whoever is left has agreements and no receipts yet.
-        let unknown = open.into_values().fold(0, i64::saturating_add);
+        let unknown = open.values().copied().fold(0, i64::saturating_add);
         theirs.available(known.saturating_add(unknown), &terms)
     }
 
@@ -80,4 +80,4 @@ impl Node {
 }
 
 /// Agreed prices that have not been paid, by buyer.
-pub(super) type OpenPrices = BTreeMap<NodeId, i64>;
+pub(super) type OpenPrices = LiteMap<NodeId, i64>;

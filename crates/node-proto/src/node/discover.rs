@@ -31,9 +31,9 @@ impl Node {
         let filed = self
             .network
             .points
-            .values_mut()
-            .flat_map(|point| point.filed.values_mut());
-        filed.for_each(|filed| filed.filed_at = Timestamp::default());
+            .iter_mut()
+            .flat_map(|(_, point)| point.filed.iter_mut());
+        filed.for_each(|(_, filed)| filed.filed_at = Timestamp::default());
         self.network.filing.due = self.now;
     }
 
@@ -59,8 +59,8 @@ impl Node {
         let now = self.now;
         self.network
             .points
-            .values_mut()
-            .for_each(|point| point.sample_at = now);
+            .iter_mut()
+            .for_each(|(_, point)| point.sample_at = now);
     }
 
     pub(super) fn discovery_timeout(&self) -> Option<Timestamp> {

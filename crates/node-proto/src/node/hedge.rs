@@ -110,8 +110,10 @@ impl Node {
             return self.settle_alone(leg);
         }
         let room = LEGS_MAX * self.config.jobs_max;
-        if self.partings.len() >= room {
-            self.partings.pop_first();
+        if self.partings.len() >= room
+            && let Some((&first, _)) = self.partings.first()
+        {
+            self.partings.remove(&first);
         }
         let (agreement, provider) = (leg.id, leg.provider);
         let purpose = Purpose::Cancel { agreement };

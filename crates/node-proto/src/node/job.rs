@@ -10,7 +10,9 @@
 //! with, and the *hedge* everything once more when the main one is late. A leg that is not needed any more becomes a
 //! [`Parting`]: it outlives the request until it is settled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use crate::ids::{AgreementId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
 use crate::ledger::{Contract, Place};
@@ -65,7 +67,7 @@ impl Batch {
     }
 
     /// Row of the result for each of the request's texts that is in the batch.
-    pub(super) fn rows(&self) -> BTreeMap<usize, usize> {
+    pub(super) fn rows(&self) -> LiteMap<usize, usize> {
         let items = self
             .slots
             .iter()
@@ -158,8 +160,8 @@ pub(super) struct Job {
     pub(super) search_until: Timestamp,
     /// Quotes are waited for until then once there is one.
     pub(super) grace_until: Option<Timestamp>,
-    pub(super) asked: BTreeMap<NodeId, Asked>,
-    pub(super) quotes: BTreeMap<NodeId, Quoted>,
+    pub(super) asked: LiteMap<NodeId, Asked>,
+    pub(super) quotes: LiteMap<NodeId, Quoted>,
     /// Known providers in the order in which they are asked.
     pub(super) shortlist: Vec<(NodeId, Option<ModelId>)>,
     /// Everyone that was asked in this search.

@@ -4,7 +4,7 @@
 //! everyone and another one for a single member. Between strangers (the open group) other rules hold, see
 //! [`ledger`](crate::ledger). Stored under `c` (everyone) and `c` ‖ member.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use minicbor::{Decode, Encode};
 
@@ -24,7 +24,7 @@ struct Limit(#[n(0)] Option<Millicredits>);
 #[derive(Default)]
 pub(super) struct CreditLines {
     everyone: Option<Limit>,
-    members: BTreeMap<NodeId, Limit>,
+    members: LiteMap<NodeId, Limit>,
 }
 
 impl CreditLines {

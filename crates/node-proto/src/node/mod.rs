@@ -44,7 +44,9 @@ mod seller;
 mod settle;
 mod snapshot;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use litemap::LiteMap;
 
 use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
@@ -106,12 +108,12 @@ pub struct Node {
     monitor: Monitor,
     paces: Paces,
     seller: Seller,
-    jobs: BTreeMap<JobId, Job>,
+    jobs: LiteMap<JobId, Job>,
     /// Agreements that were given up and are not settled yet.
-    partings: BTreeMap<AgreementId, Parting>,
+    partings: LiteMap<AgreementId, Parting>,
     /// Payments that wait for the receiver's half.
-    retries: BTreeMap<Place, Retry>,
-    probes: BTreeMap<ModelId, Vec<Probe>>,
+    retries: LiteMap<Place, Retry>,
+    probes: LiteMap<ModelId, Vec<Probe>>,
     changed: bool,
 }
 
@@ -161,10 +163,10 @@ impl Node {
             recovery,
             network: Network::default(),
             exchanges: Exchanges::default(),
-            jobs: BTreeMap::new(),
-            partings: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            probes: BTreeMap::new(),
+            jobs: LiteMap::new(),
+            partings: LiteMap::new(),
+            retries: LiteMap::new(),
+            probes: LiteMap::new(),
             changed: true,
         };
         node.rate_own_standing();

@@ -1,6 +1,6 @@
 //! What the node knows of others: connections, members, offers and discovery points.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::capability::Tier;
 use crate::discovery::OfferBook;
@@ -62,7 +62,7 @@ pub(super) struct Filing {
 /// A discovery point that can be asked now.
 #[derive(Default)]
 pub(super) struct Point {
-    pub(super) filed: BTreeMap<Hash, Filed>,
+    pub(super) filed: LiteMap<Hash, Filed>,
     pub(super) sample_at: Timestamp,
     /// It has told of members at least once: whoever turns up later came after this node.
     pub(super) answered: bool,
@@ -71,10 +71,10 @@ pub(super) struct Point {
 /// Everything known of others.
 #[derive(Default)]
 pub(super) struct Network {
-    pub(super) connections: BTreeMap<NodeId, Connection>,
-    pub(super) members: BTreeMap<NodeId, Member>,
+    pub(super) connections: LiteMap<NodeId, Connection>,
+    pub(super) members: LiteMap<NodeId, Member>,
     pub(super) offers: OfferBook,
-    pub(super) points: BTreeMap<NodeId, Point>,
+    pub(super) points: LiteMap<NodeId, Point>,
     pub(super) filing: Filing,
     pub(super) addresses: Vec<String>,
     /// No member's registration runs out before this.
@@ -176,7 +176,7 @@ pub(super) struct Sent {
 #[derive(Default)]
 pub(super) struct Exchanges {
     last: u64,
-    pub(super) sent: BTreeMap<ExchangeId, Sent>,
+    pub(super) sent: LiteMap<ExchangeId, Sent>,
 }
 
 impl Exchanges {

@@ -10,7 +10,9 @@
 //! The second line is for a copy that nobody declared (a profile that a device's own backup brought back): its run signs
 //! in an epoch of its own from the start, and finds what it lost on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use crate::ids::{NodeId, Timestamp};
 use crate::io::Path;
@@ -30,7 +32,7 @@ pub(super) struct Recovery {
     traded_before: BTreeSet<NodeId>,
     asked: BTreeSet<NodeId>,
     /// Whose answer is waited for, and how many pages came.
-    waiting: BTreeMap<NodeId, u32>,
+    waiting: LiteMap<NodeId, u32>,
     /// While the ledger is closed: when it opens at the latest. Set by the first connection.
     opens_at: Option<Timestamp>,
 }

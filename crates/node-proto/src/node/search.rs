@@ -1,6 +1,6 @@
 //! Demand and proposals: who is asked, and what came back.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::ids::{JobId, Millicredits, ModelId, NodeId};
 use crate::io::Path;
@@ -154,7 +154,7 @@ impl Node {
             None => offers.models(service).collect(),
         };
         models.sort_by_key(|model| !model.is_some_and(|model| self.probes.contains_key(&model)));
-        let mut found: BTreeMap<NodeId, Option<ModelId>> = BTreeMap::new();
+        let mut found: LiteMap<NodeId, Option<ModelId>> = LiteMap::new();
         for model in models {
             let wanted = job.requirements.provider.into_iter();
             let connected = self.network.connections.keys().copied();

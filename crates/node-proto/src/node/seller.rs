@@ -1,6 +1,6 @@
 //! What a provider has open: quotes, agreements, the queue.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::node::credit::OpenPrices;
@@ -55,8 +55,8 @@ pub(super) struct Run {
 /// Everything a provider has open.
 #[derive(Default)]
 pub(super) struct Seller {
-    pub(super) quotes: BTreeMap<Hash, Quoted>,
-    pub(super) active: BTreeMap<AgreementId, Active>,
+    pub(super) quotes: LiteMap<Hash, Quoted>,
+    pub(super) active: LiteMap<AgreementId, Active>,
     pub(super) running: Option<Run>,
     pub(super) last_work: u64,
 }

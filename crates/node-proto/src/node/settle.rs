@@ -52,7 +52,8 @@ impl Node {
     pub(super) fn retry_payments_to(&mut self, peer: &NodeId) {
         let theirs = self
             .retries
-            .values_mut()
+            .iter_mut()
+            .map(|(_, retry)| retry)
             .filter(|retry| retry.counterparty == *peer);
         for retry in theirs.filter(|retry| retry.at.is_some()) {
             retry.at = Some(self.now);

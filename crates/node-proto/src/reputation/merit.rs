@@ -22,7 +22,9 @@
 //! Bounds: [`PEERS_MAX`] peers, [`EDGES_MAX`] edges out of each but this node, [`WALKS`] walks of [`STEPS_MAX`] steps.
 //! Walks end where they would come back to a peer, so that a ring gains nothing by turning in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use crate::ids::NodeId;
 use crate::rng::Rng;
@@ -55,7 +57,7 @@ struct Vertex {
 /// The graph of payments as seen from one node, and the walks in it.
 pub(crate) struct MeritRank {
     ids: Vec<NodeId>,
-    places: BTreeMap<NodeId, u32>,
+    places: LiteMap<NodeId, u32>,
     vertices: Vec<Vertex>,
     /// Each begins at [`EGO`].
     walks: Vec<Vec<u32>>,
@@ -70,7 +72,7 @@ impl MeritRank {
         };
         Self {
             ids: vec![me],
-            places: BTreeMap::from([(me, EGO)]),
+            places: LiteMap::from_iter([(me, EGO)]),
             vertices: vec![ego],
             walks: vec![vec![EGO]; WALKS as usize],
             // The walks need no secret: the same receipts in the same order give the same merit.
@@ -114,14 +116,14 @@ impl MeritRank {
         if visits == 0 {
             return 0.0;
         }
-        let mut through: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut through: LiteMap<u32, u64> = LiteMap::new();
         for walk in &self.vertices[place as usize].walks {
             let steps = self.walks[*walk as usize].iter().skip(1);
             for step in steps.take_while(|step| **step != place) {
                 *through.entry(*step).or_default() += 1;
             }
         }
-        let most = through.into_values().max().unwrap_or(0);
+        let most = through.values().copied().max().unwrap_or(0);
         let kept = if most * 1_000_000 > visits * BRIDGE_PPM {
             1_000_000 - BRIDGE_DECAY_PPM
         } else {
@@ -136,7 +138,7 @@ impl MeritRank {
             return Vec::new();
         };
         let walks = &self.vertices[place as usize].walks;
-        let mut last: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut last: LiteMap<u32, usize> = LiteMap::new();
         for walk in walks {
             let steps = &self.walks[*walk as usize];
             let before = steps

@@ -17,7 +17,7 @@
 mod beta;
 mod merit;
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use minicbor::{Decode, Encode};
 
@@ -84,7 +84,7 @@ struct Record {
 pub struct Reputation {
     half_life_ms: u64,
     records_max: usize,
-    records: BTreeMap<NodeId, Record>,
+    records: LiteMap<NodeId, Record>,
     merit: MeritRank,
 }
 
@@ -94,7 +94,7 @@ impl Reputation {
         Self {
             half_life_ms,
             records_max,
-            records: BTreeMap::new(),
+            records: LiteMap::new(),
             merit: MeritRank::new(me),
         }
     }
