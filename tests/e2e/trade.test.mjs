@@ -76,6 +76,8 @@ test("trade: one lends, the other asks; balances, reputation and receipts agree 
   await seeBalance(bob2, -answer.price);
   await seeBalance(ada2, answer.price);
   assert.equal((await receipts(bob2)).filter(({ id }) => id === answer.receipt).length, 1);
+  await ada2.goTo("node");
+  await ada2.see("sold", { count: 1 });
 });
 
 test("trade: with a second provider two agree", { timeout: 240_000 }, async (t) => {

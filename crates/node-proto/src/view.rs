@@ -338,9 +338,9 @@ pub struct LendingView {
     pub offering: bool,
     /// Activities running now.
     pub running: u32,
-    /// Activities completed since the node started.
-    pub served: u32,
-    /// Earned since the node started.
+    /// Activities paid for, by both halves, within the last 24 hours.
+    pub sold: u32,
+    /// What they came to.
     pub earned: Millicredits,
     /// Engine time since the node started.
     pub busy_ms: u64,

@@ -40,9 +40,9 @@ fn Served() -> impl IntoView {
         <section class="card" aria-labelledby="credit-heading">
             <h2 id="credit-heading">{words::CREDIT}</h2>
             <dl class="facts">
-                <div><dt>{words::SERVED}</dt>
-                    <dd data-testid="served" data-count=move || lending.with(|l| l.as_ref().map(|l| l.served))>
-                        {fact(|l| words::served(l.served))}
+                <div><dt>{words::SOLD}</dt>
+                    <dd data-testid="sold" data-count=move || lending.with(|l| l.as_ref().map(|l| l.sold))>
+                        {fact(|l| words::sold(l.sold))}
                     </dd></div>
                 <div><dt>{words::EARNED}</dt><dd>{fact(|l| format::credits(l.earned))}</dd></div>
                 <div><dt>{words::BUSY}</dt><dd>{fact(|l| format::duration(l.busy_ms))}</dd></div>

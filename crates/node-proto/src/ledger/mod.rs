@@ -386,6 +386,20 @@ impl Ledger {
             .collect()
     }
 
+    /// How many complete receipts since then paid this side, and what they came to. Epochs and sequences grow, so the walk
+    /// back ends at the first older one.
+    pub(crate) fn earned_since(&self, since: Timestamp) -> (u32, Millicredits) {
+        let newest = self.records.values().rev();
+        let recent = newest.take_while(|record| record.block.at() >= since);
+        let paid = recent.filter(|record| record.other.is_some() && record.block.delta.0 > 0);
+        paid.fold((0, Millicredits::ZERO), |(count, sum), record| {
+            (
+                count + 1,
+                Millicredits(sum.0.saturating_add(record.block.delta.0)),
+            )
+        })
+    }
+
     /// The newest receipts with one counterparty, newest first.
     pub(crate) fn receipts_with(&self, peer: &NodeId, count: usize) -> Vec<ReceiptView> {
         let theirs = self.records.values().rev();

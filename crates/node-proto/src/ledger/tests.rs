@@ -140,6 +140,12 @@ fn what_one_loses_the_other_gains() {
             ..Exposure::default()
         }
     );
+    assert_eq!(receiver.ledger.earned_since(Timestamp(2)), (3, Millicredits(600)));
+    assert_eq!(
+        receiver.ledger.earned_since(Timestamp(3)),
+        (0, Millicredits::ZERO)
+    );
+    assert_eq!(payer.ledger.earned_since(Timestamp(0)), (0, Millicredits::ZERO));
     let (paid, earned) = (payer.ledger.receipts(9), receiver.ledger.receipts(9));
     assert_eq!(paid[0].id, earned[0].id);
     assert!(paid.iter().chain(&earned).all(|receipt| receipt.fully_signed));

@@ -1,7 +1,7 @@
 //! What this device lends: its models, speeds and prices. How much of it, to whom and when is the
 //! [`monitor`](crate::monitor)'s.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::capability::{self, Measurements, Tier, Tiering};
 use crate::config::Config;
@@ -17,12 +17,10 @@ const PROMISE_SLACK: u64 = 2;
 pub(super) struct Lending {
     pub(super) measurements: Measurements,
     tiering: Tiering,
-    pub(super) models: BTreeMap<ModelId, ModelInfo>,
+    pub(super) models: LiteMap<ModelId, ModelInfo>,
     /// Counts how often they changed.
     pub(super) models_version: u64,
     pub(super) demand: DemandController,
-    pub(super) served: u32,
-    pub(super) earned: Millicredits,
     pub(super) busy_ms: u64,
     engine_second_price: Millicredits,
     models_max: usize,
@@ -36,11 +34,9 @@ impl Lending {
         Self {
             measurements: Measurements::default(),
             tiering: Tiering::default(),
-            models: BTreeMap::new(),
+            models: LiteMap::new(),
             models_version: 0,
             demand: DemandController::new(now),
-            served: 0,
-            earned: Millicredits::ZERO,
             busy_ms: 0,
             engine_second_price: config.engine_second_price,
             models_max: config.models_max,

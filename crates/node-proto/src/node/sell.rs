@@ -277,7 +277,6 @@ impl Node {
             active.state = State::Delivered { frame: frame.clone() };
             active.until = self.now.plus_ms(self.config.payment_ms.into());
         }
-        self.lending.served = self.lending.served.saturating_add(1);
         for exchange in exchanges {
             let frame = frame.clone();
             self.outputs.push_back(Output::Respond { exchange, frame });

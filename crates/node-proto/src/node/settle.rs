@@ -228,11 +228,6 @@ impl Node {
             // Counted as never paid, and paid after all; or forgotten in a restart, when nothing is claimed.
             writes.extend(self.ledger.claim(&peer, receipt.delta.0.saturating_neg()));
         }
-        self.lending.earned = self
-            .lending
-            .earned
-            .checked_add(receipt.delta)
-            .unwrap_or(self.lending.earned);
         writes.extend(
             self.reputation
                 .observe(self.now, &peer, Aspect::Reliability, true, 1.0),

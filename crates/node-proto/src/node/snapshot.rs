@@ -9,6 +9,8 @@ use crate::node::Node;
 use crate::service::Service;
 use crate::view::{Balance, GroupView, LendingView, OfferView, PeerView, ReceiptView, Snapshot};
 
+/// What a device sold is shown for so long, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
 /// Receipts of one snapshot.
 const RECEIPTS_MAX: usize = 100;
 /// Peers of one snapshot that are not connected.
@@ -26,7 +28,7 @@ impl Node {
             },
             tier: self.lending.tier(),
             capability: self.capability(now),
-            lending: self.lending_view(),
+            lending: self.lending_view(now),
             balance: self.balance(),
             peers: self.peer_views(now),
             offers: self.offer_views(now),
@@ -71,7 +73,9 @@ impl Node {
         }
     }
 
-    fn lending_view(&self) -> LendingView {
+    fn lending_view(&self, now: Timestamp) -> LendingView {
+        let yesterday = Timestamp(now.0.saturating_sub(DAY_MS));
+        let (sold, earned) = self.ledger.earned_since(yesterday);
         let enabled = self.monitor.policy.enabled;
         let paused = self.paused().filter(|_| enabled);
         LendingView {
@@ -79,8 +83,8 @@ impl Node {
             paused,
             offering: enabled && paused.is_none() && self.network.points.values().any(|p| p.filed.len() > 1),
             running: self.seller.running(),
-            served: self.lending.served,
-            earned: self.lending.earned,
+            sold,
+            earned,
             busy_ms: self.lending.busy_ms,
         }
     }

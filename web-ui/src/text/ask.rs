@@ -1,0 +1,198 @@
+//! The Ask page.
+
+use super::count;
+
+/// Label of the passages.
+pub const KNOWLEDGE: &str = "What this device knows";
+/// Under the label.
+pub const KNOWLEDGE_HINT: &str = "Paste notes or drop text files. A blank line separates passages. They are kept on this device and leave it only when you ask.";
+/// In the empty field.
+pub const PLACEHOLDER: &str =
+    "The spare key hangs behind the fuse box.\n\nThe bin for paper is emptied every second Tuesday.";
+/// The file button.
+pub const ADD_FILES: &str = "Add text files";
+/// Removes a file.
+pub fn remove(name: &str) -> String {
+    format!("Remove {name}")
+}
+/// After it was removed.
+pub fn removed(name: &str) -> String {
+    format!("{name} was removed.")
+}
+/// Brings it back.
+pub const UNDO: &str = "Undo";
+/// A file could not be kept.
+pub fn not_added(name: &str, reason: &str) -> String {
+    format!("{name} was not added: {reason}. Everything else is as it was.")
+}
+/// Larger than the whole store.
+pub fn too_large(limit: &str) -> String {
+    format!("it is larger than the {limit} that this device keeps")
+}
+/// The browser could not read it.
+pub const UNREADABLE: &str = "the browser could not read it";
+/// No room.
+pub fn full(room: &str) -> String {
+    format!("there is room for {room} more")
+}
+/// Not text.
+pub const NOT_TEXT: &str = "it is not plain text";
+/// Nothing in it.
+pub const EMPTY_FILE: &str = "it is empty";
+/// How much there is.
+pub fn passages(number: usize) -> String {
+    count(number, "passage", "passages")
+}
+/// How much of it is asked.
+pub fn too_many(asked: usize, all: usize) -> String {
+    format!("One question is compared with {asked} passages at most; the first {asked} of {all} are used.")
+}
+/// Label of the question.
+pub const QUESTION: &str = "Your question";
+/// In the empty field.
+pub const QUESTION_PLACEHOLDER: &str = "When does the paper bin go out?";
+/// The button.
+pub const SUBMIT: &str = "Ask";
+/// Gives up.
+pub const CANCEL: &str = "Cancel";
+/// No passages yet.
+pub const NO_PASSAGES: &str = "Add at least one passage first: the answer is found among them.";
+/// No question yet.
+pub const NO_QUESTION: &str = "Write a question first.";
+/// Before text leaves the device.
+pub fn privacy(scope: &str) -> String {
+    format!(
+        "To answer, the question and the passages are sent to one or two devices in “{scope}”. Their owners could read them; the relay cannot."
+    )
+}
+/// Anyone.
+pub const PRIVACY_ANYONE: &str = "To answer, the question and the passages may be sent to any device that offers it, also outside your group. Their owners could read them; the relay cannot.";
+/// Label of the scope.
+pub const SCOPE: &str = "Who may compute it";
+/// Anyone.
+pub const SCOPE_ANYONE: &str = "Anyone";
+/// Waits for the node.
+pub const WAITING: &str = "Waiting until this device is connected…";
+/// Steps' heading.
+pub const STEPS: &str = "What happens";
+/// Discovery.
+pub fn searching(discovery_points: u32) -> String {
+    match discovery_points {
+        1 => "Asking the relay who can help".to_owned(),
+        n => format!("Asking {n} meeting points who can help"),
+    }
+}
+/// Candidates.
+pub fn found(candidates: u32, asked: u32) -> String {
+    let helpers = count(candidates as usize, "device offers help", "devices offer help");
+    if asked == candidates {
+        format!("{helpers}; asking for a price")
+    } else {
+        format!("{helpers}; asking {asked} of them for a price")
+    }
+}
+/// Quotes.
+pub fn proposals(quoted: u32, refused: u32, asked: u32) -> String {
+    let offers = format!("{quoted} of {asked} offers came back");
+    match refused {
+        0 => offers,
+        n => format!("{offers}, {n} declined"),
+    }
+}
+/// The choice.
+pub fn chosen(name: &str, price: &str) -> String {
+    format!("Choosing {name}, for {price}")
+}
+/// A counter-offer.
+pub fn countered(name: &str, price: &str) -> String {
+    format!("Asking {name} to do it for {price}")
+}
+/// A late provider.
+pub fn hedged(name: &str, price: &str) -> String {
+    format!("It takes longer than promised: {name} computes it too, for {price}")
+}
+/// Signed.
+pub fn agreed(name: &str, price: &str, backup: bool) -> String {
+    let reserve = if backup { "; another one stands by" } else { "" };
+    format!("Agreed with {name}, for {price}{reserve}")
+}
+/// Signed, when it was not said with whom.
+pub const AGREED: &str = "Both sides signed";
+/// Sent.
+pub fn sent(items: u32, bytes: &str) -> String {
+    format!(
+        "{} on the way ({bytes}); it computes",
+        count(items as usize, "text", "texts")
+    )
+}
+/// Back.
+pub fn delivered(took: &str) -> String {
+    format!("The result came back after {took}")
+}
+/// Paid.
+pub fn receipted(price: &str) -> String {
+    format!("Paid {price}; both hold the receipt")
+}
+/// The next one.
+pub fn retrying(name: &str, reason: &str) -> String {
+    super::sentence(&format!("{name} did not deliver: {reason}. Trying the next one"))
+}
+/// The answer's heading.
+pub const ANSWER: &str = "Closest passages";
+/// Who, how, how much.
+pub fn by(name: &str, took: &str, price: &str) -> String {
+    format!("Computed by {name} in {took} for {price}")
+}
+/// Vectors from before.
+pub fn recalled(passages: usize) -> String {
+    let known = count(passages, "passage was", "passages were");
+    format!("{known} computed and checked earlier in this visit, so only the rest was sent.")
+}
+/// Beside a score.
+pub const SCORE_HINT: &str = "How close the passage's meaning is to the question's: 1 is the same, 0 is unrelated (cosine similarity).";
+/// A passage from the field.
+pub fn from_pasted(number: usize) -> String {
+    format!("your notes, passage {number}")
+}
+/// A passage of a file.
+pub fn from_file(name: &str, number: usize) -> String {
+    format!("{name}, passage {number}")
+}
+/// Shows the rest.
+pub fn more(number: usize) -> String {
+    format!("Show {}", count(number, "more passage", "more passages"))
+}
+/// The details.
+pub const SHOW_TRADE: &str = "Show the trade";
+/// The vectors cannot be used.
+pub fn bad_answer(reason: &str) -> String {
+    format!("The answer cannot be read: {reason}")
+}
+/// Failed heading.
+pub const NO_ANSWER: &str = "No answer";
+/// What is kept.
+pub const KEPT: &str = "Your passages and the question are kept.";
+/// The names of a trade's facts.
+pub const FACT_PRICE: &str = "Price";
+/// Who computed.
+pub const FACT_PROVIDER: &str = "Provider";
+/// How long.
+pub const FACT_TIME: &str = "Time";
+/// From asking to the answer.
+pub fn total_time(took: &str) -> String {
+    format!("{took} from asking to the answer")
+}
+/// Checked how.
+pub const FACT_CHECK: &str = "Checked";
+/// Receipt.
+pub const FACT_RECEIPT: &str = "Receipt";
+/// Backend.
+pub const FACT_BACKEND: &str = "Computed with";
+/// The provider's word.
+pub const BACKEND_HINT: &str = "as the provider says; not verified";
+/// Model.
+pub const FACT_MODEL: &str = "Model";
+/// Both halves.
+pub const FULLY_SIGNED: &str = "signed by both sides";
+/// One half.
+pub const HALF_SIGNED: &str = "waiting for the other side's signature";
