@@ -1,7 +1,8 @@
 //! The swarm's loop: commands in, the answers that they wait for out.
 //!
 //! Every command carries a reply, which is dropped when what it waits for can no longer happen; the caller sees that as
-//! an error.
+//! an error. Who waits for a direct connection waits on: the dialler may end the circuit a moment before the listener knows
+//! that the direct connection stands.
 
 use std::collections::BTreeMap;
 
@@ -164,7 +165,6 @@ impl Driver {
         self.agents.remove(&peer);
         self.direct.retain(|known| *known != peer);
         answer(&mut self.waiting.closes, peer, || ());
-        self.waiting.direct.retain(|(waited, _)| *waited != peer);
         self.waiting.pings.retain(|(waited, _)| *waited != peer);
         self.waiting.identified.retain(|(waited, _)| *waited != peer);
     }
