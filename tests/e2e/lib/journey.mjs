@@ -111,6 +111,20 @@ export async function seeBalance(person, millicredits) {
   await person.see("balance", { millicredits });
 }
 
+/** Lends on one side and asks on the other, once; both balances move by the price. */
+export async function tradeOnce(lender, asker) {
+  const lenderId = await ownPeerId(lender);
+  await lend(lender);
+  await asker.goTo("market");
+  await asker.see("offer", { peer: lenderId });
+  await addNotes(asker);
+  const answer = await ask(asker);
+  assert.match(answer.results[0].text, NOTES.answer);
+  assert.equal(answer.provider, lenderId);
+  await seeBalance(lender, answer.price);
+  await seeBalance(asker, -answer.price);
+}
+
 /**
  * Waits until what these people gained and lost adds up to nothing. The answer is shown before the last half-block is
  * back, and a receipt moves a balance only when both have signed it.

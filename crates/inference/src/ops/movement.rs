@@ -135,17 +135,23 @@ pub(super) fn tile(call: &Call<'_>) -> Outcome {
         .zip(&repeats)
         .map(|(&d, &r)| d.saturating_mul(r))
         .collect();
-    elements(&dims)?;
+    along_axes(input, &dims, |axis, at| at % input.dims()[axis])
+}
+
+/// A result of these sizes, each of whose axes reads its own axis of the input at a place of its own.
+fn along_axes(input: &Tensor, dims: &[usize], place: impl Fn(usize, usize) -> usize) -> Outcome {
+    let mut from = Vec::with_capacity(elements(dims)?);
     let own = strides(input.dims());
-    let mut from = Vec::with_capacity(dims.iter().product());
-    walk(&dims, |index| {
+    walk(dims, |index| {
         from.push(
-            (0..index.len())
-                .map(|at| index[at] % input.dims()[at] * own[at])
+            index
+                .iter()
+                .enumerate()
+                .map(|(axis, &at)| place(axis, at) * own[axis])
                 .sum(),
         );
     });
-    one(input.taken(&dims, &from))
+    one(input.taken(dims, &from))
 }
 
 pub(super) fn concat(call: &Call<'_>) -> Outcome {
@@ -299,16 +305,9 @@ pub(super) fn slice(call: &Call<'_>) -> Outcome {
         cuts[axis] = Cut::new(input.dims()[axis], starts[at], ends[at], steps[at])?;
     }
     let dims: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
-    let own = strides(input.dims());
-    let mut from = Vec::with_capacity(dims.iter().product());
-    walk(&dims, |index| {
-        from.push(
-            (0..rank)
-                .map(|at| (cuts[at].start + index[at] as i64 * cuts[at].step) as usize * own[at])
-                .sum(),
-        );
-    });
-    one(input.taken(&dims, &from))
+    along_axes(input, &dims, |axis, at| {
+        (cuts[axis].start + at as i64 * cuts[axis].step) as usize
+    })
 }
 
 /// Where a padded index reads, or `None` for the fill value.
@@ -550,15 +549,7 @@ pub(super) fn upsample(call: &Call<'_>) -> Outcome {
         .zip(scales)
         .map(|(&size, &scale)| (size as f32 * scale) as usize)
         .collect();
-    elements(&dims)?;
-    let own = strides(input.dims());
-    let mut from = Vec::with_capacity(dims.iter().product());
-    walk(&dims, |index| {
-        from.push(
-            (0..index.len())
-                .map(|at| ((index[at] as f32 / scales[at]) as usize).min(input.dims()[at] - 1) * own[at])
-                .sum(),
-        );
-    });
-    one(input.taken(&dims, &from))
+    along_axes(input, &dims, |axis, at| {
+        ((at as f32 / scales[axis]) as usize).min(input.dims()[axis] - 1)
+    })
 }

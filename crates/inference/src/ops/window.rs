@@ -214,37 +214,30 @@ fn centred(tensor: &Tensor, zero: Option<&Tensor>) -> Result<Vec<i64>, Problem> 
     Ok(values)
 }
 
-pub(super) fn conv_integer(call: &Call<'_>) -> Outcome {
-    let (input, weight) = (call.input(0)?, call.input(1)?);
-    let (values, weights) = (
-        centred(input, call.optional(2))?,
-        centred(weight, call.optional(3))?,
-    );
-    let (dims, sums) = convolve(
+/// Convolves bytes by the places of their operands: each tensor, and its zero point.
+fn convolve_bytes(
+    call: &Call<'_>,
+    input: [usize; 2],
+    weight: [usize; 2],
+) -> Result<(Vec<usize>, Vec<i64>), Problem> {
+    let (values, weights) = (call.input(input[0])?, call.input(weight[0])?);
+    convolve(
         call,
-        input.dims(),
-        &values,
-        weight.dims(),
-        &weights,
+        values.dims(),
+        &centred(values, call.optional(input[1]))?,
+        weights.dims(),
+        &centred(weights, call.optional(weight[1]))?,
         &|sum: i64, x: i64, w: i64| sum.wrapping_add(x.wrapping_mul(w)),
-    )?;
+    )
+}
+
+pub(super) fn conv_integer(call: &Call<'_>) -> Outcome {
+    let (dims, sums) = convolve_bytes(call, [0, 2], [1, 3])?;
     one(Tensor::wrapped(DataType::Int32, &dims, sums))
 }
 
 pub(super) fn q_linear_conv(call: &Call<'_>) -> Outcome {
-    let (input, weight) = (call.input(0)?, call.input(3)?);
-    let (values, weights) = (
-        centred(input, call.optional(2))?,
-        centred(weight, call.optional(5))?,
-    );
-    let (dims, mut sums) = convolve(
-        call,
-        input.dims(),
-        &values,
-        weight.dims(),
-        &weights,
-        &|sum: i64, x: i64, w: i64| sum.wrapping_add(x.wrapping_mul(w)),
-    )?;
+    let (dims, mut sums) = convolve_bytes(call, [0, 2], [3, 5])?;
     let area: usize = dims[2..].iter().product();
     if let Some(bias) = call.optional(8) {
         let bias = integers(bias)?;
