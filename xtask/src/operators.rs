@@ -9,6 +9,7 @@ use crate::command::Program;
 use crate::error::Error;
 use crate::pip::Package;
 use crate::progress::{Outcome, Progress};
+use crate::site::ENGINE_PROFILE;
 use crate::workspace::Workspace;
 
 /// The wheel for any Linux will do: the tests in it are the same everywhere.
@@ -29,7 +30,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode, Error> {
     let finished = Program::cargo(workspace, "operators")
         .args([
             "run",
-            "--release",
+            "--profile",
+            ENGINE_PROFILE,
             "--locked",
             "--quiet",
             "--package",

@@ -5,7 +5,7 @@
 
 use crate::command::{Program, answers};
 use crate::error::Error;
-use crate::progress::{Outcome, Progress};
+use crate::progress::{Outcome, Progress, Ticker};
 use crate::workspace::Workspace;
 
 /// Something that must be installed.
@@ -72,8 +72,8 @@ pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error>
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
-    if !(is_root() && answers("apt-get", &["--version"])) {
+    let packages = packages_of(&missing);
+    if !can_install() {
         return Err(unmet(&missing, &packages));
     }
     eprintln!(
@@ -81,26 +81,50 @@ pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error>
         packages.join(" ")
     );
     let mut progress = Progress::new(2);
-    progress.step("apt-get update", |ticker| {
-        Program::new(workspace, "apt-get", "apt-get update")
-            .arg("update")
-            .run(ticker)?;
-        Ok(Outcome::Done(String::new()))
-    })?;
-    progress.step("apt-get install", |ticker| {
-        Program::new(workspace, "apt-get", "apt-get install")
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(&packages)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .run(ticker)?;
-        Ok(Outcome::Done(String::new()))
-    })?;
+    progress.step("apt-get update", |ticker| update(workspace, ticker))?;
+    progress.step("apt-get install", |ticker| install(workspace, &packages, ticker))?;
     let still_missing: Vec<&Need> = missing.into_iter().filter(|need| !need.is_met()).collect();
     if still_missing.is_empty() {
         Ok(())
     } else {
         Err(unmet(&still_missing, &packages))
     }
+}
+
+/// Installs what is missing for everything, in silence and only where that is allowed, beside work that needs none of it. What
+/// goes wrong here goes wrong again, and is told, where [`ensure`] looks for it.
+pub(crate) fn install_beside(workspace: &Workspace) {
+    let missing: Vec<&Need> = BUILD
+        .iter()
+        .chain(BROWSERS)
+        .filter(|need| !need.is_met())
+        .collect();
+    if missing.is_empty() || !can_install() {
+        return;
+    }
+    let packages = packages_of(&missing);
+    eprintln!(
+        "Installing meanwhile from the distribution's packages, since this runs as root: {}",
+        packages.join(" ")
+    );
+    let mut ticker = Ticker::silent();
+    let _ = update(workspace, &mut ticker).and_then(|_| install(workspace, &packages, &mut ticker));
+}
+
+fn update(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    Program::new(workspace, "apt-get", "apt-get update")
+        .arg("update")
+        .run(ticker)?;
+    Ok(Outcome::Done(String::new()))
+}
+
+fn install(workspace: &Workspace, packages: &[&str], ticker: &mut Ticker) -> Result<Outcome, Error> {
+    Program::new(workspace, "apt-get", "apt-get install")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run(ticker)?;
+    Ok(Outcome::Done(String::new()))
 }
 
 impl Need {
@@ -119,6 +143,14 @@ fn unmet(missing: &[&Need], packages: &[&str]) -> Error {
         missing: names.join(", "),
         line: format!("sudo apt-get install {}", packages.join(" ")),
     }
+}
+
+fn packages_of(needs: &[&Need]) -> Vec<&'static str> {
+    needs.iter().flat_map(|need| need.packages).copied().collect()
+}
+
+fn can_install() -> bool {
+    is_root() && answers("apt-get", &["--version"])
 }
 
 fn is_root() -> bool {

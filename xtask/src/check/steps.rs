@@ -18,6 +18,8 @@ pub(super) struct Step {
     pub(super) name: &'static str,
     /// What it checks, for a person.
     pub(super) about: &'static str,
+    /// Whether it needs more than Rust.
+    pub(super) needs_packages: bool,
     /// Runs it.
     pub(super) run: fn(&Workspace) -> Result<Counts, Error>,
 }
@@ -53,46 +55,55 @@ pub(super) const ALL: &[Step] = &[
     Step {
         name: "format",
         about: "rustfmt changes nothing",
+        needs_packages: false,
         run: format,
     },
     Step {
         name: "clippy",
         about: "no warning in native code",
+        needs_packages: false,
         run: clippy,
     },
     Step {
         name: "clippy-wasm",
         about: "no warning in the browser's code",
+        needs_packages: false,
         run: clippy_wasm,
     },
     Step {
         name: "native",
         about: "native tests, and the wire vectors read by another language",
+        needs_packages: true,
         run: native,
     },
     Step {
         name: "build",
         about: "the site and the relay, within the size budget",
+        needs_packages: true,
         run: build,
     },
     Step {
         name: "native-release",
         about: "native tests of the relay and of the inference engine with the real model",
+        needs_packages: true,
         run: native_release,
     },
     Step {
         name: "browser-unit",
         about: "unit tests as WebAssembly, inside headless Chromium",
+        needs_packages: true,
         run: browser_unit,
     },
     Step {
         name: "end-to-end",
         about: "people's journeys through a real relay and separate browsers",
+        needs_packages: true,
         run: end_to_end,
     },
     Step {
         name: "interop",
         about: "the transport against itself and js-libp2p, in every pair of browsers",
+        needs_packages: true,
         run: interop,
     },
 ];
@@ -160,7 +171,8 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         &["--release", "--package", "relay"],
     )?;
     let inference = [
-        "--release",
+        "--cargo-profile",
+        site::ENGINE_PROFILE,
         "--package",
         "inference",
         "--features",

@@ -47,13 +47,15 @@ pub(super) fn compress_all(workspace: &Workspace, sources: &[PathBuf]) -> Result
         .map(|source| Ok(shelf.join(format!("{}.br", hash_file(source)?))))
         .collect::<Result<Vec<_>, Error>>()?;
 
-    let todo = Mutex::new(
-        sources
-            .iter()
-            .zip(&results)
-            .filter(|(_, result)| !result.exists()),
-    );
-    let next = || todo.lock().ok().and_then(|mut todo| todo.next());
+    let mut todo: Vec<_> = sources
+        .iter()
+        .zip(&results)
+        .filter(|(_, result)| !result.exists())
+        .collect();
+    // The largest first, or one core works alone at the end.
+    todo.sort_by_key(|(source, _)| fs::metadata(source).map_or(0, |found| found.len()));
+    let todo = Mutex::new(todo);
+    let next = || todo.lock().ok().and_then(|mut todo| todo.pop());
     let worker = || -> Result<(), Error> {
         while let Some((source, result)) = next() {
             compress(source, result)?;

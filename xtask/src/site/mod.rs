@@ -17,6 +17,7 @@ mod size;
 mod transport;
 mod worker;
 
+pub(crate) use self::model::ENGINE_PROFILE;
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;
@@ -63,8 +64,7 @@ const SITE: &[Step] = &[
 /// Takes the machine from whatever it has to a complete site and relay.
 ///
 /// The inference worker and the relay compile beside the other modules: linking and optimising wasm keep one core busy for
-/// minutes, and each has a profile of its own, by which cargo locks its directories. They begin after the model's builder, whose
-/// profile is the relay's.
+/// minutes, and each has a profile of its own, by which cargo locks its directories.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
     let mut progress = Progress::new(GROUND.len() + MODULES.len() + SITE.len() + 2);

@@ -10,6 +10,8 @@ use crate::progress::{Outcome, Ticker};
 use crate::site::module;
 use crate::workspace::Workspace;
 
+/// The profile in which the inference engine runs natively.
+pub(crate) const ENGINE_PROFILE: &str = "engine";
 /// The cache's shelf for models.
 pub(super) const MODELS: &str = "models";
 
@@ -57,7 +59,8 @@ fn compile_builder(workspace: &Workspace, ticker: &mut Ticker) -> Result<PathBuf
     Program::cargo(workspace, "build prepare-model")
         .args([
             "build",
-            "--release",
+            "--profile",
+            ENGINE_PROFILE,
             "--locked",
             "--package",
             "inference",
@@ -67,5 +70,5 @@ fn compile_builder(workspace: &Workspace, ticker: &mut Ticker) -> Result<PathBuf
             "prepare-model",
         ])
         .run(ticker)?;
-    Ok(workspace.target().join("release").join("prepare-model"))
+    Ok(workspace.target().join(ENGINE_PROFILE).join("prepare-model"))
 }
