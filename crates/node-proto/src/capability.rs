@@ -95,6 +95,8 @@ pub struct LendPolicy {
     pub only_charging: bool,
     /// Pause on a metered connection.
     pub only_unmetered: bool,
+    /// Whether this device helps others to meet when no relay is left; unset, a Power node does.
+    pub coordinate: Option<bool>,
 }
 
 impl Default for LendPolicy {
@@ -106,6 +108,7 @@ impl Default for LendPolicy {
             storage_bytes: 500_000_000,
             only_charging: true,
             only_unmetered: true,
+            coordinate: None,
         }
     }
 }

@@ -6,8 +6,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 mod world;
 
 use node_proto::{
-    Command, Event, Failure, Group, Millicredits, Path, Requirements, Scope, ServeStep, Service, TradeStep,
-    Verification, WorkOutput,
+    Command, Event, Failure, Group, Input, Millicredits, Path, Requirements, Scope, ServeStep, Service,
+    TradeStep, Verification, WorkOutput,
 };
 use world::{Engine, World, embedding, private};
 
@@ -47,6 +47,28 @@ fn two_nodes_find_each_other_and_trade() {
     assert_eq!(world.balance(provider), (price, 0));
     let seen = world.node(buyer).reputation(&world.hosts[provider].id);
     assert!(seen.score > 0.5 && seen.receipts == 1 && seen.quality.observations > 0.9);
+}
+
+#[test]
+fn a_circuit_carries_small_requests_and_no_large_ones() {
+    let mut world = World::new();
+    let provider = world.join_provider(private(1), Engine::Honest);
+    let buyer = world.join_buyer(private(1));
+    world.run(1_000);
+    for (host, other) in [(buyer, provider), (provider, buyer)] {
+        let (peer, path) = (world.hosts[other].id, Path::Relayed);
+        world.input(host, Input::Connected { peer, path });
+    }
+    world.ask(buyer, 1, &TEXTS);
+    assert!(world.finish(buyer, 1).is_ok());
+
+    let long = "a passage of many words ".repeat(100);
+    world.ask(buyer, 2, &[long.as_str(); 30]);
+    let refused = world.finish(buyer, 2).unwrap_err();
+    assert!(
+        matches!(&refused, Failure::InvalidRequest { what } if what.contains("relay")),
+        "{refused:?}"
+    );
 }
 
 #[test]

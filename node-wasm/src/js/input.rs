@@ -96,6 +96,7 @@ pub(super) struct Lend {
     storage_bytes: Option<u64>,
     only_charging: Option<bool>,
     only_unmetered: Option<bool>,
+    coordinate: Option<bool>,
 }
 
 impl Lend {
@@ -111,6 +112,7 @@ impl Lend {
             storage_bytes: self.storage_bytes.unwrap_or(policy.storage_bytes),
             only_charging: self.only_charging.unwrap_or(policy.only_charging),
             only_unmetered: self.only_unmetered.unwrap_or(policy.only_unmetered),
+            coordinate: self.coordinate.or(policy.coordinate),
         })
     }
 }

@@ -54,6 +54,8 @@ export interface LendOptions {
   onlyCharging?: boolean;
   /** Pause on a metered connection. */
   onlyUnmetered?: boolean;
+  /** Help others to meet when no relay is left. Default: a Power node does. */
+  coordinate?: boolean;
 }
 
 export type Tier = "basic" | "standard" | "power";

@@ -39,20 +39,21 @@ impl Node {
 
     pub(super) fn set_discovery_point(&mut self, peer: NodeId, available: bool) {
         self.network.filing.due = self.now;
+        self.changed = true;
         if !available {
             self.network.points.remove(&peer);
-        } else if self.network.points.len() < self.config.discovery_points_max
-            || self.network.points.contains_key(&peer)
-        {
-            self.network.points.insert(
-                peer,
-                Point {
-                    sample_at: self.now,
-                    ..Point::default()
-                },
-            );
+            return;
         }
-        self.changed = true;
+        // What failed on the way through another one, or while this node slept, may work now.
+        self.network.dial_again(self.now);
+        let room = self.network.points.len() < self.config.discovery_points_max;
+        if room || self.network.points.contains_key(&peer) {
+            let point = Point {
+                sample_at: self.now,
+                ..Point::default()
+            };
+            self.network.points.insert(peer, point);
+        }
     }
 
     pub(super) fn sample_soon(&mut self) {

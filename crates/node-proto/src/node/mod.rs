@@ -3,6 +3,7 @@
 //! | file | part of the chain |
 //! | --- | --- |
 //! | `discover` | presence, offers, samples, connections |
+//! | `coordinate` | being a discovery point for others |
 //! | `lending` | what is offered, at what price, or why not |
 //! | `quote` | proposal and counter-offer on the provider's side |
 //! | `sell`, `seller` | agreement and activity on the provider's side |
@@ -24,6 +25,7 @@
 
 mod buy;
 mod choose;
+mod coordinate;
 mod credit;
 mod discover;
 mod gossip;
@@ -62,6 +64,7 @@ use crate::sign::Signer;
 use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
+use coordinate::Coordination;
 use gossip::Gossip;
 use job::{Job, Parting};
 use journal::{Journal, Step};
@@ -102,6 +105,7 @@ pub struct Node {
     gossip: Gossip,
     recovery: Recovery,
     network: Network,
+    coordination: Coordination,
     exchanges: Exchanges,
     lending: Lending,
     lines: CreditLines,
@@ -162,6 +166,7 @@ impl Node {
             gossip,
             recovery,
             network: Network::default(),
+            coordination: Coordination::default(),
             exchanges: Exchanges::default(),
             jobs: LiteMap::new(),
             partings: LiteMap::new(),
@@ -266,6 +271,7 @@ impl Node {
             self.answered(exchange, Err(ExchangeFailure::Timeout));
         }
         self.sell_due();
+        self.coordinate_due();
         self.discover_due();
         self.jobs_due();
         self.settle_due();
@@ -348,6 +354,7 @@ impl Node {
         self.network.connections.remove(peer);
         self.network.proven.remove(peer);
         self.gossip.disconnected(peer);
+        self.forget_registrations(peer);
         for exchange in self.exchanges.to(peer) {
             self.answered(exchange, Err(ExchangeFailure::Unreachable));
         }
@@ -368,6 +375,9 @@ impl Node {
             purpose,
             expires,
         });
+        if peer == self.me {
+            return self.ask_itself(exchange, frame);
+        }
         self.outputs.push_back(Output::Request {
             exchange,
             peer,
@@ -457,10 +467,15 @@ impl Node {
             Request::FetchBlocks(fetch) => self.show_blocks(&peer, &fetch),
             Request::Gossip(gossip) => Ok(self.hear(gossip)),
             Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
-            Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => Err(Refusal::because(
-                RefusalCode::UnknownMessage,
-                "not a discovery point",
-            )),
+            Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => {
+                match self.coordinate(peer, frame) {
+                    Some(frame) => return self.outputs.push_back(Output::Respond { exchange, frame }),
+                    None => Err(Refusal::because(
+                        RefusalCode::UnknownMessage,
+                        "not a discovery point",
+                    )),
+                }
+            }
         };
         match response {
             Ok(response) => self.respond(exchange, &response),

@@ -116,6 +116,15 @@ impl Network {
         self.members.insert(peer, member);
     }
 
+    /// Lets members be dialled at once whose last dial led nowhere.
+    pub(super) fn dial_again(&mut self, now: Timestamp) {
+        for (_, member) in self.members.iter_mut() {
+            if member.dialled_at.take().is_some() {
+                member.dial_after = now;
+            }
+        }
+    }
+
     fn earliest_expiry(&self) -> Timestamp {
         let expiries = self.members.values().map(|member| member.expires);
         expiries.min().unwrap_or(Timestamp(u64::MAX))

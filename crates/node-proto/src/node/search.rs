@@ -49,14 +49,9 @@ impl Node {
     /// Sends the demand to providers not asked yet; returns whether some cannot be reached yet.
     pub(super) fn ask_candidates(&mut self, job: &mut Job) -> bool {
         let candidates = self.candidates(job);
-        let size = FRAME_OVERHEAD_BYTES
-            + job
-                .texts
-                .iter()
-                .map(|text| text.len() + ITEM_OVERHEAD_BYTES)
-                .sum::<usize>();
+        let fits_circuit = self.fits_circuit(job);
         let reachable = |path: Option<Path>| match path {
-            Some(Path::Relayed) => size <= self.config.relayed_bytes_max,
+            Some(Path::Relayed) => fits_circuit,
             Some(Path::Direct | Path::Server) => true,
             None => false,
         };
@@ -93,6 +88,17 @@ impl Node {
             );
         }
         !distant.is_empty()
+    }
+
+    fn fits_circuit(&self, job: &Job) -> bool {
+        let texts = job.texts.iter().map(|text| text.len() + ITEM_OVERHEAD_BYTES);
+        FRAME_OVERHEAD_BYTES + texts.sum::<usize>() <= self.config.relayed_bytes_max
+    }
+
+    /// Whether providers are there, each behind a relay that must not carry so much.
+    pub(super) fn is_too_long_for_all(&self, job: &Job) -> bool {
+        let mut owners = self.network.offers.iter().map(|((owner, _, _), _)| owner);
+        !self.fits_circuit(job) && owners.any(|owner| self.network.path(owner) == Some(Path::Relayed))
     }
 
     /// Providers that may be asked, each with the model to ask for, the best first.

@@ -66,7 +66,8 @@ impl Node {
 
     /// Why lending is paused at this moment; `None` when it lends, or is off.
     pub(super) fn paused(&self) -> Option<PauseReason> {
-        let online = !self.network.points.is_empty() || self.network.peer_connections() > 0;
+        let others = |point: &NodeId| *point != self.me;
+        let online = self.network.points.keys().any(others) || self.network.peer_connections() > 0;
         let circumstances = Circumstances {
             storage_fails: self.journal.is_failing(),
             online,

@@ -1,4 +1,4 @@
-//! What a provider answers to a member that breaks the rules.
+//! What a provider answers to a member that breaks the rules, and whom a node dials when.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -9,7 +9,10 @@ use crate::ids::{AgreementId, Millicredits};
 use crate::market::input_hash;
 use crate::service::{ModelInfo, Precision, Scope};
 use crate::sign::{Domain, Ed25519Signer};
-use crate::wire::{Agreement, ComparisonRule, Demand, OBJECT_VERSION, Proposal, Signed};
+use crate::wire::{
+    Agreement, ComparisonRule, Demand, OBJECT_VERSION, Presence, Proposal, Registration, SampledRecord,
+    Signed,
+};
 
 struct Pair {
     node: Node,
@@ -269,4 +272,83 @@ fn an_input_must_be_the_agreed_one_and_a_payment_the_agreed_ones() {
         pair.node.snapshot(Timestamp(2)).balance.settled,
         Millicredits::ZERO
     );
+}
+
+/// A node that a discovery point tells of one member.
+struct Seeker {
+    node: Node,
+    point: NodeId,
+    member: Ed25519Signer,
+}
+
+impl Seeker {
+    fn new() -> Self {
+        let signer = Box::new(Ed25519Signer::from_secret(&[2; 32]));
+        Self {
+            node: Node::new(Config::default(), signer, Group::open(), 1, Timestamp(0), []).unwrap(),
+            point: Ed25519Signer::from_secret(&[5; 32]).id(),
+            member: Ed25519Signer::from_secret(&[3; 32]),
+        }
+    }
+
+    fn point(&mut self, now: u64, available: bool) {
+        let peer = self.point;
+        self.node
+            .handle_input(Timestamp(now), Input::DiscoveryPoint { peer, available });
+    }
+
+    /// Answers what the node asks the discovery point; says whether it dials the member.
+    fn dials(&mut self, now: u64) -> bool {
+        let group = Group::open();
+        let key = Hash(group.presence_key());
+        let owner = self.member.id();
+        let registration = Registration {
+            version: OBJECT_VERSION,
+            owner,
+            sequence: 1,
+            key,
+            ttl_ms: 60_000,
+            tag: Hash(group.tag(crate::group::Purpose::Registration, &owner, &owner)),
+            addresses: vec!["/webrtc".to_owned()],
+            presence: Some(Presence { tier: None }),
+            offer: None,
+        };
+        let records = vec![SampledRecord {
+            owner,
+            registration: Signed::seal(&self.member, &registration),
+            age_ms: 0,
+        }];
+        let sampled = encode_frame(&Response::Sampled { total: 1, records });
+        let sample = encode_frame(&Request::Sample {
+            key,
+            count: self.node.config.sample_size,
+        });
+        let mut dialled = false;
+        self.node.handle_timeout(Timestamp(now));
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Dial { peer, .. } => dialled |= peer == owner,
+                Output::Request { exchange, frame, .. } if frame == sample => {
+                    let result = Ok(sampled.clone());
+                    self.node
+                        .handle_input(Timestamp(now), Input::Response { exchange, result });
+                    self.node.handle_timeout(Timestamp(now));
+                }
+                _ => {}
+            }
+        }
+        dialled
+    }
+}
+
+#[test]
+fn a_member_is_dialled_again_at_once_when_there_is_a_new_way_to_it() {
+    let mut seeker = Seeker::new();
+    seeker.point(0, true);
+    assert!(seeker.dials(0));
+    assert!(!seeker.dials(1_000), "it was tried a moment ago");
+    seeker.point(2_000, false);
+    assert!(!seeker.dials(2_000));
+    seeker.point(3_000, true);
+    assert!(seeker.dials(3_000));
 }
