@@ -23,7 +23,7 @@ use libp2p_swarm::{
 
 use crate::{
     address::{Route, accepted_address, is_circuit_listen_address, is_webrtc_direct_peer, relay_of},
-    config::Config,
+    config::{Config, IceServer},
     error::Error,
     handler::{Accepted, Handler, Open},
     link::{Command, Lease, Notice, Reply, ToTransport},
@@ -119,6 +119,15 @@ impl Behaviour {
             .values()
             .map(|known| known.route)
             .min()
+    }
+
+    /// Replaces [`Config::ice_servers`] for the connections that are made after the swarm's next poll, for those who
+    /// learn of servers only once they run.
+    pub fn set_ice_servers(&mut self, servers: Vec<IceServer>) {
+        // The list that did not get through yet has had its day.
+        self.notices
+            .retain(|notice| !matches!(notice, Notice::IceServers(_)));
+        self.notices.push_back(Notice::IceServers(servers));
     }
 
     fn on_command(&mut self, command: Command) {

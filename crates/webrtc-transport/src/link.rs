@@ -10,7 +10,7 @@ use libp2p_core::Multiaddr;
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 
-use crate::error::Error;
+use crate::{config::IceServer, error::Error};
 
 /// Held by whoever signals over a connection; the behaviour does not close a circuit while someone holds its lease.
 pub(crate) type Lease = Arc<()>;
@@ -56,6 +56,8 @@ pub(crate) enum Notice {
     CircuitDown(Multiaddr),
     /// The listener that [`Command::Listen`] asked for is gone.
     CircuitClosed(Multiaddr),
+    /// Use these servers from now on.
+    IceServers(Vec<IceServer>),
 }
 
 /// The transport's end.

@@ -112,6 +112,12 @@ impl Transport {
                 self.retract(&circuit);
             }
             Notice::CircuitClosed(circuit) => self.close_listeners(&circuit),
+            Notice::IceServers(ice_servers) => {
+                self.config = Arc::new(Config {
+                    ice_servers,
+                    ..(*self.config).clone()
+                });
+            }
         }
     }
 
