@@ -18,11 +18,14 @@ pub const ADDRESSES_MAX: usize = 8;
 #[must_use]
 pub fn transport_of(address: &Multiaddr) -> TransportKind {
     let has = |wanted: fn(&Protocol<'_>) -> bool| address.iter().any(|part| wanted(&part));
-    // The order matters: a relayed WebRTC address names the relay's transport and the circuit too.
-    if has(|part| matches!(part, Protocol::WebRTC)) {
-        TransportKind::Webrtc
-    } else if has(|part| matches!(part, Protocol::P2pCircuit)) {
-        TransportKind::Relayed
+    // The last hop counts: browsers signal over circuits, and a browser can be the circuit's relay.
+    let hop = address.iter().filter_map(|part| match part {
+        Protocol::WebRTC => Some(TransportKind::Webrtc),
+        Protocol::P2pCircuit => Some(TransportKind::Relayed),
+        _ => None,
+    });
+    if let Some(hop) = hop.last() {
+        hop
     } else if has(|part| matches!(part, Protocol::WebRTCDirect)) {
         TransportKind::WebrtcDirect
     } else if has(|part| matches!(part, Protocol::Ws(_) | Protocol::Wss(_))) {
@@ -89,25 +92,38 @@ pub fn announced(peer: PeerId, texts: &[String]) -> Vec<Multiaddr> {
 }
 
 /// Which of the addresses that this node listens on others may be told: those whose relay a browser can dial, the
-/// WebSocket ones first.
+/// WebSocket ones first, and last those through another tab, which only its neighbours can use.
 #[must_use]
 pub fn worth_announcing<'a>(listening: impl IntoIterator<Item = &'a Multiaddr>) -> Vec<String> {
-    let relay_of = |address: &Multiaddr| -> Multiaddr {
-        address
-            .iter()
-            .take_while(|part| !matches!(part, Protocol::P2pCircuit))
-            .collect()
+    let rank = |address: &Multiaddr| match transport_of(&before_circuit(address)) {
+        TransportKind::Websocket => Some(0),
+        TransportKind::WebrtcDirect => Some(1),
+        TransportKind::Webrtc => Some(2),
+        TransportKind::Relayed | TransportKind::Tcp | TransportKind::Other => None,
     };
-    let mut ranked: Vec<(TransportKind, &Multiaddr)> = listening
+    let mut ranked: Vec<(u8, &Multiaddr)> = listening
         .into_iter()
-        .map(|address| (transport_of(&relay_of(address)), address))
+        .filter_map(|address| rank(address).map(|rank| (rank, address)))
         .collect();
-    ranked.retain(|(relay, _)| matches!(relay, TransportKind::Websocket | TransportKind::WebrtcDirect));
-    ranked.sort_by_key(|(relay, _)| *relay != TransportKind::Websocket);
+    ranked.sort_by_key(|(rank, _)| *rank);
     ranked
         .into_iter()
         .take(ADDRESSES_MAX)
         .map(|(_, address)| address.to_string())
+        .collect()
+}
+
+/// Who relays the circuit of an address, and how one gets to it: [`TransportKind::Webrtc`] is another tab.
+#[must_use]
+pub fn relay_of(address: &Multiaddr) -> Option<(PeerId, TransportKind)> {
+    let relay = before_circuit(address);
+    peer_of(&relay).map(|peer| (peer, transport_of(&relay)))
+}
+
+fn before_circuit(address: &Multiaddr) -> Multiaddr {
+    address
+        .iter()
+        .take_while(|part| !matches!(part, Protocol::P2pCircuit))
         .collect()
 }
 
@@ -169,6 +185,9 @@ mod tests {
             transport(&format!("/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/{HASH}")),
             TransportKind::WebrtcDirect
         );
+        let tab = format!("/webrtc/p2p/{}/p2p-circuit", PeerId::random());
+        assert_eq!(transport(&tab), TransportKind::Relayed);
+        assert_eq!(transport(&format!("{tab}/webrtc")), TransportKind::Webrtc);
         assert_eq!(transport("/ip4/10.0.0.1/tcp/9"), TransportKind::Tcp);
     }
 
@@ -214,13 +233,18 @@ mod tests {
         let me = PeerId::random();
         let through = |relay: &str| through_relay(&relay.parse().unwrap(), me);
         let direct = format!("/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/{HASH}");
+        let tab = format!("/webrtc/p2p/{me}");
         let listening = [
             through("/ip4/10.0.0.1/tcp/4001"),
+            through(&tab),
             through(&direct),
             through(RELAY),
         ];
-        let expected = [through(RELAY).to_string(), through(&direct).to_string()];
+        let expected = [RELAY, &direct, &tab].map(|relay| through(relay).to_string());
         assert_eq!(worth_announcing(&listening), expected);
+        let relay = |address: &Multiaddr| relay_of(address).unwrap().1;
+        assert_eq!(relay(&through(&tab)), TransportKind::Webrtc);
+        assert_eq!(relay(&through(RELAY)), TransportKind::Websocket);
     }
 
     #[test]

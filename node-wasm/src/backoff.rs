@@ -1,7 +1,8 @@
 //! When to try again: doubling waits with a random part, so that a relay that comes back is not met by everyone at once.
 
-/// Longest wait, milliseconds.
-pub(crate) const WAIT_MS_MAX: u32 = 30_000;
+/// Longest wait, milliseconds: a relay that returns has all its tabs back within ten seconds, and a thousand tabs come
+/// back spread over a few.
+pub(crate) const WAIT_MS_MAX: u32 = 4_000;
 /// Shortest wait, milliseconds.
 const WAIT_MS_MIN: u32 = 500;
 

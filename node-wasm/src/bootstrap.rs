@@ -1,21 +1,34 @@
-//! `/bootstrap.json`: how a page finds its relay, and in which order its addresses are worth a try.
+//! `/bootstrap.json`: how a page finds its relays, in which order their addresses are worth a try, and who helps two
+//! browsers to find a path to each other.
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use serde::Deserialize;
 
 use crate::address::{self, ADDRESS_BYTES_MAX};
-use crate::options::Transports;
+use crate::options::{ICE_SERVERS_MAX, IceServer, Transports};
 use crate::status::TransportKind;
 
 /// Longest file that is read.
 pub(crate) const BYTES_MAX: usize = 64 * 1024;
-/// Most addresses that are looked at.
+/// Most addresses of one relay that are looked at.
 const ADDRESSES_MAX: usize = 32;
+/// Relays that are used at the same time: one may vanish, and more would only cost them and the battery.
+pub(crate) const RELAYS_MAX: usize = 3;
+/// Longest URL of an ICE server, and most of one server.
+const ICE_URL_BYTES_MAX: usize = 256;
+const ICE_URLS_MAX: usize = 4;
 
-/// The relay, as it describes itself.
+/// What the page's relay tells: itself first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bootstrap {
+    pub(crate) relays: Vec<Relay>,
+    pub(crate) ice_servers: Vec<IceServer>,
+}
+
+/// One relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relay {
     pub(crate) peer: PeerId,
     pub(crate) addresses: Vec<Multiaddr>,
 }
@@ -41,19 +54,57 @@ pub(crate) struct Place<'a> {
 }
 
 impl Bootstrap {
-    /// Reads the file; addresses that cannot be read are left out.
+    /// Reads the file. Other relays, addresses and ICE servers that cannot be used are left out.
     pub(crate) fn from_json(json: &str) -> Result<Self, BootstrapError> {
-        #[derive(Deserialize)]
-        struct File {
-            peer_id: String,
-            addresses: Vec<String>,
-        }
         let file: File =
             serde_json::from_str(json).map_err(|error| BootstrapError::Json(error.to_string()))?;
-        let peer: PeerId = file.peer_id.parse().map_err(|_| BootstrapError::Peer)?;
+        let own = Relay::read(&file.own).ok_or(BootstrapError::Peer)?;
+        let mut relays = vec![own];
+        for other in file.relays.iter().filter_map(Relay::read) {
+            if relays.len() < RELAYS_MAX && relays.iter().all(|known| known.peer != other.peer) {
+                relays.push(other);
+            }
+        }
+        let mut ice_servers = file.ice_servers;
+        ice_servers.retain(is_usable);
+        ice_servers.truncate(ICE_SERVERS_MAX);
+        Ok(Self { relays, ice_servers })
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(flatten)]
+    own: Door,
+    #[serde(default)]
+    relays: Vec<Door>,
+    #[serde(default)]
+    ice_servers: Vec<IceServer>,
+}
+
+#[derive(Deserialize)]
+struct Door {
+    peer_id: String,
+    addresses: Vec<String>,
+}
+
+/// A browser refuses to make any connection when one of its ICE servers is not to its liking.
+fn is_usable(server: &IceServer) -> bool {
+    let scheme = |url: &String, schemes: [&str; 2]| schemes.iter().any(|scheme| url.starts_with(scheme));
+    let turn = |url: &String| scheme(url, ["turn:", "turns:"]);
+    let account = server.username.is_some() && server.credential.is_some();
+    (1..=ICE_URLS_MAX).contains(&server.urls.len())
+        && server.urls.iter().all(|url| {
+            url.len() <= ICE_URL_BYTES_MAX && (scheme(url, ["stun:", "stuns:"]) || (turn(url) && account))
+        })
+}
+
+impl Relay {
+    fn read(door: &Door) -> Option<Self> {
+        let peer: PeerId = door.peer_id.parse().ok()?;
         // The core knows nodes by their Ed25519 key.
-        address::node_id(&peer).ok_or(BootstrapError::Peer)?;
-        let addresses = file
+        address::node_id(&peer)?;
+        let addresses = door
             .addresses
             .iter()
             .take(ADDRESSES_MAX)
@@ -61,7 +112,7 @@ impl Bootstrap {
             .filter_map(|text| text.parse::<Multiaddr>().ok())
             .filter_map(|address| address.with_p2p(peer).ok())
             .collect();
-        Ok(Self { peer, addresses })
+        Some(Self { peer, addresses })
     }
 
     /// The addresses that may work from here, the best first: WebSocket before WebRTC, the page's own host first.
@@ -140,7 +191,11 @@ mod tests {
         };
         let suffix = format!("/p2p/{PEER}");
         let strip = |address: Multiaddr| address.to_string().replace(&suffix, "");
-        bootstrap.candidates(&place).into_iter().map(strip).collect()
+        bootstrap.relays[0]
+            .candidates(&place)
+            .into_iter()
+            .map(strip)
+            .collect()
     }
 
     #[test]
@@ -184,8 +239,35 @@ mod tests {
         let wrong = r#"{"peer_id":"nobody","addresses":[]}"#;
         assert_eq!(Bootstrap::from_json(wrong), Err(BootstrapError::Peer));
         assert_eq!(
-            bootstrap(&["nonsense", "/ip4/1.2.3.4/tcp/80/ws"]).addresses.len(),
+            bootstrap(&["nonsense", "/ip4/1.2.3.4/tcp/80/ws"]).relays[0]
+                .addresses
+                .len(),
             1
         );
+    }
+
+    #[test]
+    fn other_relays_and_ice_servers_are_bounded_and_checked() {
+        let relay =
+            |peer: &str| serde_json::json!({ "peer_id": peer, "addresses": ["/ip4/10.0.0.2/tcp/80/ws"] });
+        let key = || {
+            libp2p::identity::Keypair::generate_ed25519()
+                .public()
+                .to_peer_id()
+                .to_string()
+        };
+        let server = |url: &str| serde_json::json!({ "urls": [url] });
+        let turn = serde_json::json!({ "urls": ["turn:t.example"], "username": "a", "credential": "b" });
+        let file = serde_json::json!({
+            "peer_id": PEER,
+            "addresses": [],
+            "relays": [relay(PEER), relay("nobody"), relay(&key()), relay(&key()), relay(&key())],
+            "ice_servers": [server("stun:10.0.0.1:3481"), turn, server("turn:t.example"), server("http://e.example"), { "urls": [] }],
+        });
+        let read = Bootstrap::from_json(&file.to_string()).unwrap();
+        assert_eq!(read.relays.len(), RELAYS_MAX);
+        assert_eq!(read.relays[0].peer.to_string(), PEER);
+        let urls: Vec<_> = read.ice_servers.iter().flat_map(|server| &server.urls).collect();
+        assert_eq!(urls, ["stun:10.0.0.1:3481", "turn:t.example"]);
     }
 }

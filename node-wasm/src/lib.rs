@@ -50,6 +50,11 @@ pub mod options;
     allow(dead_code, reason = "only a browser has a way to lose")
 )]
 mod relay_link;
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser has ways to lose")
+)]
+mod relays;
 pub mod status;
 #[cfg_attr(
     not(target_arch = "wasm32"),

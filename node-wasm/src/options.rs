@@ -21,7 +21,8 @@ pub struct StartOptions {
     pub group: Option<String>,
     /// Names the node's storage; two names are two identities.
     pub storage: String,
-    /// STUN and TURN servers for direct connections across networks. Default: none.
+    /// STUN and TURN servers for direct connections across networks, instead of those that the relay names. Default: the
+    /// relay's, which is its own STUN and what its operator added.
     pub ice_servers: Vec<IceServer>,
     /// Ways to the relay.
     pub transports: Transports,

@@ -1,21 +1,21 @@
-//! The way to the relay and back to it, as a state machine without clock, network or randomness.
+//! The way to one relay and back to it, as a state machine without clock, network or randomness.
 //!
 //! ```text
-//!            ┌──────────────── wait ◀── failed ───────────────┐
-//!            ▼                                                │
-//!  fetch /bootstrap.json ─▶ dial WebSocket ─▶ dial webrtc-direct
-//!                                 └──────┬────────┘
-//!                                   connected ─▶ listen ─▶ reserved
+//!            ┌────────────── wait ◀── failed ─────────────┐
+//!            ▼                                            │
+//!          idle ─▶ dial WebSocket ─▶ dial webrtc-direct ──┤
+//!                         └──────┬──────────┘             │
+//!                            connected ─▶ listen ─▶ reserved
 //! ```
 //!
 //! Each call reports what happened and returns what to do next. A connection that breaks, or a reservation that is
-//! refused, leads back to the start after a wait that doubles with each failure in a row.
+//! refused, leads back to the start after a wait that doubles with each failure in a row. [`Relays`](crate::relays)
+//! keeps one for every relay and looks up their addresses.
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::Multiaddr;
 
 use crate::address::transport_of;
 use crate::backoff::Backoff;
-use crate::bootstrap::{Bootstrap, Place};
 use crate::status::{RelayState, TransportKind};
 
 /// WebSocket addresses of one relay that are tried, all at once.
@@ -26,10 +26,10 @@ const OTHERS_MAX: usize = 3;
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Fetch `/bootstrap.json`, then report [`RelayLink::fetched`].
-    Fetch,
+    /// Look whether the relay's addresses have changed, then [`RelayLink::start`].
+    Start,
     /// Dial these, the first that answers counts; then report [`RelayLink::connected`] or [`RelayLink::failed`].
-    Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Dial { addresses: Vec<Multiaddr> },
     /// Ask for a reservation; then report [`RelayLink::reserved`] or [`RelayLink::failed`].
     Listen { relay: Multiaddr },
     /// Report [`RelayLink::due`] after this long.
@@ -42,15 +42,16 @@ pub(crate) enum Action {
 #[derive(Clone, Debug)]
 pub(crate) struct RelayLink {
     phase: Phase,
-    peer: Option<PeerId>,
     /// Groups of addresses that are still to be tried in this attempt.
     untried: Vec<Vec<Multiaddr>>,
+    /// How the last connection was made.
+    worked: Option<TransportKind>,
     backoff: Backoff,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    Fetching,
+    Idle,
     Dialling,
     Connected {
         address: Multiaddr,
@@ -64,25 +65,35 @@ enum Phase {
 }
 
 impl RelayLink {
-    /// The first thing to do is [`Action::Fetch`].
+    /// Idle: the first thing to do is [`RelayLink::start`].
     pub(crate) fn new() -> Self {
         Self {
-            phase: Phase::Fetching,
-            peer: None,
+            phase: Phase::Idle,
             untried: Vec::new(),
+            worked: None,
             backoff: Backoff::default(),
         }
     }
 
-    /// The relay, once it has said who it is.
-    pub(crate) fn peer(&self) -> Option<PeerId> {
-        self.peer
+    /// Whether it waits for [`RelayLink::start`].
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    /// Whether others can reach this node through the relay.
+    pub(crate) fn is_reserved(&self) -> bool {
+        matches!(self.phase, Phase::Connected { reserved: true, .. })
+    }
+
+    /// Whether it may be forgotten: no connection stands or is being made.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Waiting { connected: None, .. })
     }
 
     /// For people.
     pub(crate) fn state(&self) -> RelayState {
         match &self.phase {
-            Phase::Fetching | Phase::Dialling => RelayState::Connecting {
+            Phase::Idle | Phase::Dialling => RelayState::Connecting {
                 attempt: self.backoff.attempt(),
             },
             Phase::Connected {
@@ -105,24 +116,26 @@ impl RelayLink {
         }
     }
 
-    /// `/bootstrap.json` came, or did not.
-    pub(crate) fn fetched(
-        &mut self,
-        answer: Result<Bootstrap, String>,
-        place: &Place<'_>,
-        dice: u32,
-    ) -> Action {
-        if self.phase != Phase::Fetching {
+    /// Tries these addresses, the best first. Unless it is to be thorough, only those by whose transport it got through
+    /// before: a webrtc-direct dial to a relay that is gone takes seconds, in which the relay may return.
+    pub(crate) fn start(&mut self, mut candidates: Vec<Multiaddr>, thorough: bool, dice: u32) -> Action {
+        if self.phase != Phase::Idle {
             return Action::Nothing;
         }
-        match answer {
-            Ok(bootstrap) => {
-                self.peer = Some(bootstrap.peer);
-                self.untried = groups(bootstrap.candidates(place));
-                self.dial_next("the relay names no address that this browser can use", dice)
-            }
-            Err(reason) => self.wait(reason, None, dice),
+        let works = |address: &Multiaddr| Some(transport_of(address)) == self.worked;
+        if !thorough && candidates.iter().any(works) {
+            candidates.retain(works);
         }
+        self.untried = groups(candidates);
+        self.dial_next("the relay names no address that this browser can use", dice)
+    }
+
+    /// There is no use in dialling: the relay's own page does not answer.
+    pub(crate) fn unreachable(&mut self, reason: &str, dice: u32) -> Action {
+        if self.phase != Phase::Idle {
+            return Action::Nothing;
+        }
+        self.wait(reason.to_owned(), None, dice)
     }
 
     /// A connection to the relay stands.
@@ -131,6 +144,7 @@ impl RelayLink {
             return Action::Nothing;
         }
         self.untried.clear();
+        self.worked = Some(transport_of(&address));
         self.phase = Phase::Connected {
             address: address.clone(),
             reserved: false,
@@ -154,7 +168,7 @@ impl RelayLink {
                 let address = address.clone();
                 self.wait(reason.to_owned(), Some(address), dice)
             }
-            Phase::Fetching | Phase::Waiting { .. } => Action::Nothing,
+            Phase::Idle | Phase::Waiting { .. } => Action::Nothing,
         }
     }
 
@@ -166,7 +180,7 @@ impl RelayLink {
                 *connected = None;
                 Action::Nothing
             }
-            Phase::Fetching | Phase::Dialling => Action::Nothing,
+            Phase::Idle | Phase::Dialling => Action::Nothing,
         }
     }
 
@@ -182,8 +196,8 @@ impl RelayLink {
                     Action::Listen { relay: address }
                 }
                 None => {
-                    self.phase = Phase::Fetching;
-                    Action::Fetch
+                    self.phase = Phase::Idle;
+                    Action::Start
                 }
             },
             _ => Action::Nothing,
@@ -191,12 +205,12 @@ impl RelayLink {
     }
 
     fn dial_next(&mut self, reason: &str, dice: u32) -> Action {
-        match (self.peer, self.untried.pop()) {
-            (Some(peer), Some(addresses)) => {
+        match self.untried.pop() {
+            Some(addresses) => {
                 self.phase = Phase::Dialling;
-                Action::Dial { peer, addresses }
+                Action::Dial { addresses }
             }
-            _ => self.wait(reason.to_owned(), None, dice),
+            None => self.wait(reason.to_owned(), None, dice),
         }
     }
 
@@ -227,27 +241,18 @@ fn groups(candidates: Vec<Multiaddr>) -> Vec<Vec<Multiaddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Transports;
 
     const PEER: &str = "12D3KooWCRwPxBsGK4NYBUPz6UzsqyE8DmcUu8tGqRWGYd37S5JM";
+    const SOCKET: &str = "/ip4/10.0.0.1/tcp/80/ws";
     const DIRECT: &str =
         "/ip4/10.0.0.1/udp/9/webrtc-direct/certhash/uEiDikp5KVUgkLta1EjUN-IKbHk-dUBg8VzKgf5nXxLK46w";
 
-    fn bootstrap() -> Bootstrap {
-        let file = serde_json::json!({ "peer_id": PEER, "addresses": [DIRECT, "/ip4/10.0.0.1/tcp/80/ws"] });
-        Bootstrap::from_json(&file.to_string()).unwrap()
-    }
-
-    fn place() -> Place<'static> {
-        Place {
-            https: false,
-            host: "10.0.0.1",
-            transports: Transports::default(),
-        }
+    fn candidates() -> Vec<Multiaddr> {
+        vec![with_relay(SOCKET), with_relay(DIRECT)]
     }
 
     fn dialled(action: Action) -> Vec<Multiaddr> {
-        let Action::Dial { addresses, .. } = action else {
+        let Action::Dial { addresses } = action else {
             panic!("{action:?} is no dial")
         };
         addresses
@@ -257,24 +262,35 @@ mod tests {
         format!("{address}/p2p/{PEER}").parse().unwrap()
     }
 
+    fn connected() -> (RelayLink, Multiaddr) {
+        let mut link = RelayLink::new();
+        let address = dialled(link.start(candidates(), false, 0)).remove(0);
+        assert_eq!(
+            link.connected(address.clone()),
+            Action::Listen {
+                relay: address.clone()
+            }
+        );
+        (link, address)
+    }
+
     #[test]
     fn webrtc_is_tried_when_the_socket_fails_and_then_all_over_again() {
         let mut link = RelayLink::new();
-        let first = dialled(link.fetched(Ok(bootstrap()), &place(), 0));
-        assert_eq!(first, [with_relay("/ip4/10.0.0.1/tcp/80/ws")]);
+        assert_eq!(dialled(link.start(candidates(), false, 0)), [with_relay(SOCKET)]);
         assert_eq!(dialled(link.failed("refused", 0)), [with_relay(DIRECT)]);
         assert!(matches!(link.failed("refused", 0), Action::Wait { .. }));
         assert!(
             matches!(link.state(), RelayState::Waiting { attempt: 1, reason, .. } if reason == "refused")
         );
-        assert_eq!(link.due(), Action::Fetch);
+        assert_eq!(link.due(), Action::Start);
         assert_eq!(link.state(), RelayState::Connecting { attempt: 2 });
     }
 
     #[test]
     fn sockets_race_and_webrtc_goes_one_by_one() {
         let others = [DIRECT.to_owned(), DIRECT.replace("10.0.0.1", "10.0.0.2")];
-        let sockets = ["/ip4/10.0.0.1/tcp/80/ws", "/ip4/10.0.0.2/tcp/80/ws"].map(str::to_owned);
+        let sockets = [SOCKET, "/ip4/10.0.0.2/tcp/80/ws"].map(str::to_owned);
         let all = others
             .iter()
             .chain(&sockets)
@@ -290,38 +306,28 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_listened_on_and_a_broken_one_is_made_again() {
-        let mut link = RelayLink::new();
-        let address = dialled(link.fetched(Ok(bootstrap()), &place(), 0)).remove(0);
-        assert_eq!(
-            link.connected(address.clone()),
-            Action::Listen {
-                relay: address.clone()
-            }
-        );
-        assert_eq!(
-            link.state(),
-            RelayState::Connected {
-                transport: TransportKind::Websocket
-            }
-        );
+    fn a_broken_connection_is_made_again_by_the_way_that_worked() {
+        let (mut link, _) = connected();
+        assert!(matches!(link.state(), RelayState::Connected { .. }));
         link.reserved();
-        assert_eq!(
-            link.state(),
-            RelayState::Reserved {
-                transport: TransportKind::Websocket
-            }
-        );
+        assert!(link.is_reserved());
         assert!(matches!(link.disconnected("gone", 0), Action::Wait { .. }));
-        assert_eq!(link.due(), Action::Fetch);
+        for thorough in [false, true] {
+            assert_eq!(link.due(), Action::Start);
+            assert_eq!(
+                dialled(link.start(candidates(), thorough, 0)),
+                [with_relay(SOCKET)]
+            );
+            let next = link.failed("refused", 0);
+            assert_eq!(matches!(next, Action::Dial { .. }), thorough, "{next:?}");
+        }
     }
 
     #[test]
     fn a_refused_reservation_is_asked_for_again_on_the_same_connection() {
-        let mut link = RelayLink::new();
-        let address = dialled(link.fetched(Ok(bootstrap()), &place(), 0)).remove(0);
-        link.connected(address.clone());
+        let (mut link, address) = connected();
         assert!(matches!(link.failed("full", 0), Action::Wait { .. }));
+        assert!(!link.is_away());
         assert_eq!(
             link.due(),
             Action::Listen {
@@ -330,17 +336,15 @@ mod tests {
         );
         assert!(matches!(link.failed("full", 0), Action::Wait { .. }));
         assert_eq!(link.disconnected("gone", 0), Action::Nothing);
-        assert_eq!(link.due(), Action::Fetch);
+        assert!(link.is_away());
+        assert_eq!(link.due(), Action::Start);
     }
 
     #[test]
     fn reports_that_come_late_change_nothing() {
         let mut link = RelayLink::new();
-        assert!(matches!(
-            link.fetched(Err("no answer".into()), &place(), 0),
-            Action::Wait { .. }
-        ));
-        assert_eq!(link.fetched(Ok(bootstrap()), &place(), 0), Action::Nothing);
+        assert!(matches!(link.start(Vec::new(), true, 0), Action::Wait { .. }));
+        assert_eq!(link.start(candidates(), true, 0), Action::Nothing);
         assert_eq!(link.failed("late", 0), Action::Nothing);
         link.reserved();
         assert!(matches!(link.state(), RelayState::Waiting { .. }));

@@ -62,6 +62,8 @@ pub(crate) struct Driver {
     ledger: Rc<Ledger>,
     settings: Option<Rc<Settings>>,
     origin: String,
+    /// The last `/bootstrap.json` that came.
+    bootstrap: Option<String>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Done>>,
     /// Writes of the ledger under way.
     writing: u32,
@@ -100,6 +102,7 @@ impl Driver {
             ledger: parts.ledger,
             settings: parts.settings,
             origin: parts.origin,
+            bootstrap: None,
             tasks: FuturesUnordered::new(),
             writing: 0,
             fetching_index: false,
@@ -182,6 +185,7 @@ impl Driver {
             self.next_tick = now.plus_ms(TICK_MS);
             self.ticks = self.ticks.wrapping_add(1);
             self.network.retry_direct();
+            self.network.keep_places();
             // A worker can die while nobody waits for it.
             self.revive();
             self.show_network();
@@ -209,9 +213,11 @@ impl Driver {
             let output = self.shared.node.borrow_mut().poll_output();
             match output {
                 Some(output) => self.carry_out(output),
-                None => return,
+                None => break,
             }
         }
+        let coordinates = self.shared.node.borrow().coordinates();
+        self.network.coordinate(coordinates);
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -248,7 +254,7 @@ impl Driver {
             Order::Dial { address, reply } => self.network.dial_address(address, reply),
             Order::Load { model, pin, reply } => self.load(model, pin, Some(reply)),
             Order::Unload { model } => self.unload(model),
-            Order::Reconnect => self.network.retry_relay(),
+            Order::Reconnect => self.network.hurry(),
             Order::Stop { taken_over, reply } => {
                 let tab = if taken_over {
                     TabStatus::TakenOver
@@ -274,10 +280,10 @@ impl Driver {
             }
             NetEvent::Changed => self.show_network(),
             NetEvent::FetchBootstrap => self.fetch_bootstrap(),
-            NetEvent::RetryRelay { ms } => self.tasks.push(
+            NetEvent::RetryRelay { relay, ms } => self.tasks.push(
                 async move {
                     TimeoutFuture::new(ms).await;
-                    Done::RetryRelay
+                    Done::RetryRelay(relay)
                 }
                 .boxed_local(),
             ),
@@ -286,7 +292,7 @@ impl Driver {
 
     fn on_surroundings(&mut self) {
         if platform::online() {
-            self.network.retry_relay();
+            self.network.hurry();
         }
         self.show_network();
         self.tasks

@@ -1,8 +1,11 @@
 //! What takes time: fetching, storing, computing, measuring.
 
-use futures::future::FutureExt as _;
+use std::pin::pin;
+
+use futures::future::{Either, FutureExt as _, select};
 use gloo::timers::future::TimeoutFuture;
 use inference::{EngineError, ModelIndex};
+use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
 use node_proto::ids::{ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
@@ -20,10 +23,20 @@ use crate::store::StoreError;
 /// The device is measured this long after the start.
 const MEASURE_AFTER_MS: u32 = 1_500;
 
+/// A relay that says nothing is given up after this long. With the longest wait between two attempts it is ten seconds, in
+/// which a network that came back without the browser's notice is used again.
+const FETCH_MS_MAX: u32 = 6_000;
+
+/// The last `/bootstrap.json` under this name in the settings, with the origin that it came from.
+const BOOTSTRAP: &str = "bootstrap";
+
 /// A finished task.
 pub(super) enum Done {
-    Bootstrap(Result<Bootstrap, String>),
-    RetryRelay,
+    Bootstrap {
+        answer: Result<(Bootstrap, String), String>,
+        kept: Option<Bootstrap>,
+    },
+    RetryRelay(Option<PeerId>),
     Index(Result<ModelIndex, String>),
     Loaded {
         model: ModelId,
@@ -66,8 +79,8 @@ impl Driver {
 
     pub(super) fn on_done(&mut self, done: Done) {
         match done {
-            Done::Bootstrap(answer) => self.network.bootstrapped(answer),
-            Done::RetryRelay => self.network.retry_relay(),
+            Done::Bootstrap { answer, kept } => self.on_bootstrap(answer, kept),
+            Done::RetryRelay(relay) => self.network.retry_relay(relay.as_ref()),
             Done::Index(answer) => self.on_index(answer),
             Done::Loaded { model, result, reply } => self.on_loaded(model, result, reply),
             Done::Worked {
@@ -99,16 +112,42 @@ impl Driver {
     }
 
     pub(super) fn fetch_bootstrap(&mut self) {
-        let url = format!("{}/bootstrap.json", self.origin);
+        let (url, settings) = (format!("{}/bootstrap.json", self.origin), self.settings.clone());
+        let read = |json: String| match Bootstrap::from_json(&json) {
+            Ok(bootstrap) => Ok((bootstrap, json)),
+            Err(error) => Err(error.to_string()),
+        };
+        let origin = self.origin.clone();
         self.tasks.push(
             async move {
-                let json = platform::fetch_text(&url, bootstrap::BYTES_MAX).await;
-                Done::Bootstrap(
-                    json.and_then(|json| Bootstrap::from_json(&json).map_err(|error| error.to_string())),
-                )
+                let fetch = pin!(platform::fetch_text(&url, bootstrap::BYTES_MAX));
+                let json = match select(fetch, TimeoutFuture::new(FETCH_MS_MAX)).await {
+                    Either::Left((json, _)) => json,
+                    Either::Right(_) => Err(format!("{url} does not answer in time")),
+                };
+                let answer = json.and_then(read);
+                let kept = match settings.filter(|_| answer.is_err()) {
+                    Some(settings) => settings.choice::<(String, String)>(BOOTSTRAP).await,
+                    None => None,
+                };
+                let kept = kept.filter(|(of, _)| *of == origin);
+                let kept = kept.and_then(|(_, json)| Bootstrap::from_json(&json).ok());
+                Done::Bootstrap { answer, kept }
             }
             .boxed_local(),
         );
+    }
+
+    /// What the relay told is kept, so that the next visit finds the other relays without this one.
+    fn on_bootstrap(&mut self, answer: Result<(Bootstrap, String), String>, kept: Option<Bootstrap>) {
+        let answer = answer.map(|(bootstrap, json)| {
+            if self.bootstrap.as_ref() != Some(&json) {
+                self.keep(BOOTSTRAP, (self.origin.clone(), json.clone()));
+                self.bootstrap = Some(json);
+            }
+            bootstrap
+        });
+        self.network.bootstrapped(answer, kept);
     }
 
     pub(super) fn measure_device(&mut self, after_ms: u32) {

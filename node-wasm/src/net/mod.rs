@@ -3,12 +3,15 @@
 //! [`Network::next`] is the one place that waits. Everything else is a command that returns at once. Maps are bounded by
 //! the swarm's connection limits and by the limits in [`exchanges`].
 
+mod coordinator;
+mod direct;
 mod exchanges;
 mod reason;
 mod relay;
 mod transport;
+mod unrelayed;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use exchange::Frame;
@@ -19,18 +22,21 @@ use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
 use libp2p::request_response::{Event as Exchange, Message};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ConnectionError, ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, relay as circuit};
+use litemap::LiteMap;
 use node_proto::ids::{ExchangeId, NodeId, Timestamp};
 use node_proto::io::{ExchangeFailure, Input};
 
+use self::coordinator::Coordinators;
+use self::direct::Attempts;
 use self::exchanges::{Exchanges, failure_of};
-use self::relay::Relay;
+use self::relay::Ways;
+use self::unrelayed::Unrelayed;
 use crate::address::{self, node_id, peer_id, transport_of};
-use crate::bootstrap::Bootstrap;
 use crate::clock::Clock;
 use crate::error::{CommandError, StartError};
-use crate::options::StartOptions;
+use crate::options::{IceServer, StartOptions};
 use crate::order::Reply;
 use crate::status::{ConnectionStatus, RelayState, TransportKind};
 use crate::wires::Wires;
@@ -41,16 +47,18 @@ const CONNECTIONS_MAX: u32 = 64;
 const CONNECTIONS_PER_PEER_MAX: u32 = 4;
 /// Connections are kept while the tab lives; the core decides whom to know.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
-const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// libp2p-ping reports the second failure in a row. Twice the sum is less than half a minute: a connection that died
+/// while the device slept is noticed by then, and one slow answer costs nothing.
+const PING_INTERVAL: Duration = Duration::from_secs(7);
+const PING_TIMEOUT: Duration = Duration::from_secs(6);
 /// Dials to one peer or by hand that are under way.
 const DIALS_MAX: usize = 64;
-/// A peer that is connected through a circuit alone is dialled again after this long.
-const RETRY_DIRECT_MS: u64 = 30_000;
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     limits: connection_limits::Behaviour,
-    circuits: circuit::client::Behaviour,
+    circuits: Unrelayed<circuit::client::Behaviour>,
+    coordinator: Unrelayed<circuit::Behaviour>,
     webrtc: webrtc_transport::Behaviour,
     exchange: exchange::Behaviour,
     identify: identify::Behaviour,
@@ -65,8 +73,10 @@ pub(crate) enum NetEvent {
     Changed,
     /// Fetch `/bootstrap.json`, then call [`Network::bootstrapped`].
     FetchBootstrap,
-    /// Call [`Network::retry_relay`] after this long.
+    /// Call [`Network::retry_relay`] with the same relay after this long.
     RetryRelay {
+        /// Which; none means `/bootstrap.json`.
+        relay: Option<PeerId>,
         /// Milliseconds.
         ms: u32,
     },
@@ -74,7 +84,7 @@ pub(crate) enum NetEvent {
 
 /// Why a connection is being made.
 enum Dial {
-    Relay,
+    Relay(PeerId),
     Peer,
     Hand(Reply<NodeId>),
 }
@@ -85,10 +95,14 @@ pub(crate) struct Network {
     clock: Clock,
     wires: Wires,
     exchanges: Exchanges,
-    relay: Relay,
-    dials: BTreeMap<ConnectionId, Dial>,
-    /// The last attempt to reach a peer directly: where, and when.
-    attempts: BTreeMap<PeerId, (Multiaddr, Timestamp)>,
+    ways: Ways,
+    coordinators: Coordinators,
+    /// This node relays circuits for others.
+    coordinating: bool,
+    /// The page named ICE servers of its own; the relay's are not used then.
+    own_ice_servers: bool,
+    dials: LiteMap<ConnectionId, Dial>,
+    attempts: Attempts,
     listening: BTreeSet<Multiaddr>,
     /// Events that one step of the swarm caused.
     ready: VecDeque<NetEvent>,
@@ -111,11 +125,16 @@ impl Network {
             .with_agent_version(format!("knowledge-node/{}", env!("CARGO_PKG_VERSION")));
         let behaviour = Behaviour {
             limits: connection_limits::Behaviour::new(limits),
-            circuits,
+            circuits: Unrelayed(circuits),
+            coordinator: coordinator::behaviour(keypair.public().to_peer_id()),
             webrtc,
             exchange: exchange::behaviour(&exchange::Config::default()),
             identify: identify::Behaviour::new(identity),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+            ping: ping::Behaviour::new(
+                ping::Config::new()
+                    .with_interval(PING_INTERVAL)
+                    .with_timeout(PING_TIMEOUT),
+            ),
         };
         let config = libp2p::swarm::Config::with_wasm_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
         Ok(Self {
@@ -123,9 +142,12 @@ impl Network {
             clock,
             wires: Wires::default(),
             exchanges: Exchanges::default(),
-            relay: Relay::new(origin, options.transports),
-            dials: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            ways: Ways::new(origin, options.transports),
+            coordinators: Coordinators::default(),
+            coordinating: false,
+            own_ice_servers: !options.ice_servers.is_empty(),
+            dials: LiteMap::new(),
+            attempts: Attempts::default(),
             listening: BTreeSet::new(),
             ready: VecDeque::from([NetEvent::FetchBootstrap]),
             direct_failed: 0,
@@ -168,47 +190,6 @@ impl Network {
         }
     }
 
-    /// Connects to a peer directly, unless that is so or under way.
-    pub(crate) fn dial_peer(&mut self, node: &NodeId, addresses: &[String]) {
-        let Some(peer) = peer_id(node) else { return };
-        // One is enough: they differ in the relay's name alone, and each would become a connection of its own.
-        let Some(address) = address::announced(peer, addresses).into_iter().next() else {
-            return;
-        };
-        self.dial_direct(peer, address);
-    }
-
-    /// Tries again to reach those directly who are connected through a circuit alone.
-    pub(crate) fn retry_direct(&mut self) {
-        let now = self.clock.now();
-        let due = |at: &Timestamp| now.ms_since(*at) >= RETRY_DIRECT_MS;
-        self.attempts
-            .retain(|peer, (_, at)| !due(at) || self.wires.has(peer));
-        let again: Vec<(PeerId, Multiaddr)> = self
-            .attempts
-            .iter()
-            .filter(|(peer, (_, at))| due(at) && !self.wires.is_direct(peer))
-            .map(|(peer, (address, _))| (*peer, address.clone()))
-            .collect();
-        for (peer, address) in again {
-            self.dial_direct(peer, address);
-        }
-    }
-
-    fn dial_direct(&mut self, peer: PeerId, address: Multiaddr) {
-        if self.wires.is_direct(&peer) {
-            return;
-        }
-        if self.attempts.len() < DIALS_MAX || self.attempts.contains_key(&peer) {
-            self.attempts.insert(peer, (address.clone(), self.clock.now()));
-        }
-        let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::NotDialing)
-            .addresses(vec![address])
-            .build();
-        self.dial(options, Dial::Peer);
-    }
-
     /// Connects to an address that somebody typed.
     pub(crate) fn dial_address(&mut self, address: Multiaddr, reply: Reply<NodeId>) {
         let options = match address::peer_of(&address) {
@@ -219,18 +200,6 @@ impl Network {
             None => DialOpts::unknown_peer_id().address(address).build(),
         };
         self.dial(options, Dial::Hand(reply));
-    }
-
-    /// `/bootstrap.json` came, or did not.
-    pub(crate) fn bootstrapped(&mut self, answer: Result<Bootstrap, String>) {
-        let action = self.relay.fetched(answer);
-        self.follow(action);
-    }
-
-    /// Tries the relay again, if it is waiting to.
-    pub(crate) fn retry_relay(&mut self) {
-        let action = self.relay.link.due();
-        self.follow(action);
     }
 
     /// When [`expire`](Self::expire) has something to do.
@@ -261,15 +230,13 @@ impl Network {
 
     /// For people: the relay's identity and what the way to it does.
     pub(crate) fn relay_status(&self) -> (Option<NodeId>, RelayState) {
-        (
-            self.relay.link.peer().as_ref().and_then(node_id),
-            self.relay.link.state(),
-        )
+        let (relay, state) = self.ways.relays.best();
+        (relay.as_ref().and_then(node_id), state)
     }
 
     /// The last round trip to the relay.
     pub(crate) fn relay_rtt_ms(&self) -> Option<u32> {
-        self.wires.rtt_ms(&self.relay.link.peer()?)
+        self.wires.rtt_ms(&self.ways.relays.best().0?)
     }
 
     /// Direct connections that stand, and those that failed since one stood, with the last reason.
@@ -301,12 +268,8 @@ impl Network {
             } => {
                 let input = self.wires.closed(connection_id);
                 self.ready.extend(input.map(NetEvent::Input));
-                if num_established == 0 && self.relay.is(&peer_id) {
-                    let reason = cause.map_or_else(
-                        || "the relay closed it".to_owned(),
-                        |cause| reason::of_end(&cause),
-                    );
-                    self.on_relay_gone(&peer_id, &reason);
+                if num_established == 0 {
+                    self.on_peer_gone(&peer_id, cause.as_ref());
                 }
                 self.ready.push_back(NetEvent::Changed);
             }
@@ -341,22 +304,24 @@ impl Network {
                 self.ready.extend(input.map(NetEvent::Input));
                 self.ready.push_back(NetEvent::Changed);
             }
-            // A failed ping closes its connection when the wire is dead; the rest is of no consequence here.
+            // A stream that cannot be opened any more is as sure a sign of a dead wire as a pong that does not come.
             BehaviourEvent::Ping(event) => {
-                if matches!(event.result, Err(ping::Failure::Timeout)) {
+                if !matches!(event.result, Err(ping::Failure::Unsupported)) {
                     self.swarm.close_connection(event.connection);
                 }
             }
             BehaviourEvent::Circuits(circuit::client::Event::ReservationReqAccepted {
                 relay_peer_id,
                 ..
-            }) if self.relay.is(&relay_peer_id) => {
-                self.relay.link.reserved();
+            }) => {
+                self.ways.relays.reserved(&relay_peer_id);
+                self.on_place_granted(&relay_peer_id);
                 self.ready.push_back(NetEvent::Changed);
             }
+            BehaviourEvent::Identify(event) => self.on_identified(&event),
             BehaviourEvent::Circuits(_)
+            | BehaviourEvent::Coordinator(_)
             | BehaviourEvent::Webrtc(_)
-            | BehaviourEvent::Identify(_)
             | BehaviourEvent::Limits(_) => {}
         }
     }
@@ -413,9 +378,9 @@ impl Network {
             ),
         };
         match self.dials.remove(&id) {
-            Some(Dial::Relay) => {
-                let action = self.relay.link.connected(address.clone());
-                self.follow(action);
+            Some(Dial::Relay(relay)) => {
+                let task = self.ways.relays.connected(&relay, address.clone());
+                self.follow(task);
             }
             Some(Dial::Hand(reply)) => {
                 let answer = node_id(&peer)
@@ -426,6 +391,7 @@ impl Network {
         }
         if transport == TransportKind::Webrtc {
             (self.direct_failed, self.direct_failure) = (0, None);
+            self.attempts.succeeded(&peer);
         }
         let input = self.wires.opened(id, peer, transport, address.to_string());
         self.ready.extend(input.map(NetEvent::Input));
@@ -435,10 +401,7 @@ impl Network {
     fn on_dial_failed(&mut self, id: ConnectionId, error: &DialError) {
         let reason = reason::of_dial(error);
         match self.dials.remove(&id) {
-            Some(Dial::Relay) => {
-                let action = self.relay.failed(&reason);
-                self.follow(action);
-            }
+            Some(Dial::Relay(relay)) => self.on_relay_failed(&relay, &reason),
             // Neither a dial under way nor a peer that left is a sign of a network that blocks direct connections.
             Some(Dial::Peer) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
             Some(Dial::Peer) if reason::is_gone(&reason) => {}
@@ -468,7 +431,7 @@ impl Network {
         self.input(Input::Addresses(addresses));
         // Asked for earlier, discovery would tell others of a node that they cannot reach.
         if reachable {
-            self.announce_relay();
+            self.announce_relays();
         }
     }
 
@@ -481,14 +444,32 @@ impl Network {
         for address in addresses {
             self.on_listen_address(address, false);
         }
-        if self.relay.listener == Some(listener) {
-            self.relay.listener = None;
+        if let Some(relay) = self.ways.lost(listener) {
             let reason =
                 reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
-            let action = self.relay.failed(&reason);
-            self.follow(action);
+            self.on_relay_failed(&relay, &reason);
             // Nobody can reach this node, but it can still find and reach others.
-            self.announce_relay();
+            self.announce_relays();
+        } else {
+            self.on_place_lost(listener);
+        }
+    }
+
+    /// The last connection to a peer ended.
+    fn on_peer_gone(&mut self, peer: &PeerId, cause: Option<&ConnectionError>) {
+        if self.ways.relays.has(peer) {
+            let reason = cause.map_or_else(|| "the relay closed it".to_owned(), reason::of_end);
+            self.on_relay_gone(peer, &reason);
+        } else {
+            self.on_neighbour_gone(peer);
+        }
+    }
+
+    /// The relay's ICE servers, unless the page chose its own.
+    fn use_ice_servers(&mut self, servers: &[IceServer]) {
+        if !self.own_ice_servers {
+            let servers = servers.iter().map(transport::ice_server).collect();
+            self.swarm.behaviour_mut().webrtc.set_ice_servers(servers);
         }
     }
 

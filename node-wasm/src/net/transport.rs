@@ -10,7 +10,7 @@ use libp2p::identity::Keypair;
 use libp2p::{PeerId, Transport as _, noise, relay, websocket_websys, yamux};
 
 use crate::error::StartError;
-use crate::options::StartOptions;
+use crate::options::{IceServer, StartOptions};
 
 /// How long a connection to a relay may take to be made. A WebSocket that is refused says nothing before.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -58,14 +58,17 @@ pub(super) fn build(keypair: &Keypair, options: &StartOptions) -> Result<Parts, 
     Ok((transport, relay, signalling))
 }
 
-fn webrtc_config(options: &StartOptions) -> webrtc_transport::Config {
-    let server = |server: &crate::options::IceServer| webrtc_transport::IceServer {
+pub(super) fn ice_server(server: &IceServer) -> webrtc_transport::IceServer {
+    webrtc_transport::IceServer {
         urls: server.urls.clone(),
         username: server.username.clone(),
         credential: server.credential.clone(),
-    };
+    }
+}
+
+fn webrtc_config(options: &StartOptions) -> webrtc_transport::Config {
     webrtc_transport::Config {
-        ice_servers: options.ice_servers.iter().map(server).collect(),
+        ice_servers: options.ice_servers.iter().map(ice_server).collect(),
         circuit_grace: Some(CIRCUIT_GRACE),
         ..webrtc_transport::Config::default()
     }

@@ -32,7 +32,7 @@ pub fn transport(slug: &str) -> &'static str {
         "webrtc" => "direct (WebRTC)",
         "webrtc-direct" => "server (WebRTC)",
         "websocket" => "server (WebSocket)",
-        "relayed" => "through the relay",
+        "relayed" => "relayed: slower, small requests only",
         "tcp" => "server (TCP)",
         _ => "another way",
     }
