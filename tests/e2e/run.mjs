@@ -1,4 +1,4 @@
-// `node run.mjs --relay BINARY --site DIR --out DIR [--only FILE] [--filter TEXT]`: runs the journeys; the last line is `N passed, N failed`.
+// `node run.mjs --relay BINARY --site DIR --out DIR [--folder FOLDER] [--only FILE] [--filter TEXT]`: runs the journeys; the last line is `N passed, N failed`.
 
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { runAll } from "./lib/suite.mjs";
 
 const { values } = parseArgs({
-  options: { relay: { type: "string" }, site: { type: "string" }, out: { type: "string" }, only: { type: "string", default: "" }, filter: { type: "string", default: "" } },
+  options: { relay: { type: "string" }, site: { type: "string" }, out: { type: "string" }, folder: { type: "string", default: "." }, only: { type: "string", default: "" }, filter: { type: "string", default: "" } },
 });
 for (const name of ["relay", "site", "out"]) {
   if (!values[name]) {
@@ -17,7 +17,7 @@ for (const name of ["relay", "site", "out"]) {
   }
 }
 
-const here = path.dirname(fileURLToPath(import.meta.url));
+const here = path.resolve(path.dirname(fileURLToPath(import.meta.url)), values.folder);
 const files = (await readdir(here)).filter((name) => name.endsWith(".test.mjs") && name.includes(values.only)).sort();
 for (const file of files) await import(pathToFileURL(path.join(here, file)));
 

@@ -6,6 +6,7 @@
 //! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
 //! - `operators` runs ONNX's own tests of its operators and writes `docs/operators.md`.
 //! - `bench` measures this project beside others, turn by turn.
+//! - `endure` runs the journeys that take long: sleep, a frozen page, a pulled cable, a tab that stays hidden.
 //! - `fuzz` runs the fuzz targets of every crate that has some.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!
@@ -17,6 +18,7 @@ mod browser;
 mod cache;
 mod check;
 mod command;
+mod endure;
 mod error;
 mod fuzz;
 mod interop;
@@ -61,6 +63,8 @@ enum Task {
     /// Measure this project beside others and fail when a bound is broken.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the journeys that take long: sleep, a frozen page, a pulled cable, a tab that stays hidden.
+    Endure(endure::Options),
     /// Run the long proofs as well, and keep what they measured under `proof/`.
     Prove(prove::Options),
     /// Fuzz every target under `crates/*/fuzz`.
@@ -89,6 +93,7 @@ fn run(workspace: &Workspace, task: Task) -> Result<ExitCode, Error> {
         Task::Sim(options) => sim::run(workspace, &options),
         Task::Operators => operators::run(workspace),
         Task::Bench(bench) => bench::run(workspace, &bench),
+        Task::Endure(options) => endure::run(workspace, &options),
         Task::Prove(options) => prove::run(workspace, &options),
         Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::OpenBrowser(options) => browser::open_when_ready(&options).map(|()| ExitCode::SUCCESS),

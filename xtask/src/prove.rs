@@ -66,6 +66,12 @@ const ALL: &[Proof] = &[
         keep: keep_nothing,
     },
     Proof {
+        name: "endure",
+        about: "sleep, a frozen page, a pulled cable, and a quarter of an hour in a hidden tab",
+        args: &["endure"],
+        keep: keep_endurance,
+    },
+    Proof {
         name: "sim",
         about: "every scenario with 1,000 nodes and three seeds",
         args: &["sim", "--nodes", "1000", "--seeds", "3"],
@@ -204,11 +210,21 @@ fn read_summary(path: &Path) -> Result<Map<String, Value>, Error> {
 }
 
 fn keep_clocks(workspace: &Workspace, dir: &Path) -> Result<(), Error> {
-    let (from, to) = (
-        workspace.end_to_end().join("clocks.json"),
-        dir.join("clocks.json"),
-    );
-    fs::copy(&from, &to).context("copy", &from).map(drop)
+    copy(
+        &workspace.end_to_end().join("clocks.json"),
+        &dir.join("clocks.json"),
+    )
+}
+
+fn keep_endurance(workspace: &Workspace, dir: &Path) -> Result<(), Error> {
+    copy(
+        &workspace.endurance().join("clocks.json"),
+        &dir.join("endurance.json"),
+    )
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::copy(from, to).context("copy", from).map(drop)
 }
 
 /// The command writes its own file, or none.

@@ -73,6 +73,11 @@ impl Workspace {
         self.target.join("e2e")
     }
 
+    /// The same of the journeys that take long.
+    pub(crate) fn endurance(&self) -> PathBuf {
+        self.target.join("endure")
+    }
+
     /// The relay as built for people.
     pub(crate) fn relay(&self) -> PathBuf {
         self.target.join("release").join("knowledge-relay")

@@ -26,6 +26,8 @@ const CHROMIUM_ARGS = [
 ];
 // puppeteer switches the GPU process off, and with it every WebGPU adapter.
 const CHROMIUM_DEFAULTS_DROPPED = ["--disable-gpu"];
+// puppeteer lets tabs in the background run as if they were in front.
+const CHROMIUM_DEFAULTS_OF_AUTOMATION = ["--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"];
 
 const FIREFOX_PREFS = {
   "app.update.enabled": false,
@@ -38,9 +40,10 @@ const FIREFOX_PREFS = {
 
 /**
  * Starts Chromium. `webgpu` gives it a software adapter; `profile` continues an earlier browser's; `authority` is the
- * file of a certificate authority that its owner has installed.
+ * file of a certificate authority that its owner has installed; `throttled` lets it slow hidden tabs down as it does for
+ * people; `namespace` is the network that it is in.
  */
-export async function launchChromium({ webgpu = false, profile, authority, args = [] } = {}) {
+export async function launchChromium({ webgpu = false, profile, authority, throttled = false, namespace, args = [] } = {}) {
   return launch({
     name: "chromium",
     profile,
@@ -53,8 +56,10 @@ export async function launchChromium({ webgpu = false, profile, authority, args 
     },
     options: {
       browser: "chrome",
-      executablePath: find(CHROMIUM_NAMES),
-      ignoreDefaultArgs: CHROMIUM_DEFAULTS_DROPPED,
+      executablePath: await (namespace?.wrapper(find(CHROMIUM_NAMES)) ?? find(CHROMIUM_NAMES)),
+      // Its debugging port would be in the namespace too.
+      pipe: namespace !== undefined,
+      ignoreDefaultArgs: [...CHROMIUM_DEFAULTS_DROPPED, ...(throttled ? CHROMIUM_DEFAULTS_OF_AUTOMATION : [])],
       args: [...CHROMIUM_ARGS, ...(webgpu ? ["--enable-unsafe-webgpu"] : []), ...args],
     },
   });
@@ -125,6 +130,16 @@ class Browser {
     await exited;
   }
 
+  /** Stops every process of this browser, as a laptop does whose lid is closed, until `wake`. */
+  sleep() {
+    for (const pid of family(this.#browser.process().pid)) process.kill(pid, "SIGSTOP");
+  }
+
+  /** Lets the processes go on. */
+  wake() {
+    for (const pid of family(this.#browser.process().pid).reverse()) process.kill(pid, "SIGCONT");
+  }
+
   /** Closes the browser as a person does; its profile stays. */
   async quit() {
     if (this.#closed) return;
@@ -159,6 +174,15 @@ class Browser {
       this.pageErrors.push(`${this.name}: ${error.stack ?? error}`);
     });
   }
+}
+
+/** A process and all that descend from it. */
+function family(root) {
+  const listed = spawnSync("ps", ["-e", "-o", "pid=,ppid="], { encoding: "utf8" }).stdout;
+  const pairs = listed.trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  const members = [root];
+  for (const parent of members) members.push(...pairs.filter(([, ppid]) => ppid === parent).map(([pid]) => pid));
+  return members;
 }
 
 function find(names) {

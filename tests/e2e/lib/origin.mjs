@@ -6,8 +6,8 @@ import path from "node:path";
 
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 
-/** Serves `{path: text}` or a directory's files on a free port of 127.0.0.1. */
-export async function serveDirectory(content) {
+/** Serves `{path: text}` or a directory's files on a free port of an address. */
+export async function serveDirectory(content, address = "127.0.0.1") {
   const server = createServer(async (request, response) => {
     const name = new URL(request.url, "http://localhost").pathname.replace(/\/$/, "/index.html");
     try {
@@ -19,9 +19,9 @@ export async function serveDirectory(content) {
       response.writeHead(404).end();
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, address, resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://${address}:${server.address().port}`,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

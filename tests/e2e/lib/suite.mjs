@@ -103,8 +103,8 @@ class Context {
   }
 
   /** Serves a directory, or files given as `{path: text}`, on an origin that is not the relay's. */
-  async origin(content) {
-    const origin = await serveDirectory(content);
+  async origin(content, address) {
+    const origin = await serveDirectory(content, address);
     this.defer(() => origin.close());
     return origin;
   }
@@ -171,6 +171,11 @@ export async function withTimeout(promise, ms, message) {
   }
 }
 
+/** Waits in real time. */
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** Polls until `probe` returns something other than `undefined`, `null` or `false`; errors are retried unless `isFinal`. */
 export async function eventually(what, probe, ms = 20_000, isFinal = () => false) {
   const until = performance.now() + ms;
@@ -185,7 +190,7 @@ export async function eventually(what, probe, ms = 20_000, isFinal = () => false
       last = error;
     }
     if (performance.now() > until) throw new Error(`${what}: not within ${ms} ms${last ? ` (${last.message})` : ""}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
 }
 

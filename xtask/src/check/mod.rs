@@ -20,6 +20,7 @@ use crate::workspace::Workspace;
 use self::steps::Step;
 
 pub(crate) use self::counts::Counts;
+pub(crate) use self::steps::{counted, journeys};
 
 /// What to check.
 #[derive(Args)]

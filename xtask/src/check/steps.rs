@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`. Every test is in exactly one of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::check::counts::Counts;
 use crate::command::Program;
@@ -213,19 +213,23 @@ fn browser_unit(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn end_to_end(workspace: &Workspace) -> Result<Counts, Error> {
+    counted(journeys(workspace, &workspace.end_to_end())?)
+}
+
+/// The runner of journeys, with whatever it needs; it leaves evidence and clocks in `out`.
+pub(crate) fn journeys(workspace: &Workspace, out: &Path) -> Result<Program, Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
     prerequisites::ensure(workspace, prerequisites::BROWSERS)?;
     let suite = workspace.root().join("tests").join("e2e");
     Progress::new(1).step("npm ci", |ticker| tools::npm_ci(workspace, ticker, &suite))?;
-    let program = Program::new(workspace, "node", "end-to-end tests")
+    Ok(Program::new(workspace, "node", "end-to-end tests")
         .arg(suite.join("run.mjs"))
         .arg("--relay")
         .arg(workspace.relay())
         .arg("--site")
         .arg(workspace.site())
         .arg("--out")
-        .arg(workspace.end_to_end());
-    counted(program)
+        .arg(out))
 }
 
 fn interop(workspace: &Workspace) -> Result<Counts, Error> {
@@ -267,7 +271,7 @@ fn check(program: Program) -> Result<bool, Error> {
 }
 
 /// Runs a test runner and reads its report.
-fn counted(program: Program) -> Result<Counts, Error> {
+pub(crate) fn counted(program: Program) -> Result<Counts, Error> {
     let finished = program.echo().finish_quietly()?;
     Ok(Counts::read(&finished.output).with_status(finished.success))
 }
