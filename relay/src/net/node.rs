@@ -39,13 +39,16 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often expired registrations are dropped when nobody asks.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Connections of one node count as made at the same time when there is less than this between them.
+const SAME_TIME: Duration = Duration::from_secs(3);
+
 /// The relay's libp2p side while it runs.
 pub struct Node {
     swarm: Swarm<Behaviour>,
     book: watch::Sender<AddressBook>,
     metrics: Arc<Metrics>,
     /// What is open to each node, the oldest first; the swarm's limits bound it.
-    open: BTreeMap<PeerId, Vec<ConnectionId>>,
+    open: BTreeMap<PeerId, Vec<(ConnectionId, Instant)>>,
     /// One bucket per connected node, so as long as the connection limit.
     buckets: BTreeMap<PeerId, TokenBucket>,
     requests_per_second_max: u32,
@@ -143,7 +146,8 @@ impl Node {
                 ..
             } => {
                 self.connections(&endpoint).add(1);
-                self.open.entry(peer_id).or_default().push(connection_id);
+                let since = (connection_id, Instant::now());
+                self.open.entry(peer_id).or_default().push(since);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -239,11 +243,16 @@ impl Node {
     }
 
     /// A node that comes back from sleep or from another network leaves a dead connection behind, which shows as dead
-    /// only by and by. libp2p-relay would send circuits to either.
+    /// only by and by. libp2p-relay would send circuits to either. Two that were made at the same time are both alive:
+    /// the one to the relay itself, and another for a circuit that could not wait.
     fn close_older(&mut self, peer: &PeerId) {
-        let open = self.open.get(peer).map_or(&[][..], Vec::as_slice);
-        for connection in open.split_last().map_or(&[][..], |(_, older)| older) {
-            self.swarm.close_connection(*connection);
+        let Some((&(_, newest), older)) = self.open.get(peer).and_then(|open| open.split_last()) else {
+            return;
+        };
+        for (connection, since) in older {
+            if newest.duration_since(*since) > SAME_TIME {
+                self.swarm.close_connection(*connection);
+            }
         }
     }
 
@@ -251,7 +260,7 @@ impl Node {
         let Some(open) = self.open.get_mut(peer) else {
             return;
         };
-        open.retain(|other| *other != connection);
+        open.retain(|(other, _)| *other != connection);
         if open.is_empty() {
             self.open.remove(peer);
             self.forget(peer);

@@ -234,6 +234,8 @@ async fn a_node_that_comes_back_is_reached_by_its_new_connection() {
     let keypair = Keypair::generate_ed25519();
     let mut asleep = client(keypair.clone());
     reserve(&mut asleep, door.clone()).await;
+    // Longer than two connections that are made at the same time lie apart.
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
     let mut back = client(keypair);
     let callee = *back.local_peer_id();
     reserve(&mut back, door.clone()).await;
