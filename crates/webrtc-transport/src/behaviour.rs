@@ -5,7 +5,7 @@
 //! has made superfluous.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -20,6 +20,7 @@ use libp2p_swarm::{
     behaviour::ConnectionEstablished,
     dial_opts::{DialOpts, PeerCondition},
 };
+use litemap::LiteMap;
 
 use crate::{
     address::{Route, accepted_address, is_circuit_listen_address, is_webrtc_direct_peer, relay_of},
@@ -75,10 +76,10 @@ pub struct Behaviour {
     config: Config,
     link: ToTransport,
     actions: VecDeque<ToSwarm<Event, Open>>,
-    connections: BTreeMap<PeerId, BTreeMap<ConnectionId, Known>>,
-    waiting: BTreeMap<PeerId, Waiting>,
+    connections: LiteMap<PeerId, LiteMap<ConnectionId, Known>>,
+    waiting: LiteMap<PeerId, Waiting>,
     /// Leases handed to handlers whose connection is not reported as established yet.
-    leases: BTreeMap<ConnectionId, Lease>,
+    leases: LiteMap<ConnectionId, Lease>,
     /// Circuits that this behaviour asked the relay client to listen on.
     requested: Vec<(ListenerId, Multiaddr)>,
     /// Circuits that the relay client listens on, whoever asked.
@@ -102,9 +103,9 @@ impl Behaviour {
             config,
             link,
             actions: VecDeque::new(),
-            connections: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            leases: BTreeMap::new(),
+            connections: LiteMap::new(),
+            waiting: LiteMap::new(),
+            leases: LiteMap::new(),
             requested: Vec::new(),
             circuits: Vec::new(),
             notices: VecDeque::new(),

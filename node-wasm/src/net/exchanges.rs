@@ -1,6 +1,6 @@
 //! Requests that wait for their answers, in both directions, with the core's own time limits.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use exchange::{Frame, ResponseChannel};
 use libp2p::request_response::{InboundRequestId, OutboundFailure, OutboundRequestId};
@@ -15,8 +15,8 @@ const INBOUND_MAX: usize = 256;
 /// The two tables.
 #[derive(Default)]
 pub(super) struct Exchanges {
-    outbound: BTreeMap<OutboundRequestId, (ExchangeId, Timestamp)>,
-    inbound: BTreeMap<ExchangeId, (InboundRequestId, ResponseChannel)>,
+    outbound: LiteMap<OutboundRequestId, (ExchangeId, Timestamp)>,
+    inbound: LiteMap<ExchangeId, (InboundRequestId, ResponseChannel)>,
     last_inbound: u64,
 }
 
