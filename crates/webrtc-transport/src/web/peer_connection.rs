@@ -337,6 +337,11 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
     Closure::new(move |event: RtcDataChannelEvent| {
         let channel = event.channel();
         if channel.label() == INIT_LABEL {
+            // js-libp2p closes it as soon as it is open and uses the connection once both ends have. Firefox may miss that
+            // when it has only just opened it, and then the dialler waits in vain; so we do not wait to be asked.
+            if events.agreed.get().windows.is_none() {
+                channel.close();
+            }
             // One is enough.
             if let Some(former) = events.init.replace(Some(channel)) {
                 former.close();
