@@ -3,6 +3,7 @@
 use litemap::LiteMap;
 
 use exchange::{Frame, ResponseChannel};
+use libp2p::core::upgrade::NegotiationError;
 use libp2p::request_response::{InboundRequestId, OutboundFailure, OutboundRequestId};
 use node_proto::ids::{ExchangeId, Timestamp};
 use node_proto::io::{ExchangeFailure, Input};
@@ -89,6 +90,14 @@ pub(super) fn failure_of(error: &OutboundFailure) -> ExchangeFailure {
     match error {
         OutboundFailure::Timeout => ExchangeFailure::Timeout,
         OutboundFailure::UnsupportedProtocols => ExchangeFailure::Unsupported,
+        // Streams open without waiting for the protocol to be agreed on; the first read notices that it was not.
+        OutboundFailure::Io(reason)
+            if reason
+                .get_ref()
+                .is_some_and(|inner| inner.is::<NegotiationError>()) =>
+        {
+            ExchangeFailure::Unsupported
+        }
         OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
             ExchangeFailure::Unreachable
         }

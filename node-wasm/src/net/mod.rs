@@ -19,6 +19,7 @@ use futures::StreamExt as _;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::request_response::{Event as Exchange, Message};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -136,7 +137,10 @@ impl Network {
                     .with_timeout(PING_TIMEOUT),
             ),
         };
-        let config = libp2p::swarm::Config::with_wasm_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+        let config = libp2p::swarm::Config::with_wasm_executor()
+            .with_idle_connection_timeout(IDLE_TIMEOUT)
+            // The name of the protocol travels with the first bytes, so that opening a stream costs no round trip.
+            .with_substream_upgrade_protocol_override(Version::V1Lazy);
         Ok(Self {
             swarm: Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config),
             clock,
