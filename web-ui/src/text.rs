@@ -170,7 +170,7 @@ pub fn verification_detail(verification: &Verification) -> String {
         Verification::Unchecked => "No known answer and no second provider was available.".to_owned(),
         Verification::SpotChecked { probes, cosine_min } => {
             format!(
-                "{probes} texts with known answers were hidden among yours; the least similar came back at {cosine_min:.4} of 1."
+                "Texts with known answers hidden among yours: {probes}; the least similar came back at {cosine_min:.4} of 1."
             )
         }
         Verification::TwoAgree {
@@ -179,7 +179,7 @@ pub fn verification_detail(verification: &Verification) -> String {
             cosine_min,
             ..
         } => format!(
-            "{compared} of your texts were also computed by a second provider, and {probes} known answers were hidden; the least similar pair agrees at {cosine_min:.4} of 1."
+            "Your texts that a second provider computed as well: {compared}; known answers hidden: {probes}; the least similar pair agrees at {cosine_min:.4} of 1."
         ),
         Verification::Wrong { cosine_min, required } => {
             format!("The least similar vector is at {cosine_min:.4} of 1; {required:.4} is required.")

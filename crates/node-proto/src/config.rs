@@ -45,7 +45,7 @@ pub struct Config {
     pub late_ms: u32,
     /// After the first result a second provider's is waited for this much longer than promised, milliseconds.
     pub second_grace_ms: u32,
-    /// Most known-answer texts hidden in one request.
+    /// Most known-answer texts hidden in one request; with a record one is enough.
     pub probes_max: usize,
     /// Models that are offered, and models whose known answers are kept.
     pub models_max: usize,
@@ -105,12 +105,10 @@ pub struct Config {
     pub engine_second_price: Millicredits,
     /// Other people's blocks that are kept to notice contradictions.
     pub witness_blocks_max: usize,
-    /// What was newly received is passed on this often, milliseconds.
+    /// Payments that were newly heard of are passed on to one more member this often, milliseconds.
     pub gossip_ms: u32,
-    /// To so many connected members.
-    pub gossip_fanout: usize,
-    /// And from there on, so many times in all.
-    pub gossip_hops: u8,
+    /// So many times by whoever received them, and by whoever is told as often as is left then.
+    pub gossip_rounds: u8,
     /// After this long an observation counts half, milliseconds.
     pub reputation_half_life_ms: u64,
     /// Blocks the own chain may hold whole, pending ones included.
@@ -149,7 +147,7 @@ impl Default for Config {
             probes_max: 2,
             models_max: 16,
             probes_kept_max: 32,
-            compare_max: 2,
+            compare_max: 1,
             cosine_min: 0.99,
             trust_after: 10,
             quote_valid_ms: 30_000,
@@ -175,9 +173,8 @@ impl Default for Config {
             group_line: None,
             engine_second_price: Millicredits(100),
             witness_blocks_max: 4_096,
-            gossip_ms: 2_000,
-            gossip_fanout: 3,
-            gossip_hops: 3,
+            gossip_ms: 2_500,
+            gossip_rounds: 5,
             reputation_half_life_ms: 30 * 24 * 3_600_000,
             ledger_blocks_max: 100_000,
             ledger_whole_max: 4_096,
@@ -283,8 +280,7 @@ impl Config {
                 self.witness_blocks_max >= 1 && self.witness_blocks_max <= 65_536,
             ),
             ("gossip_ms", self.gossip_ms >= 100),
-            ("gossip_fanout", self.gossip_fanout <= 16),
-            ("gossip_hops", self.gossip_hops <= 8),
+            ("gossip_rounds", self.gossip_rounds <= 8),
             ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
             (
                 "ledger_blocks_max",

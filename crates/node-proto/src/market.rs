@@ -1,15 +1,20 @@
 //! The market: which of the quotes is the best, and the hashes that bind a trade together.
 //!
 //! A buyer does not take the cheapest quote but the one with the highest **expected utility**: what a right result is
-//! worth, times how likely it is to come (the lower bound of the provider's reputation), less the price and the time.
-//! The value of a result is not known, so it is set in proportion to the dearest quote at hand: a provider that is half
-//! as reliable must then be much cheaper to be taken.
+//! worth, times how likely it is to come, less the price and the time. The value of a result is not known, so it is set in
+//! proportion to the dearest quote at hand: a provider that is half as likely to deliver must then be much cheaper to be
+//! taken.
+//!
+//! Whoever picks the best of several claims picks the boldest liar among them: the maximum of noisy estimates is biased
+//! upwards, and the cure is to shrink what is not known towards the rest (J. Smith, R. Winkler, *The Optimizer's Curse*,
+//! Management Science 52(3), 2006). So a time that was only claimed and never measured counts as no better than the middle
+//! one of the candidates.
 
 use crate::ids::{Hash, Millicredits};
 use crate::wire::Agreement;
 
 /// A result is worth this many times the dearest quote.
-const VALUE_OVER_DEAREST: f64 = 3.0;
+const VALUE_OVER_DEAREST: f64 = 4.0;
 /// A second of waiting weighs as much as this part of the dearest quote.
 const SECOND_OVER_DEAREST: f64 = 0.1;
 
@@ -23,8 +28,10 @@ pub struct Candidate {
     pub price: Millicredits,
     /// The time that it is expected to take, milliseconds: its promise, corrected by what was measured of the provider.
     pub expected_ms: u32,
-    /// The lower bound of the provider's reputation, 0..=1.
-    pub reputation_lower: f32,
+    /// Whether anything was measured of the provider.
+    pub measured: bool,
+    /// How likely a right result is to come in time, 0..=1.
+    pub success: f32,
 }
 
 /// The candidates' places, the best first; equal ones stay in the order in which they came.
@@ -35,14 +42,26 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
         .max()
         .unwrap_or(0)
         .max(1) as f64;
+    let middle_ms = middle_ms(candidates);
     let utility = |candidate: &Candidate| {
-        let seconds = f64::from(candidate.expected_ms) / 1_000.0;
-        let value = f64::from(candidate.reputation_lower) * VALUE_OVER_DEAREST * dearest;
+        let expected_ms = match candidate.measured {
+            true => candidate.expected_ms,
+            false => candidate.expected_ms.max(middle_ms),
+        };
+        let seconds = f64::from(expected_ms) / 1_000.0;
+        let value = f64::from(candidate.success) * VALUE_OVER_DEAREST * dearest;
         value - candidate.price.0 as f64 - seconds * SECOND_OVER_DEAREST * dearest
     };
     let mut places: Vec<usize> = (0..candidates.len()).collect();
     places.sort_by(|a, b| utility(&candidates[*b]).total_cmp(&utility(&candidates[*a])));
     places
+}
+
+/// The middle one of the candidates' times; the upper one of two.
+fn middle_ms(candidates: &[Candidate]) -> u32 {
+    let mut times: Vec<u32> = candidates.iter().map(|candidate| candidate.expected_ms).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or(0)
 }
 
 /// What to offer the best candidate instead of taking its quote; `None` where asking does not pay.
@@ -91,11 +110,12 @@ mod tests {
 
     use super::*;
 
-    fn candidate(price: i64, expected_ms: u32, reputation_lower: f32) -> Candidate {
+    fn candidate(price: i64, expected_ms: u32, success: f32) -> Candidate {
         Candidate {
             price: Millicredits(price),
             expected_ms,
-            reputation_lower,
+            measured: true,
+            success,
         }
     }
 
@@ -114,6 +134,22 @@ mod tests {
         );
         assert_eq!(rank(&[known, known]), [0, 1]);
         assert!(rank(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_claim_counts_as_no_better_than_the_middle() {
+        let honest = candidate(300, 1_000, 0.5);
+        let boast = Candidate {
+            measured: false,
+            ..candidate(310, 100, 0.5)
+        };
+        let slow = candidate(330, 3_000, 0.5);
+        assert_eq!(rank(&[boast, honest, slow]), [1, 0, 2]);
+        let measured = Candidate {
+            measured: true,
+            ..boast
+        };
+        assert_eq!(rank(&[measured, honest, slow]), [0, 1, 2]);
     }
 
     #[test]

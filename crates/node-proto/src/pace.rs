@@ -79,6 +79,11 @@ impl Paces {
         }
     }
 
+    /// Whether anything was bought from a provider lately.
+    pub(crate) fn knows(&self, provider: &NodeId) -> bool {
+        self.by_provider.contains_key(provider)
+    }
+
     /// The time to expect of a promise, milliseconds.
     pub(crate) fn expected_ms(&self, provider: &NodeId, promised_ms: u32) -> u32 {
         let common = match self.common.trades > 0.0 {

@@ -193,7 +193,7 @@ fn with_two_providers_a_sample_is_compared_and_both_are_paid() {
         matches!(
             outcome.verification,
             Verification::TwoAgree {
-                compared: 2,
+                compared: 1,
                 probes: 2,
                 ..
             }

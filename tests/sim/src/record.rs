@@ -76,6 +76,8 @@ pub struct Tally {
     pub work_tokens: u64,
     /// Those of the second half of the time in which requests are made, when there are records.
     pub late_work_tokens: u64,
+    /// Those of them whose result was wrong.
+    pub late_wrong_tokens: u64,
     /// Time in the engine, milliseconds.
     pub busy_ms: u64,
     /// Activities for which it was paid.

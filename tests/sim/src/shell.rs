@@ -17,6 +17,8 @@ const WRITE_MS: u64 = 3;
 const KIND: usize = 2;
 /// The number of a payment.
 const SETTLE: u8 = 7;
+/// The number of a question for blocks.
+const FETCH_BLOCKS: u8 = 9;
 
 impl Host {
     /// Something happens to a host that is up.
@@ -28,7 +30,8 @@ impl Host {
                 asker,
                 frame,
             } => {
-                if addressee != self.name || !self.links.contains(&name) {
+                let hides = self.spec.conduct.forks && is(&frame, FETCH_BLOCKS);
+                if hides || addressee != self.name || !self.links.contains(&name) {
                     return self.send(from, What::Answer { asker, frame: None }, shared, effects);
                 }
                 self.last_asked += 1;
@@ -163,8 +166,11 @@ impl Host {
     }
 
     fn post(&mut self, peer: NodeId, asker: Asker, frame: Vec<u8>, shared: &Shared, effects: &mut Effects) {
+        if self.spec.conduct.forks && is(&frame, FETCH_BLOCKS) {
+            return;
+        }
         if self.spec.conduct.keeps_payments {
-            if frame.get(KIND) == Some(&SETTLE) {
+            if is(&frame, SETTLE) {
                 return;
             }
             self.note_agreement(&frame);
@@ -222,6 +228,7 @@ impl Host {
         self.tally.work_tokens += tokens;
         if shared.is_late(effects.now) {
             self.tally.late_work_tokens += tokens;
+            self.tally.late_wrong_tokens += if right { 0 } else { tokens };
         }
         self.tally.busy_ms += took_ms;
         let worked = What::Worked {
@@ -254,4 +261,9 @@ impl Host {
         self.requests
             .note(effects.now, event, |name| shared.host_of(name));
     }
+}
+
+/// Whether a frame carries a request of this number.
+fn is(frame: &[u8], kind: u8) -> bool {
+    frame.get(KIND) == Some(&kind)
 }

@@ -86,7 +86,8 @@ pub struct Conduct {
     pub slanders: bool,
     /// Takes a new name after so many requests.
     pub renames_after: Option<u32>,
-    /// Every start draws the same randomness, so that going back to a backup contradicts what was signed since.
+    /// Every start draws the same randomness, and neither asks for lost blocks nor shows its own: going back twice to one
+    /// backup contradicts what was signed in between.
     pub forks: bool,
     /// Asks nobody but its fellows, and computes for them in no time: trades that only look like trades.
     pub coalition: Option<Coalition>,

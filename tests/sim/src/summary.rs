@@ -4,7 +4,7 @@ use crate::baseline::Supply;
 use crate::check::{median, share};
 use crate::network::Millis;
 use crate::plot::Plot;
-use crate::record::{End, Opinion, Request, Served};
+use crate::record::{End, Opinion, Request, Served, Tally};
 use crate::world::World;
 
 /// Points of a curve over time.
@@ -140,13 +140,19 @@ impl<'a> Summary<'a> {
         sum
     }
 
-    /// Tokens computed in the second half beyond those that were answered then, for each of the latter.
-    pub fn late_extra_work(&self) -> f64 {
-        let done: u64 = self.world.hosts().map(|host| host.tally.late_work_tokens).sum();
+    /// Tokens computed in the second half beyond those that were answered then, for each of the latter; and those of them
+    /// that were computed wrongly.
+    pub fn late_extra_work(&self) -> (f64, f64) {
+        let sum = |part: fn(&Tally) -> u64| {
+            let tallies = self.world.hosts().map(|host| part(&host.tally));
+            tallies.sum::<u64>() as f64
+        };
         let late = |at: Millis| self.world.shared().is_late(at);
         let served = self.served().filter(|(_, served)| late(served.at));
         let useful: u64 = served.map(|(request, _)| u64::from(request.tokens)).sum();
-        share(done as f64 - useful as f64, useful as f64)
+        let (useful, done) = (useful as f64, sum(|tally| tally.late_work_tokens));
+        let wrong = sum(|tally| tally.late_wrong_tokens);
+        (share(done - useful, useful), share(wrong, useful))
     }
 
     /// Tokens computed beyond those that were asked for and answered, for each of the latter.

@@ -38,3 +38,8 @@ fn free_riders_stay_within_the_newcomer_pool() {
 fn new_names_do_not_get_past_the_newcomer_pool() {
     keeps("whitewashing", 20);
 }
+
+#[test]
+fn a_double_spender_is_found_out_and_served_no_more() {
+    keeps("double-spenders", 30);
+}

@@ -70,6 +70,11 @@ impl OfferBook {
             .take_while(move |((owner, _, _), _)| *owner == provider)
     }
 
+    /// Whether a peer offers anything.
+    pub(crate) fn sells(&self, peer: &NodeId) -> bool {
+        self.of(peer).next().is_some()
+    }
+
     /// The book mentions this very registration already: notes who told of it last.
     pub(crate) fn mentioned(&mut self, provider: &NodeId, print: &Hash, source: NodeId) -> bool {
         let found = self.of(provider).find(|(_, known)| known.print == *print);

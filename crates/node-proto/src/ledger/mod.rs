@@ -62,7 +62,7 @@ pub use block::{Block, Check};
 pub(crate) use credit::{CreditTerms, Exposure};
 pub use fraud::FraudProof;
 pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, StoredLedger, put_fraud, restored_meta};
-pub(crate) use witness::{Shown, Witness};
+pub(crate) use witness::{Shown, Witness, head_of};
 
 /// Why the ledger refused something. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

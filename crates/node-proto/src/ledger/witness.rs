@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{Hash, NodeId};
 use crate::ledger::{Block, FraudProof, Place};
-use crate::wire::{Signed, open_body};
+use crate::wire::{OBJECT_BYTES_MAX, OBJECT_VERSION, Signed};
 
 /// Blocks of one author that are kept: a cheat that floods pushes out its own.
 const PER_AUTHOR_MAX: usize = 64;
@@ -39,9 +39,22 @@ pub(crate) enum Shown {
 }
 
 struct Seen {
-    hash: Hash,
     signed: Signed,
     checked: bool,
+}
+
+/// Author and place as the body of a block names them. Nothing else is looked at: everything that follows from a block
+/// opens it and checks its signature first.
+pub(crate) fn head_of(body: &[u8]) -> Option<(NodeId, Place)> {
+    if body.len() > OBJECT_BYTES_MAX {
+        return None;
+    }
+    let mut decoder = minicbor::Decoder::new(body);
+    decoder.array().ok()?;
+    let version = decoder.u8().ok()?;
+    let author = decoder.decode().ok()?;
+    let place = (decoder.u32().ok()?, decoder.u64().ok()?);
+    (version == OBJECT_VERSION && place.0 >= 1 && place.1 >= 1).then_some((author, place))
 }
 
 /// Other people's blocks.
@@ -63,18 +76,13 @@ impl Witness {
 
     /// Takes a block that this node or somebody else received; `checked` when its signature is known to hold.
     pub(crate) fn show(&mut self, signed: &Signed, checked: bool) -> Shown {
-        let Ok(block) = open_body::<Block>(&signed.body) else {
+        let Some((author, place)) = head_of(&signed.body) else {
             return Shown::Worthless;
         };
-        if !block.is_sound() {
-            return Shown::Worthless;
-        }
-        let (author, place) = (block.author, (block.epoch, block.sequence));
-        let hash = signed.hash::<Block>();
-        let genuine = |signed: &Signed| signed.open::<Block>(&author).is_ok();
+        let genuine = |signed: &Signed| signed.open::<Block>(&author).is_ok_and(|block| block.is_sound());
         match self.seen.get_mut(&(author, place)) {
             None => {}
-            Some(held) if held.hash == hash => {
+            Some(held) if held.signed.body == signed.body => {
                 // The same body may have come before with a signature that was not one.
                 let better = held.signed != *signed && !held.checked && (checked || genuine(signed));
                 if better {
@@ -93,7 +101,6 @@ impl Witness {
             }
             Some(held) => {
                 *held = Seen {
-                    hash,
                     signed: signed.clone(),
                     checked: true,
                 };
@@ -103,7 +110,6 @@ impl Witness {
         self.make_room(&author);
         self.order.push_back((author, place));
         let seen = Seen {
-            hash,
             signed: signed.clone(),
             checked,
         };
@@ -113,7 +119,8 @@ impl Witness {
 
     /// Whether an author's claim on which block is on a place agrees with what is held; `None` when nothing is.
     pub(crate) fn agrees(&self, author: &NodeId, place: Place, hash: &Hash) -> Option<bool> {
-        self.seen.get(&(*author, place)).map(|seen| seen.hash == *hash)
+        let held = self.seen.get(&(*author, place));
+        held.map(|seen| seen.signed.hash::<Block>() == *hash)
     }
 
     /// The newest blocks, newest first.

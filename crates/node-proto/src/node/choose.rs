@@ -24,7 +24,9 @@ impl Node {
             self.counter_offer(job, *best, price);
             return None;
         }
-        let quoted = job.quotes.remove(best)?;
+        let Some(quoted) = self.take_up(job, best) else {
+            return self.choose(job);
+        };
         let backup = others.first().map(|(peer, _)| *peer);
         self.trade(
             job.id,
@@ -36,10 +38,19 @@ impl Node {
             },
         );
         job.stage = Stage::Trading;
-        if let Some(second) = backup {
-            self.ask_second(job, best, second, &quoted);
-        }
+        self.ask_second(job, best, others, &quoted);
         self.start_leg(job, Which::Main, *best, quoted);
+        None
+    }
+
+    /// Takes a quote off the table; one whose signature does not hold is a refusal.
+    pub(super) fn take_up(&mut self, job: &mut Job, peer: &NodeId) -> Option<Quoted> {
+        let quoted = job.quotes.remove(peer)?;
+        if quoted.is_genuine() {
+            return Some(quoted);
+        }
+        job.tried.insert(*peer);
+        self.refused(job, *peer, Failure::BadSignature);
         None
     }
 
@@ -56,7 +67,8 @@ impl Node {
                 let candidate = Candidate {
                     price: quoted.proposal.price,
                     expected_ms: self.paces.expected_ms(peer, quoted.proposal.promised_ms),
-                    reputation_lower: self.reputation.view(now, peer).lower,
+                    measured: self.paces.knows(peer),
+                    success: self.reputation.success(now, peer),
                 };
                 (*peer, candidate)
             })
@@ -156,7 +168,7 @@ impl Node {
         };
         let request = Request::Counter {
             tag: self.tag(&peer),
-            proposal: quoted.hash,
+            proposal: quoted.hash(),
             price,
         };
         job.asked.insert(peer, asked);
@@ -184,21 +196,34 @@ impl Node {
         }
     }
 
-    /// Sometimes a second provider computes a sample, always while the first has a short record.
-    fn ask_second(&mut self, job: &mut Job, main: &NodeId, second: NodeId, quoted: &Quoted) {
-        let chance = compare_chance_ppm(self.reputation.streak(main), self.config.trust_after);
-        let same_model = job.quotes.get(&second).is_some_and(|other| {
-            other.proposal.model == quoted.proposal.model
-                && other.proposal.precision == quoted.proposal.precision
-        });
-        if !same_model || self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
+    /// How many right results in a row speak for the next one of a provider, see [`verification`](crate::verification).
+    pub(super) fn record_of(&self, provider: &NodeId) -> u32 {
+        let own = self.reputation.credited_streak(provider);
+        own.saturating_add(self.passed)
+    }
+
+    /// Sometimes a second provider computes a sample, always while there is a short record to go by. It is the one of which
+    /// least is known: a sample is a small risk, and whoever passes has a record of its own from then on.
+    fn ask_second(&mut self, job: &mut Job, main: &NodeId, others: &[(NodeId, Candidate)], quoted: &Quoted) {
+        let chance = compare_chance_ppm(self.record_of(main), self.config.trust_after);
+        if self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
             return;
         }
+        let same_model = |peer: &NodeId| {
+            job.quotes.get(peer).is_some_and(|other| {
+                other.proposal.model == quoted.proposal.model
+                    && other.proposal.precision == quoted.proposal.precision
+            })
+        };
+        let others = others.iter().map(|(peer, _)| *peer).filter(same_model);
+        let Some(second) = others.min_by_key(|peer| self.reputation.credited_streak(peer)) else {
+            return;
+        };
         let mut items = self
             .rng
             .sample((0..job.texts.len()).collect(), self.config.compare_max);
         items.sort_unstable();
-        let asked = self.demand(job, quoted.proposal.model, items);
+        let asked = self.demand(job, &second, quoted.proposal.model, items);
         let request = Request::RequestProposal {
             tag: self.tag(&second),
             demand: asked.demand.clone(),

@@ -1,15 +1,20 @@
-//! Passing on what shows fraud: blocks to a few, proofs to everyone.
+//! Passing on what shows fraud: payments to a few, proofs to everyone.
 //!
 //! ```text
-//! a half comes in ─▶ witness ─▶ rumour, `gossip_hops` hops ─every gossip_ms─▶ `gossip_fanout` connected members
-//! two halves disagree, or a proof comes in ─▶ conviction ─▶ all connected members, once
+//! a payment comes in ─▶ witness ─▶ rumour ─every gossip_ms, gossip_rounds times─▶ one connected seller
+//! two blocks disagree, or a proof comes in ─▶ conviction ─▶ all connected members, at once, once
 //! a member connects ─▶ it gets the proofs and the newest blocks that are held
 //! ```
 //!
-//! A rumour reaches at most `fanout + fanout² + … + fanout^hops` witnesses however large the network is, many of them in
-//! one message, so messages per trade do not grow with the number of nodes. Two contradicting blocks meet when their
-//! witnesses overlap; with w of n nodes told of each, they do so with probability 1 − exp(−w²/n) (the birthday bound), and
-//! every further victim adds a chance. Proofs are rare and flood: each node passes one on once.
+//! Rumours spread by rumour mongering with a counter (A. Demers et al., *Epidemic Algorithms for Replicated Database
+//! Maintenance*, PODC 1987). Whoever holds one passes it on once a round, and both go on with one round less, so after r
+//! rounds there are `2^r` witnesses however large the network is, at the price of `2^r − 1` copies, many of them in one
+//! message. Messages per trade therefore do not grow with the number of nodes.
+//!
+//! Only payments are passed on, since only what is spent can be spent twice, and to sellers first, since only they can be
+//! cheated with it. Two contradicting blocks meet when their witnesses overlap; with w of n sellers told of each, they do so
+//! with probability 1 − exp(−w²/n) (the birthday bound), and every further victim adds a chance. Proofs are rare and flood:
+//! each node passes one on once.
 //!
 //! Receipts between strangers are passed on, receipts of a private group whose line is unlimited never are: nothing is at
 //! stake there and they are nobody else's business.
@@ -18,7 +23,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{Millicredits, NodeId, Timestamp};
 use crate::io::Path;
-use crate::ledger::{Block, FraudProof, Shown};
+use crate::ledger::{Block, FraudProof, Shown, head_of};
 use crate::node::Node;
 use crate::node::network::Purpose;
 use crate::service::Failure;
@@ -30,6 +35,11 @@ use crate::wire::{
 const WAITING_MAX: usize = 256;
 /// Proofs that newcomers are told of; the oldest go first.
 const PROOFS_KEPT_MAX: usize = 64;
+/// Blocks that a member is shown when it connects.
+const GREETING_MAX: usize = 16;
+/// Of payments that others report one in so many is checked, and counted as often, so that the sum is right on average and
+/// a signature is not checked for each (the estimator of D. Horvitz, D. Thompson, JASA 47(260), 1952).
+const WEIGHED_ONE_IN: u32 = 8;
 
 /// What waits to be passed on.
 #[derive(Default)]
@@ -46,7 +56,7 @@ pub(super) struct Gossip {
 
 impl Gossip {
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        (!self.rumours.is_empty() || self.fresh_proofs > 0).then_some(self.next_at)
+        (!self.rumours.is_empty()).then_some(self.next_at)
     }
 
     pub(super) fn disconnected(&mut self, peer: &NodeId) {
@@ -73,19 +83,40 @@ impl Gossip {
         }
         self.rumours.push_back(rumour);
     }
+
+    /// What is told in this round; what has rounds left after it stays.
+    fn round(&mut self) -> Vec<Rumour> {
+        let told = std::mem::take(&mut self.rumours).into_iter();
+        let told: Vec<Rumour> = told
+            .map(|rumour| Rumour {
+                hops: rumour.hops.saturating_sub(1),
+                ..rumour
+            })
+            .collect();
+        self.rumours = told.iter().filter(|rumour| rumour.hops > 0).cloned().collect();
+        told
+    }
 }
 
 impl Node {
     /// A half of somebody else was received and checked.
     pub(super) fn witnessed(&mut self, half: &Signed) {
         match self.witness.show(half, true) {
-            Shown::New if self.gossips() => self.gossip.whisper(Rumour {
-                block: half.clone(),
-                hops: self.config.gossip_hops,
-            }),
             Shown::Fraud(proof) => self.convict(&proof),
             Shown::New | Shown::Known | Shown::Worthless => {}
         }
+    }
+
+    /// The same of a payment to this node, which others are to know of.
+    pub(super) fn witnessed_payment(&mut self, half: &Signed) {
+        let hops = self.config.gossip_rounds;
+        if hops > 0 && self.gossips() {
+            self.gossip.whisper(Rumour {
+                block: half.clone(),
+                hops,
+            });
+        }
+        self.witnessed(half);
     }
 
     /// Somebody passed something on.
@@ -102,18 +133,18 @@ impl Node {
     }
 
     fn hear_rumour(&mut self, rumour: Rumour) {
-        let Ok(block) = crate::wire::open_body::<Block>(&rumour.block.body) else {
+        let Some((author, _)) = head_of(&rumour.block.body) else {
             return;
         };
         // Another device of the same person may have a chain of its own; it is not for this node to judge.
-        if block.author == self.me || self.reputation.is_fraud(&block.author) {
+        if author == self.me || self.reputation.is_fraud(&author) {
             return;
         }
         match self.witness.show(&rumour.block, false) {
             Shown::New => {
-                self.weigh(&block, &rumour.block);
-                let hops = rumour.hops.min(self.config.gossip_hops);
-                if let Some(hops) = hops.checked_sub(1).filter(|hops| *hops > 0 && self.gossips()) {
+                self.weigh(&author, &rumour.block);
+                let hops = rumour.hops.min(self.config.gossip_rounds);
+                if hops > 0 && self.gossips() {
                     self.gossip.whisper(Rumour { hops, ..rumour });
                 }
             }
@@ -123,17 +154,22 @@ impl Node {
     }
 
     /// A payment that counts for its receiver's merit, when the payer's word counts here and the signature is its own.
-    fn weigh(&mut self, block: &Block, signed: &Signed) {
-        let Some(paid) = block
-            .delta
-            .checked_neg()
-            .filter(|paid| *paid > Millicredits::ZERO)
-        else {
+    fn weigh(&mut self, author: &NodeId, signed: &Signed) {
+        let counts = self.reputation.counts_payments_of(author);
+        if !counts || self.rng.below(WEIGHED_ONE_IN as usize) > 0 {
+            return;
+        }
+        let Ok(block) = signed.open::<Block>(author) else {
             return;
         };
-        let counts = self.reputation.counts_payments_of(&block.author);
-        if counts && signed.open::<Block>(&block.author).is_ok() {
-            self.reputation.paid(&block.author, &block.counterparty, paid);
+        let paid = block
+            .delta
+            .0
+            .saturating_neg()
+            .saturating_mul(WEIGHED_ONE_IN.into());
+        if paid > 0 {
+            self.reputation
+                .paid(author, &block.counterparty, Millicredits(paid));
         }
     }
 
@@ -152,11 +188,11 @@ impl Node {
             .take(PROOFS_MAX)
             .cloned()
             .collect();
-        let newest = self.witness.newest(RUMOURS_MAX);
+        let newest = self.witness.newest(GREETING_MAX);
         let mut rumours: Vec<Rumour> = newest
             .map(|block| Rumour {
                 block: block.clone(),
-                hops: 1,
+                hops: 0,
             })
             .collect();
         rumours.reverse();
@@ -166,34 +202,46 @@ impl Node {
     }
 
     pub(super) fn gossip_due(&mut self) {
+        self.tell_proofs();
         if self.gossip.timeout().is_none_or(|due| self.now < due) {
             return;
         }
         self.gossip.next_at = self.now.plus_ms(self.config.gossip_ms.into());
-        let connections = self.network.connections.iter();
-        let peers: Vec<NodeId> = connections
-            .filter(|(peer, connection)| {
-                connection.path != Path::Server
-                    && (self.network.members.contains_key(*peer) || self.network.proven.contains(*peer))
-            })
-            .map(|(peer, _)| *peer)
-            .collect();
+        let mut peers = self.connected_members();
         if peers.is_empty() {
             return;
         }
-        let fresh = std::mem::take(&mut self.gossip.fresh_proofs);
-        let proofs: Vec<FraudProof> = self.gossip.proofs.iter().rev().take(fresh).cloned().collect();
-        let count = self.gossip.rumours.len().min(RUMOURS_MAX);
-        let rumours: Vec<Rumour> = self.gossip.rumours.drain(..count).collect();
-        let everyone = !proofs.is_empty();
-        let fanout = if everyone {
-            peers.len()
-        } else {
-            self.config.gossip_fanout
-        };
-        for peer in self.rng.sample(peers, fanout) {
-            self.pass_on(peer, proofs.clone(), rumours.clone());
+        let offers = &self.network.offers;
+        if peers.iter().any(|peer| offers.sells(peer)) {
+            peers.retain(|peer| offers.sells(peer));
         }
+        let rumours = self.gossip.round();
+        let parts: Vec<&[Rumour]> = rumours.chunks(RUMOURS_MAX).collect();
+        let chosen = self.rng.sample(peers, parts.len());
+        for (peer, part) in chosen.into_iter().zip(parts) {
+            self.pass_on(peer, Vec::new(), part.to_vec());
+        }
+    }
+
+    /// Passes on to everyone what they have not been told of.
+    fn tell_proofs(&mut self) {
+        let fresh = std::mem::take(&mut self.gossip.fresh_proofs);
+        if fresh == 0 {
+            return;
+        }
+        let proofs: Vec<FraudProof> = self.gossip.proofs.iter().rev().take(fresh).cloned().collect();
+        for peer in self.connected_members() {
+            self.pass_on(peer, proofs.clone(), Vec::new());
+        }
+    }
+
+    fn connected_members(&self) -> Vec<NodeId> {
+        let connections = self.network.connections.iter();
+        let members = connections.filter(|(peer, connection)| {
+            connection.path != Path::Server
+                && (self.network.members.contains_key(*peer) || self.network.proven.contains(*peer))
+        });
+        members.map(|(peer, _)| *peer).collect()
     }
 
     fn pass_on(&mut self, peer: NodeId, proofs: Vec<FraudProof>, rumours: Vec<Rumour>) {

@@ -62,7 +62,7 @@ impl Node {
             return;
         }
         let best = self.acceptable(job).first().map(|(peer, _)| *peer);
-        let Some((peer, quoted)) = best.and_then(|peer| Some((peer, job.quotes.remove(&peer)?))) else {
+        let Some((peer, quoted)) = best.and_then(|peer| Some((peer, self.take_up(job, &peer)?))) else {
             self.ask_candidates(job);
             return;
         };

@@ -86,14 +86,26 @@ pub(super) struct Asked {
     pub(super) demand: Demand,
 }
 
-/// A quote that can be accepted.
+/// A quote that can be accepted. Its signature is checked when it is: most quotes never are, and the connection proves
+/// whose they are.
 pub(super) struct Quoted {
     pub(super) batch: Batch,
     pub(super) demand: Demand,
     pub(super) proposal: Proposal,
-    pub(super) hash: Hash,
+    pub(super) signed: Signed,
     pub(super) until: Timestamp,
     pub(super) countered: bool,
+}
+
+impl Quoted {
+    /// Names the quote.
+    pub(super) fn hash(&self) -> Hash {
+        self.signed.hash::<Proposal>()
+    }
+
+    pub(super) fn is_genuine(&self) -> bool {
+        self.signed.is_by::<Proposal>(&self.proposal.provider)
+    }
 }
 
 /// How far one provider is.

@@ -64,6 +64,7 @@ impl Node {
         let provider = second.provider;
         job.second = Some(second);
         if seen < required {
+            self.passed = 0;
             return Err(seen);
         }
         let (probes, cosine_min) = match alone {
@@ -86,6 +87,9 @@ impl Node {
                 verification: verification.clone(),
             },
         );
+        if verification != Verification::Unchecked {
+            self.passed = self.passed.saturating_add(1);
+        }
         if let Some(hedge) = job.hedge.take() {
             self.give_up(hedge);
         }

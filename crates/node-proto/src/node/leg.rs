@@ -26,11 +26,11 @@ use crate::wire::{
 impl Node {
     /// Offers the agreement that takes up a quote.
     pub(super) fn start_leg(&mut self, job: &mut Job, which: Which, provider: NodeId, quoted: Quoted) {
+        let hash = quoted.hash();
         let Quoted {
             batch,
             demand,
             proposal,
-            hash,
             ..
         } = quoted;
         let terms = Agreement {
@@ -81,6 +81,7 @@ impl Node {
             let (second, asked) = job.second_asked.take()?;
             let quoted = node.read_proposal(peer, asked, result);
             if let (true, Ok(quoted)) = (second == *peer, quoted)
+                && quoted.is_genuine()
                 && node.objection(job, &quoted.proposal).is_none()
             {
                 node.start_leg(job, Which::Second, *peer, quoted);

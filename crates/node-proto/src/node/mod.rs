@@ -118,6 +118,8 @@ pub struct Node {
     /// Payments that wait for the receiver's half.
     retries: LiteMap<Place, Retry>,
     probes: LiteMap<ModelId, Vec<Probe>>,
+    /// Results since a comparison last contradicted the probes, see [`verification`](crate::verification).
+    passed: u32,
     changed: bool,
 }
 
@@ -172,6 +174,7 @@ impl Node {
             partings: LiteMap::new(),
             retries: LiteMap::new(),
             probes: LiteMap::new(),
+            passed: 0,
             changed: true,
         };
         node.rate_own_standing();

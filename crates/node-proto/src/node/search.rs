@@ -11,8 +11,9 @@ use crate::node::network::Purpose;
 use crate::price;
 use crate::reputation::Aspect;
 use crate::service::{Failure, Service};
+use crate::verification::probes_wanted;
 use crate::view::{Quote, TradeStep};
-use crate::wire::{Demand, Proposal, Request, Response, Signed};
+use crate::wire::{Demand, Proposal, Request, Response, Signed, open_body};
 
 /// What a frame needs besides its texts, bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
@@ -208,13 +209,14 @@ impl Node {
         Some(Candidate {
             price: Millicredits(price::base_cost(known.offer.unit_price.0, tokens)),
             expected_ms: self.paces.expected_ms(provider, promised_ms),
-            reputation_lower: self.reputation.lower_roughly(self.now, provider),
+            measured: self.paces.knows(provider),
+            success: self.reputation.success(self.now, provider),
         })
     }
 
     fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
         let items = (0..job.texts.len()).collect();
-        let asked = self.demand(job, model, items);
+        let asked = self.demand(job, &peer, model, items);
         let request = Request::RequestProposal {
             tag: self.tag(&peer),
             demand: asked.demand.clone(),
@@ -226,12 +228,23 @@ impl Node {
     }
 
     /// What is asked for: some of the texts, with probes hidden among them.
-    pub(super) fn demand(&mut self, job: &Job, model: Option<ModelId>, items: Vec<usize>) -> Asked {
+    pub(super) fn demand(
+        &mut self,
+        job: &Job,
+        peer: &NodeId,
+        model: Option<ModelId>,
+        items: Vec<usize>,
+    ) -> Asked {
         let known = model
             .and_then(|model| self.probes.get(&model))
             .cloned()
             .unwrap_or_default();
-        let probes = self.rng.sample(known, self.config.probes_max);
+        let wanted = probes_wanted(
+            self.record_of(peer),
+            self.config.trust_after,
+            self.config.probes_max,
+        );
+        let probes = self.rng.sample(known, wanted);
         let batch = Batch::new(&mut self.rng, model, items, probes);
         let texts = batch.texts(&job.texts);
         let demand = Demand {
@@ -295,7 +308,7 @@ impl Node {
         );
     }
 
-    fn refused(&mut self, job: &mut Job, peer: NodeId, reason: Failure) {
+    pub(super) fn refused(&mut self, job: &mut Job, peer: NodeId, reason: Failure) {
         if matches!(reason, Failure::Deadline | Failure::Disconnected) {
             self.observe(&peer, Aspect::Availability, false, 1.0);
         }
@@ -310,7 +323,8 @@ impl Node {
         );
     }
 
-    /// A quote that says what was asked for, at a price that is the product of its factors.
+    /// A quote that says what was asked for, at a price that is the product of its factors. Its signature is left to
+    /// [`take_up`](Self::take_up).
     pub(super) fn read_proposal(
         &self,
         peer: &NodeId,
@@ -324,7 +338,7 @@ impl Node {
             return Err(invalid("not a proposal"));
         };
         let signed: Signed = signed;
-        let proposal: Proposal = signed.open(peer).map_err(|error| Failure::from(&error))?;
+        let proposal: Proposal = open_body(&signed.body).map_err(|error| Failure::from(&error))?;
         let Asked { batch, demand } = asked;
         let fits = proposal.provider == *peer
             && proposal.requester == self.me
@@ -343,8 +357,8 @@ impl Node {
         Ok(Quoted {
             batch,
             demand,
-            hash: signed.hash::<Proposal>(),
             proposal,
+            signed,
             until,
             countered: false,
         })

@@ -76,41 +76,43 @@ impl Node {
         self.monitor.pause(self.now, &circumstances)
     }
 
-    /// Signs an agreement that says what the quote said.
+    /// Signs an agreement that says what the quote said. Asked again, the answer is the same.
     pub(super) fn agree(&mut self, peer: NodeId, signed: &Signed) -> Result<Response, Refusal> {
-        let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
         let id = AgreementId(signed.hash::<Agreement>().0);
-        if !self.seller.active.contains_key(&id) {
-            let quoted = self.seller.quotes.get(&terms.proposal);
-            let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
-            if !quoted.covers(&peer, &terms, &self.me) {
-                return Err(Refusal::because(
-                    RefusalCode::InvalidRequest,
-                    "not what was quoted",
-                ));
-            }
-            let theirs = self.seller.active_of(&peer).count();
-            if self.seller.active.len() >= self.config.agreements_max
-                || theirs >= self.config.agreements_per_buyer_max
-            {
-                return Err(Refusal::new(RefusalCode::Busy));
-            }
-            // Several quotes may stand that only together exceed the line.
-            self.credit_of(&peer, terms.price)?;
-            self.seller.quotes.remove(&terms.proposal);
-            let until = self.now.plus_ms(self.config.input_ms.into());
-            self.seller.active.insert(
-                id,
-                Active {
-                    terms,
-                    state: State::Agreed,
-                    promised_from: self.now,
-                    until,
-                },
-            );
-            self.served(peer, ServeStep::Agreed { agreement: id });
+        let active = self.seller.active.get(&id);
+        if let Some(active) = active.filter(|active| active.terms.requester == peer) {
+            let signature = active.countersignature;
+            return Ok(Response::Agreed { signature });
         }
+        let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
+        let quoted = self.seller.quotes.get(&terms.proposal);
+        let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
+        if !quoted.covers(&peer, &terms, &self.me) {
+            return Err(Refusal::because(
+                RefusalCode::InvalidRequest,
+                "not what was quoted",
+            ));
+        }
+        let theirs = self.seller.active_of(&peer).count();
+        if self.seller.active.len() >= self.config.agreements_max
+            || theirs >= self.config.agreements_per_buyer_max
+        {
+            return Err(Refusal::new(RefusalCode::Busy));
+        }
+        // Several quotes may stand that only together exceed the line.
+        self.credit_of(&peer, terms.price)?;
+        self.seller.quotes.remove(&terms.proposal);
         let signature = Domain::Agreement.sign(self.signer.as_ref(), &signed.body);
+        let active = Active {
+            terms,
+            signed: signed.clone(),
+            countersignature: signature,
+            state: State::Agreed,
+            promised_from: self.now,
+            until: self.now.plus_ms(self.config.input_ms.into()),
+        };
+        self.seller.active.insert(id, active);
+        self.served(peer, ServeStep::Agreed { agreement: id });
         Ok(Response::Agreed { signature })
     }
 

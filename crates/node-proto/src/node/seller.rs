@@ -4,7 +4,7 @@ use litemap::LiteMap;
 
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::node::credit::OpenPrices;
-use crate::wire::{Agreement, ComparisonRule, Demand, Proposal};
+use crate::wire::{Agreement, ComparisonRule, Demand, Proposal, Signed};
 
 /// A quote that was given.
 pub(super) struct Quoted {
@@ -38,6 +38,10 @@ pub(super) enum State {
 /// An agreement that is not settled yet.
 pub(super) struct Active {
     pub(super) terms: Agreement,
+    /// With the buyer's signature, which was checked.
+    pub(super) signed: Signed,
+    /// This node's signature.
+    pub(super) countersignature: [u8; 64],
     pub(super) state: State,
     /// When the input came: the promise counts from here.
     pub(super) promised_from: Timestamp,

@@ -219,7 +219,7 @@ impl Node {
         }
         let was_given_up = !self.seller.active.contains_key(&contract.id);
         self.close_active(&contract.id);
-        self.witnessed(block);
+        self.witnessed_payment(block);
         let receipt = self
             .ledger
             .receipt(place)
@@ -258,14 +258,23 @@ impl Node {
         countersignature: &[u8; 64],
         partial: Option<&Signed>,
     ) -> Result<Contract, Refusal> {
-        let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
-        let mine = terms.requester == peer
-            && terms.provider == self.me
-            && Domain::Agreement.verify(&self.me, &signed.body, countersignature);
-        if !mine {
+        let id = AgreementId(signed.hash::<Agreement>().0);
+        let known = self.seller.active.get(&id);
+        let known =
+            known.filter(|active| active.signed == *signed && active.countersignature == *countersignature);
+        let terms = match known {
+            Some(active) => active.terms.clone(),
+            None => {
+                let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
+                if !Domain::Agreement.verify(&self.me, &signed.body, countersignature) {
+                    return Err(Refusal::new(RefusalCode::BadSignature));
+                }
+                terms
+            }
+        };
+        if terms.requester != peer || terms.provider != self.me {
             return Err(Refusal::new(RefusalCode::BadSignature));
         }
-        let id = AgreementId(signed.hash::<Agreement>().0);
         let partial = partial.map(|partial| PartialDelivery::open(partial, &self.me, &id));
         let partial = partial.transpose().map_err(|error| self.refuse_payment(error))?;
         Ok(Contract {

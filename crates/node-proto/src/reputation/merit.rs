@@ -22,6 +22,7 @@
 //! Bounds: [`PEERS_MAX`] peers, [`EDGES_MAX`] edges out of each but this node, [`WALKS`] walks of [`STEPS_MAX`] steps.
 //! Walks end where they would come back to a peer, so that a ring gains nothing by turning in it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use litemap::LiteMap;
@@ -52,6 +53,9 @@ struct Vertex {
     total: u64,
     /// The walks that visit it.
     walks: BTreeSet<u32>,
+    /// Its merit, once somebody asked, until a walk that visits it comes or goes. How a walk comes here cannot change
+    /// without that, since walks are cut before they are redirected.
+    merit: Cell<Option<f64>>,
 }
 
 /// The graph of payments as seen from one node, and the walks in it.
@@ -61,6 +65,8 @@ pub(crate) struct MeritRank {
     vertices: Vec<Vertex>,
     /// Each begins at [`EGO`].
     walks: Vec<Vec<u32>>,
+    /// Visits of all peers, this node not counted, and the squares of each one's.
+    visits: (u64, u64),
     rng: Rng,
 }
 
@@ -75,6 +81,7 @@ impl MeritRank {
             places: LiteMap::from_iter([(me, EGO)]),
             vertices: vec![ego],
             walks: vec![vec![EGO]; WALKS as usize],
+            visits: (0, 0),
             // The walks need no secret: the same receipts in the same order give the same merit.
             rng: Rng::new(0, &me),
         }
@@ -112,6 +119,22 @@ impl MeritRank {
         let Some(place) = self.places.get(peer).copied().filter(|place| *place != EGO) else {
             return 0.0;
         };
+        let vertex = &self.vertices[place as usize];
+        let merit = vertex.merit.get().unwrap_or_else(|| self.count(place));
+        vertex.merit.set(Some(merit));
+        merit
+    }
+
+    /// The merit of the peer that a visit is paid to on average, before decays. Fake identities without visits do not move
+    /// it.
+    pub(crate) fn typical(&self) -> f64 {
+        match self.visits {
+            (0, _) => 0.0,
+            (visits, squares) => squares as f64 / visits as f64 / f64::from(WALKS),
+        }
+    }
+
+    fn count(&self, place: u32) -> f64 {
         let visits = self.vertices[place as usize].walks.len() as u64;
         if visits == 0 {
             return 0.0;
@@ -208,7 +231,12 @@ impl MeritRank {
 
     fn cut(&mut self, walk: u32, length: usize) {
         for step in self.walks[walk as usize].drain(length..) {
-            self.vertices[step as usize].walks.remove(&walk);
+            let vertex = &mut self.vertices[step as usize];
+            vertex.walks.remove(&walk);
+            vertex.merit.set(None);
+            self.visits.0 -= 1;
+            // From (n + 1)² to n².
+            self.visits.1 -= 2 * vertex.walks.len() as u64 + 1;
         }
     }
 
@@ -220,7 +248,12 @@ impl MeritRank {
                 return;
             }
             steps.push(step);
-            self.vertices[step as usize].walks.insert(walk);
+            let vertex = &mut self.vertices[step as usize];
+            // From n² to (n + 1)².
+            self.visits.1 += 2 * vertex.walks.len() as u64 + 1;
+            self.visits.0 += 1;
+            vertex.walks.insert(walk);
+            vertex.merit.set(None);
             next = if self.rng.chance_ppm(STOP_PPM) {
                 None
             } else {
@@ -361,6 +394,9 @@ mod tests {
                 vertex.paid.iter().map(|(_, weight)| weight).sum::<u64>()
             );
         }
+        let visits = graph.vertices[1..].iter().map(|vertex| vertex.walks.len() as u64);
+        let sums = visits.fold((0, 0), |(sum, squares), n| (sum + n, squares + n * n));
+        assert_eq!(graph.visits, sums);
         assert!(
             graph
                 .walks

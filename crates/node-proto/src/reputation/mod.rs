@@ -36,8 +36,8 @@ pub const WEIGHTS: [f64; 4] = [0.35, 0.15, 0.15, 0.35];
 
 /// Most good observations that others' payments stand for.
 const SUPPORT_MAX: f64 = 4.0;
-/// Good observations for one visit by every walk; a tenth of the walks gives the most.
-const SUPPORT_PER_MERIT: f64 = 40.0;
+/// What a late result is worth of one that is in time.
+const LATE_WORTH: f64 = 0.5;
 /// Vouchers of one view.
 const VOUCHERS_MAX: usize = 8;
 
@@ -183,7 +183,7 @@ impl Reputation {
         record.fade(now, self.half_life_ms);
         let [reliability, availability, response_time, quality] = record.counts.map(Counts::metric);
         let merit = self.merit.merit(peer);
-        let (mean, variance) = record.score(support(merit));
+        let (mean, variance) = record.score(self.support(peer));
         // The Beta distribution with this mean and variance.
         let size = mean * (1.0 - mean) / variance - 1.0;
         let bound = |p| beta::quantile(p, mean * size, (1.0 - mean) * size) as f32;
@@ -219,18 +219,36 @@ impl Reputation {
         }
     }
 
-    /// The lower bound of a peer's score as the normal approximation gives it: good enough to sort many by, and without the
-    /// Beta distribution's quantiles.
-    pub(crate) fn lower_roughly(&self, now: Timestamp, peer: &NodeId) -> f32 {
-        // The 5 % quantile of the standard normal distribution.
-        const Z: f64 = 1.645;
-        let mut record = self.records.get(peer).cloned().unwrap_or_default();
+    /// How likely a right result is to come in time from a peer that agrees to give one: delivered, right, and a late one
+    /// counts half. Unlike the [score](Self::view), to which each metric only adds its part, it goes down with every one of
+    /// them: who is always wrong is no better for being reliable.
+    pub(crate) fn success(&self, now: Timestamp, peer: &NodeId) -> f32 {
+        let Some(record) = self.records.get(peer) else {
+            return Record::default().success(self.support(peer)) as f32;
+        };
         if record.fraud {
             return 0.0;
         }
+        let mut record = record.clone();
         record.fade(now, self.half_life_ms);
-        let (mean, variance) = record.score(support(self.merit.merit(peer)));
-        (mean - Z * libm::sqrt(variance)).clamp(0.0, 1.0) as f32
+        record.success(self.support(peer)) as f32
+    }
+
+    /// Right results in a row that a peer is credited with: its own to this node, and for those that others' payments speak
+    /// for, up to [`SUPPORT_MAX`].
+    pub(crate) fn credited_streak(&self, peer: &NodeId) -> u32 {
+        self.streak(peer).saturating_add(self.support(peer) as u32)
+    }
+
+    /// What the payments of others count for, in observations: the most for a peer that is visited as much as those whom
+    /// the walks mostly visit, so that it does not depend on how large the network is.
+    fn support(&self, peer: &NodeId) -> f64 {
+        let typical = self.merit.typical();
+        if typical > 0.0 {
+            (self.merit.merit(peer) / typical).min(1.0) * SUPPORT_MAX
+        } else {
+            0.0
+        }
     }
 
     fn change(&mut self, now: Timestamp, peer: &NodeId, change: impl FnOnce(&mut Record)) -> Vec<Write> {
@@ -262,11 +280,6 @@ impl Reputation {
     }
 }
 
-/// What the payments of others count for, in observations.
-fn support(merit: f64) -> f64 {
-    (merit * SUPPORT_PER_MERIT).min(SUPPORT_MAX)
-}
-
 fn key(peer: &NodeId) -> Vec<u8> {
     [&[KEY_PREFIX], peer.as_bytes().as_slice()].concat()
 }
@@ -282,13 +295,20 @@ impl Record {
         self.at_ms = self.at_ms.max(now.0);
     }
 
+    fn success(&self, support: f64) -> f64 {
+        let mean = |aspect: Aspect| {
+            let (a, b) = self.counts[aspect as usize].supported(support);
+            a / (a + b)
+        };
+        let late = (1.0 - mean(Aspect::ResponseTime)) * (1.0 - LATE_WORTH);
+        mean(Aspect::Reliability) * mean(Aspect::Quality) * (1.0 - late)
+    }
+
     /// Mean and variance of the weighted mean of the four, each with up to `support` more that went well.
     fn score(&self, support: f64) -> (f64, f64) {
         let parts = WEIGHTS.iter().zip(&self.counts);
         parts.fold((0.0, 0.0), |(mean, variance), (weight, counts)| {
-            let (a, b) = counts.parameters();
-            // What others say counts while there is nothing of one's own to go by.
-            let a = a + support / (1.0 + counts.well + counts.badly);
+            let (a, b) = counts.supported(support);
             let size = a + b;
             (
                 mean + weight * a / size,
@@ -301,6 +321,12 @@ impl Record {
 impl Counts {
     fn parameters(self) -> (f64, f64) {
         (1.0 + self.well, 1.0 + self.badly)
+    }
+
+    /// The same with what others say, which counts while there is nothing of one's own to go by.
+    fn supported(self, support: f64) -> (f64, f64) {
+        let (a, b) = self.parameters();
+        (a + support / (1.0 + self.well + self.badly), b)
     }
 
     fn metric(self) -> Metric {
@@ -352,8 +378,9 @@ mod tests {
         );
         assert!((view.quality.lower - 0.05).abs() < 1e-6 && (view.quality.upper - 0.95).abs() < 1e-6);
         assert!(view.lower < 0.35 && view.upper > 0.65);
-        let rough = reputation().lower_roughly(Timestamp(0), &PEER);
-        assert!((rough - view.lower).abs() < 0.01, "{rough} {}", view.lower);
+        // Delivered or not, right or not, late or not: 1/2 × 1/2 × 3/4.
+        let success = reputation().success(Timestamp(0), &PEER);
+        assert!((success - 0.1875).abs() < 1e-6, "{success}");
     }
 
     #[test]
@@ -362,6 +389,17 @@ mod tests {
         assert!(lower(0, true) < lower(1, true) && lower(1, true) < lower(20, true));
         assert!(lower(20, true) > 0.9);
         assert!(lower(1, false) < lower(0, false));
+    }
+
+    #[test]
+    fn who_is_always_wrong_is_no_better_for_being_reliable() {
+        let mut wrong = trades(20, true);
+        let honest = wrong.success(Timestamp(0), &PEER);
+        for _ in 0..20 {
+            wrong.observe(Timestamp(0), &PEER, Aspect::Quality, false, 3.0);
+        }
+        let after = wrong.success(Timestamp(0), &PEER);
+        assert!(honest > 0.85 && after < honest / 3.0, "{honest} {after}");
     }
 
     #[test]

@@ -2,15 +2,22 @@
 //!
 //! Two checks, both hidden from the provider. **Probes**: texts whose embeddings are known go into the batch at random
 //! places, so that a provider that invents vectors is caught by one of them. **Comparison**: a few of the real texts are
-//! bought from a second provider as well, more often from providers with a short record (BOINC's adaptive replication:
-//! always until so many valid results in a row, then with a probability that falls as the record grows).
+//! bought from a second provider as well, more often for a short record (BOINC's adaptive replication: always until so many
+//! valid results in a row, then with a probability that falls as the record grows).
+//!
+//! A **record** is of two parts. One is the provider's own right results in a row. The other is all results that this buyer
+//! checked since a comparison last contradicted the probes, whoever computed them: a comparison is there to find what probes
+//! miss, and a provider that little is known of is taken to be like the rest (empirical Bayes, as in [`pace`](crate::pace)).
+//! Whoever buys here and there from many thus has a record to go by, too. A wrong result ends the first part, a comparison
+//! that contradicts the probes the second. With a record one probe remains in every batch: it finds whoever begins to cheat
+//! late.
 //!
 //! Results are compared by the rule that the agreement names. Vectors by cosine against the least cosine agreed on: floating
 //! point differs a little between machines, a wrong model differs a lot. Deterministic work bit by bit. Model hash and
 //! precision are part of the agreement too, so an honest int8 provider is never judged by an f32 reference.
 //!
 //! A record makes comparisons rarer: D. Anderson, *BOINC: A Platform for Volunteer Computing*, Journal of Grid Computing 18,
-//! 2020, section on adaptive replication. A wrong result ends the record.
+//! 2020, section on adaptive replication.
 //!
 //! [`judge`] is for third parties: it decides a dispute from signed evidence. [`storage`] checks that somebody still keeps
 //! what it was given.
@@ -119,13 +126,21 @@ impl<'a> Rows<'a> {
 }
 
 /// In how many of a million cases a provider's result is compared with a second one's.
-pub(crate) fn compare_chance_ppm(streak: u32, trust_after: u32) -> u32 {
-    if streak < trust_after {
+pub(crate) fn compare_chance_ppm(record: u32, trust_after: u32) -> u32 {
+    if record < trust_after {
         return 1_000_000;
     }
     // After `n` valid results in a row the chance is `trust_after / (2 n)`: one half at first, rarer with the record.
-    let chance = u64::from(trust_after) * 1_000_000 / (2 * u64::from(streak.max(1)));
+    let chance = u64::from(trust_after) * 1_000_000 / (2 * u64::from(record.max(1)));
     u32::try_from(chance).unwrap_or(1_000_000)
+}
+
+/// How many probes go into a batch.
+pub(crate) fn probes_wanted(record: u32, trust_after: u32, probes_max: usize) -> usize {
+    match record < trust_after {
+        true => probes_max,
+        false => probes_max.min(1),
+    }
 }
 
 /// A cosine as signed objects carry it.
@@ -224,6 +239,8 @@ mod tests {
         assert_eq!(compare_chance_ppm(9, 10), 1_000_000);
         assert_eq!(compare_chance_ppm(10, 10), 500_000);
         assert_eq!(compare_chance_ppm(1_000, 10), 5_000);
+        assert_eq!((probes_wanted(9, 10, 2), probes_wanted(10, 10, 2)), (2, 1));
+        assert_eq!(probes_wanted(99, 10, 0), 0);
         assert_eq!(to_ppm(from_ppm(990_000)), 990_000);
     }
 }

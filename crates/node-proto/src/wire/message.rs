@@ -19,7 +19,7 @@ pub(crate) const RECEIPTS_MAX: usize = 16;
 /// Proofs of one `Gossip`.
 pub(crate) const PROOFS_MAX: usize = 4;
 /// Blocks of one `Gossip`.
-pub(crate) const RUMOURS_MAX: usize = 16;
+pub(crate) const RUMOURS_MAX: usize = 64;
 /// Longest explanation in a refusal, bytes.
 const DETAIL_BYTES_MAX: usize = 200;
 
@@ -146,7 +146,7 @@ pub struct Rumour {
     /// A [`Block`](crate::ledger::Block), signed by its author.
     #[n(0)]
     pub block: Signed,
-    /// How many more times it is to be passed on.
+    /// How many more times whoever reads this is to pass it on.
     #[n(1)]
     pub hops: u8,
 }

@@ -163,11 +163,16 @@ impl Signed {
     /// Checks size, version, encoding and signature, the cheap ones first.
     pub fn open<T: Object>(&self, author: &NodeId) -> Result<T, WireError> {
         let object = open_body(&self.body)?;
-        if T::DOMAIN.verify(author, &self.body, &self.signature) {
+        if self.is_by::<T>(author) {
             Ok(object)
         } else {
             Err(WireError::BadSignature)
         }
+    }
+
+    /// Whether it was signed by `author`, as an object of this kind.
+    pub(crate) fn is_by<T: Object>(&self, author: &NodeId) -> bool {
+        T::DOMAIN.verify(author, &self.body, &self.signature)
     }
 
     /// The object's name.

@@ -6,7 +6,7 @@ use crate::record::End;
 use crate::report::Report;
 use crate::scenario::{Setting, begin, live, percent, sound};
 use crate::summary::Summary;
-use crate::town::town;
+use crate::town::{GAP_MS, REQUESTS, town};
 
 const STRATEGIES: [(&str, Honesty); 4] = [
     ("always", Honesty::AlwaysWrong),
@@ -15,7 +15,7 @@ const STRATEGIES: [(&str, Honesty); 4] = [
     ("colluding", Honesty::Colluding),
 ];
 
-/// One world for each strategy; the bounds are for the second half of each, when there are records.
+/// One world for each strategy, twice as long as others; the bounds are for the second half of each, when there are records.
 pub(super) fn run(setting: Setting) -> Report {
     let mut report: Option<Report> = None;
     for (strategy, honesty) in STRATEGIES {
@@ -26,6 +26,8 @@ pub(super) fn run(setting: Setting) -> Report {
                 device.honesty = honesty;
             }
         }
+        spec.asking.end += REQUESTS * GAP_MS;
+        spec.until += REQUESTS * GAP_MS;
         let world = live(spec, setting);
         let summary = Summary::new(&world).of_honest();
         let report = match &mut report {
@@ -72,7 +74,11 @@ fn outcome(report: &mut Report, strategy: &str, honesty: Honesty, summary: Summa
         &format!("{strategy}: wrong, in the whole run"),
         percent(summary.wrong_share()),
     );
-    let extra = summary.late_extra_work();
+    let (extra, in_vain) = summary.late_extra_work();
+    report.row(
+        &format!("{strategy}: work that came to a wrong result"),
+        percent(in_vain),
+    );
     let late = summary.late();
     let wrong = late.wrong_share();
     report.check(

@@ -1,5 +1,7 @@
-//! Double spenders: they keep a backup, spend, go back to the backup with the same key and randomness, and spend again
-//! elsewhere. From then on two blocks of theirs stand in one place of their chain.
+//! Double spenders: they keep a backup, begin from it with a randomness of their choice, spend, and begin from it once more
+//! with the same. Each run of a node draws the epoch that it signs in, so going back once contradicts nothing, and it asks
+//! others for what it has lost. Going back twice to one state with one randomness, and asking nobody, puts two blocks of theirs
+//! in one place of their chain, again and again.
 
 use std::collections::BTreeMap;
 
@@ -45,6 +47,7 @@ pub(super) fn run(setting: Setting) -> Report {
             wants.gap_ms = GAP_MS;
         }
         spec.acts.push((backup, *spender, Act::Backup));
+        spec.acts.push((backup + 1, *spender, Act::Rollback));
         spec.acts.push((rollback, *spender, Act::Rollback));
     }
     spec.watched.clone_from(&spenders);
@@ -62,7 +65,7 @@ pub(super) fn run(setting: Setting) -> Report {
 
 fn judge(report: &mut Report, summary: &Summary<'_>, spenders: &[u32], rollback: Millis) {
     let lenders = || summary.world.hosts().filter(|host| host.spec().lends.is_some());
-    // The contradiction is in the world when the first payment after the return is answered.
+    // The contradiction is in the world when the first payment after the second return is answered.
     let mut forked: BTreeMap<u32, Millis> = BTreeMap::new();
     for (request, served) in summary.served().filter(|(request, _)| request.at >= rollback) {
         if spenders.contains(&request.buyer) {
