@@ -2,12 +2,18 @@
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 
 const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 10_000;
 const LOG_CHARS_MAX = 1_000_000;
+
+// Below the ports that systems lend to whoever connects, so that nobody has taken one when its relay comes back.
+const LASTING_PORTS = { first: 10_000, last: 30_000, apart: 10 };
+// The page's, and its neighbours': TCP one above, STUN three above.
+const PORTS_BESIDE = 3;
 
 /** Starts `knowledge-relay`; `args` are further options, `dataDir` and `port` make a restart possible. */
 export async function startRelay({ binary, site, args = [], dataDir, port = 0, address = "127.0.0.1" }) {
@@ -22,6 +28,24 @@ export async function startRelay({ binary, site, args = [], dataDir, port = 0, a
     throw error;
   }
   return relay;
+}
+
+/** A port for a relay that will be stopped and started again; its neighbours are free as well. */
+export async function lastingPort() {
+  const { first, last, apart } = LASTING_PORTS;
+  for (;;) {
+    const port = first + apart * Math.floor((Math.random() * (last - first)) / apart);
+    const free = await Promise.all(Array.from({ length: PORTS_BESIDE + 1 }, (_, offset) => isFree(port + offset)));
+    if (free.every(Boolean)) return port;
+  }
+}
+
+function isFree(port) {
+  const server = net.createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
 }
 
 class Relay {
