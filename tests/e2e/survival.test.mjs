@@ -97,16 +97,19 @@ test("survival: with no relay left two tabs meet through a third one and trade",
   await eventually("the receipt", async () => (await carol.call("receipts")).find(({ id }) => id === receipt.id));
 });
 
-/** In the page: every candidate that a connection with these servers finds. */
+/** In the page: what a connection with these servers finds until it knows its outside address, or nothing more comes. */
 async function gather(iceServers) {
   const connection = new RTCPeerConnection({ iceServers });
   const candidates = [];
-  const complete = new Promise((resolve) => {
-    connection.onicecandidate = ({ candidate }) => (candidate ? candidates.push(candidate.candidate) : resolve());
+  const enough = new Promise((resolve) => {
+    connection.onicecandidate = ({ candidate }) => {
+      if (candidate) candidates.push(candidate.candidate);
+      if (!candidate || candidate.type === "srflx") resolve();
+    };
   });
   connection.createDataChannel("");
   await connection.setLocalDescription();
-  await complete;
+  await enough;
   connection.close();
   return candidates;
 }

@@ -36,7 +36,7 @@ const addresses = new Map();
 
 async function meet(relay, dialler, listener) {
   await listen(relay, listener);
-  await dial(dialler, listener);
+  await dialler.call("dial", addresses.get(listener.id));
   await exchangeAndPart(dialler, listener);
 }
 
@@ -51,7 +51,7 @@ async function meetAtOnce(relay, one, other) {
 async function meetAfterCircuit(relay, dialler, listener) {
   await listen(relay, listener);
   await dialler.call("dial", `${relay}/p2p-circuit/p2p/${listener.id}`);
-  await dial(dialler, listener);
+  await dialler.call("dial", addresses.get(listener.id));
   await exchangeAndPart(dialler, listener);
 }
 
@@ -64,24 +64,6 @@ async function exchangeAndPart(one, other) {
   await Promise.all([exchange(one, other), exchange(other, one)]);
   await one.call("close", other.id);
   await other.call("close", one.id);
-}
-
-/**
- * js-libp2p in Chromium may have to dial ours in Firefox twice. It closes its `init` channel in the millisecond in which that
- * opens, and waits for both ends to have closed it; Firefox, which sees the channel open a few milliseconds later, never
- * tells of the close, and the dialler gives up when its six seconds for an address are over (`signal timed out`). The traces
- * of both ends show the direct connection standing all that time, with our first streams open on it.
- */
-async function dial(dialler, listener) {
-  const address = addresses.get(listener.id);
-  try {
-    await dialler.call("dial", address);
-  } catch (error) {
-    if (dialler.kind !== "js") throw error;
-    console.log(`note   js-libp2p dials ${listener.kind} again: ${error.message}`);
-    await Promise.all([dialler.call("close", listener.id), listener.call("close", dialler.id)]);
-    await dialler.call("dial", address);
-  }
 }
 
 /** Everything that one side starts on a connection, whoever dialled. */

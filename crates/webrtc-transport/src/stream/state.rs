@@ -9,10 +9,19 @@
 //!
 //! A `RESET` ends both halves, as in js-libp2p and go-libp2p. Every `FIN` is answered by a `FIN_ACK`, even after the
 //! reader has lost interest, because the writer waits for it before it lets the channel go.
+//!
+//! The last words to a remote that has left are written into the void, not refused: it would not have heard them had they
+//! been sent a moment earlier either. Where a dialler opens streams without waiting for the protocol to be agreed on
+//! (`V1Lazy`), sends what it has to say and leaves, the listener's agreement is such a word, and refusing it would cost the
+//! listener all that it was sent.
 
 use std::io;
 
 use super::frame::Flag;
+
+/// What a stream takes for a remote that no longer listens. An agreement on a protocol is shorter; an answer worth
+/// knowing to be lost is longer.
+const UNHEARD_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Read {
@@ -38,6 +47,7 @@ enum Write {
 pub(crate) struct State {
     read: Read,
     write: Write,
+    unheard_bytes: usize,
 }
 
 impl State {
@@ -89,6 +99,23 @@ impl State {
             Write::Finishing | Write::Finished | Write::Stopped => Err(io::ErrorKind::BrokenPipe.into()),
             Write::Reset => Err(io::ErrorKind::ConnectionReset.into()),
         }
+    }
+
+    /// Whether the remote has left in peace: it told so, or the channel is gone after all that it had to say.
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(
+            (self.read, self.write),
+            (_, Write::Stopped) | (Read::Finished, Write::Reset)
+        )
+    }
+
+    /// Takes this many bytes for a remote that has left, or says that they are too many.
+    pub(crate) fn swallow(&mut self, bytes: usize) -> io::Result<()> {
+        self.unheard_bytes = self.unheard_bytes.saturating_add(bytes);
+        if self.unheard_bytes > UNHEARD_BYTES_MAX {
+            return self.check_write();
+        }
+        Ok(())
     }
 
     /// Ends the writing half; returns the flag to send, if one is needed.
@@ -178,6 +205,23 @@ mod tests {
         stopped.finish().unwrap();
         assert_eq!(stopped.abandon(), Some(Flag::StopSending));
         assert_eq!(stopped.on_flag(Flag::Fin), Some(Flag::FinAck));
+    }
+
+    #[test]
+    fn last_words_to_a_remote_that_left_are_swallowed_but_no_answer_is() {
+        let mut stopped = State::default();
+        stopped.on_flag(Flag::StopSending);
+        let mut gone = State::default();
+        gone.on_flag(Flag::Fin);
+        gone.break_off();
+        for mut state in [stopped, gone] {
+            assert!(state.is_unheard());
+            assert!(state.swallow(UNHEARD_BYTES_MAX).is_ok());
+            assert!(state.swallow(1).is_err());
+        }
+        let mut broken = State::default();
+        broken.on_flag(Flag::Reset);
+        assert!(!broken.is_unheard());
     }
 
     #[test]

@@ -63,6 +63,10 @@ impl Inner {
         if self.outgoing.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        if self.channel.inbox().borrow().state.is_unheard() {
+            self.outgoing.clear();
+            return Poll::Ready(Ok(()));
+        }
         let bytes = self.outgoing.frame_len_max();
         ready!(self.channel.poll_send_ready(cx, bytes)).map_err(reset)?;
         self.channel.send(self.outgoing.frame()).map_err(reset)?;
@@ -91,6 +95,10 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let inner = &mut *self.inner;
+        if inner.channel.inbox().borrow().state.is_unheard() {
+            inner.channel.inbox().borrow_mut().state.swallow(data.len())?;
+            return Poll::Ready(Ok(data.len()));
+        }
         inner.check_write()?;
         if data.is_empty() {
             return Poll::Ready(Ok(0));

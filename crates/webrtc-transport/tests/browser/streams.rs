@@ -55,6 +55,24 @@ async fn a_stream_that_was_written_to_and_dropped_delivers_everything() {
     assert_eq!(read.unwrap(), 200_000);
 }
 
+/// As the agreement on a protocol does whose dialler did not wait for it.
+#[wasm_bindgen_test]
+async fn what_a_writer_left_behind_is_read_even_after_words_to_it() {
+    let (mut a, mut b) = connected(&Config::default()).await;
+    let (mut from_a, mut at_b) = stream_pair(&mut a, &mut b).await;
+    from_a.write_all(b"all I have to say").await.unwrap();
+    from_a.close().await.unwrap();
+    drop(from_a);
+    Delay::new(Duration::from_millis(300)).await;
+    at_b.write_all(b"agreed").await.unwrap();
+    at_b.flush().await.unwrap();
+    let mut received = String::new();
+    at_b.read_to_string(&mut received).await.unwrap();
+    assert_eq!(received, "all I have to say");
+    // Whoever answers at length learns that nobody listens.
+    assert!(at_b.write_all(&[7; 2_000]).await.is_err());
+}
+
 #[wasm_bindgen_test]
 async fn an_unfinished_stream_is_reset() {
     let (mut a, mut b) = connected(&Config::default()).await;
