@@ -17,7 +17,7 @@ const BLOCKED = {
     };
   },
 };
-const CIRCUIT_SECONDS_MAX = 45;
+const CIRCUIT_SECONDS_MAX = 30;
 
 test("survival: where no direct connection can be made the circuit stays, is shown as relayed, and carries a request", { timeout: 240_000 }, async (t) => {
   const relay = await t.relay({ args: ["--circuit-seconds-max", String(CIRCUIT_SECONDS_MAX)] });

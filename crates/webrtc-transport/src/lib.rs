@@ -64,6 +64,7 @@ pub mod signalling;
 mod stream;
 #[cfg(target_family = "wasm")]
 mod transport;
+mod turns;
 #[cfg(target_family = "wasm")]
 mod web;
 

@@ -2,13 +2,18 @@
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, channel::mpsc, channel::oneshot, future::BoxFuture};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::mpsc,
+    channel::oneshot,
+    future::{BoxFuture, select},
+};
 use futures_timer::Delay;
 use libp2p_core::{
     Multiaddr,
@@ -25,6 +30,7 @@ use crate::{
     error::{Error, Step},
     link::{Command, Notice, Signalling, ToBehaviour},
     sessions::Sessions,
+    turns::Turns,
     web::{
         connection::Connection,
         session::{self, within},
@@ -34,6 +40,9 @@ use crate::{
 /// How long an answered session that failed keeps its place, so that a peer cannot make us set up and tear down peer
 /// connections as fast as it can send offers.
 const FAILED_SESSION_HOLD: Duration = Duration::from_secs(1);
+
+/// How often a dial looks for a path.
+const ATTEMPTS_MAX: u32 = 2;
 
 type Upgrade = BoxFuture<'static, Result<(PeerId, Connection), Error>>;
 
@@ -48,6 +57,7 @@ pub struct Transport {
     circuits: Vec<Multiaddr>,
     dialling: Sessions,
     accepting: Sessions,
+    turns: Turns,
     waker: Option<Waker>,
 }
 
@@ -80,6 +90,7 @@ impl Transport {
         Self {
             dialling: sessions(),
             accepting: sessions(),
+            turns: Turns::default(),
             config: Arc::new(config),
             link,
             listeners: Vec::new(),
@@ -170,10 +181,11 @@ impl Transport {
             tracing::debug!(%peer, "refused signalling: too many sessions");
             return;
         };
-        let config = self.config.clone();
+        let (config, turns) = (self.config.clone(), self.turns.clone());
         let upgrade = SendWrapper::new(async move {
             let _lease = lease;
-            let accepted = session::accept(stream, &config).await;
+            let turn = async |offer: &str| turns.answering(peer, offer).await;
+            let accepted = session::accept_in_turn(stream, &config, turn).await;
             if accepted.is_err() {
                 spawn_local(Delay::new(FAILED_SESSION_HOLD).map(|()| drop(permit)));
             }
@@ -253,13 +265,17 @@ impl libp2p_core::Transport for Transport {
             .admit(target.peer)
             .ok_or(TransportError::Other(Error::Busy))?;
         let (config, commands) = (self.config.clone(), self.link.commands.clone());
+        let turns = self.turns.clone();
         let dial = async move {
             let _held = permit;
-            let open = open(commands, &target);
-            let Signalling { stream, lease } = within(Step::Circuit, config.circuit_timeout, open).await?;
-            let connection = session::dial(stream, &config).await?;
-            drop(lease);
-            Ok((target.peer, connection))
+            // A browser may answer for the name that hides its address too late for the other's patience, but not twice.
+            let mut attempt = 1;
+            loop {
+                match try_once(&commands, &target, &config, &turns).await {
+                    Err(Error::NoPath) if attempt < ATTEMPTS_MAX => attempt += 1,
+                    result => return result.map(|connection| (target.peer, connection)),
+                }
+            }
         };
         Ok(SendWrapper::new(dial).boxed())
     }
@@ -279,6 +295,23 @@ impl libp2p_core::Transport for Transport {
             }
         }
     }
+}
+
+/// One signalling session with the target.
+async fn try_once(
+    commands: &mpsc::Sender<Command>,
+    target: &Target,
+    config: &Config,
+    turns: &Turns,
+) -> Result<Connection, Error> {
+    let open = open(commands.clone(), target);
+    let Signalling { stream, lease } = within(Step::Circuit, config.circuit_timeout, open).await?;
+    let before = pin!(turns.before_offer(target.peer));
+    select(before, Delay::new(config.connect_timeout)).await;
+    let turn = |offer: &str| turns.offered(target.peer, offer);
+    let connection = session::dial_in_turn(stream, config, turn).await;
+    drop(lease);
+    connection
 }
 
 /// Asks the behaviour for a signalling stream to the target.

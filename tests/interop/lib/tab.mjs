@@ -44,7 +44,10 @@ export class RemoteNode {
       method,
       args,
     );
-    return withTimeout(result, ms, `${this.kind} did not ${method}(${args.join(", ")}) within ${ms} ms`);
+    const named = result.catch((error) => {
+      throw new Error(`${this.kind}.${method}(${args.join(", ")}): ${error.message}`, { cause: error });
+    });
+    return withTimeout(named, ms, `${this.kind} did not ${method}(${args.join(", ")}) within ${ms} ms`);
   }
 
   /** Calls a method whose last argument and whose result are bytes. */

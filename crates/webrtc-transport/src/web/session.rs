@@ -31,8 +31,23 @@ use super::{connection::Connection, peer_connection::PeerConnection};
 /// Time to say goodbye on the signalling stream; the direct connection stands already.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time to connect once the remote has hung up: what has been exchanged has to do.
+const HUNG_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Connects as the side that makes the offer.
 pub async fn dial<S>(stream: S, config: &Config) -> Result<Connection, Error>
+where
+    S: AsyncRead + AsyncWrite,
+{
+    dial_in_turn(stream, config, |_| ()).await
+}
+
+/// As [`dial`]; `offered` gets the offer, and what it returns lives as long as the session.
+pub(crate) async fn dial_in_turn<S, T>(
+    stream: S,
+    config: &Config,
+    offered: impl FnOnce(&str) -> T,
+) -> Result<Connection, Error>
 where
     S: AsyncRead + AsyncWrite,
 {
@@ -43,6 +58,7 @@ where
     // The offer goes out before it is set, because setting it starts the flow of candidates, which must come second.
     let offer = peer.create_offer().await?;
     let sent = announce(&offer, config);
+    let _turn = offered(&sent);
     within(
         Step::Description,
         config.description_timeout,
@@ -77,6 +93,18 @@ pub async fn accept<S>(stream: S, config: &Config) -> Result<Connection, Error>
 where
     S: AsyncRead + AsyncWrite,
 {
+    accept_in_turn(stream, config, async |_| ()).await
+}
+
+/// As [`accept`]; `answering` gets the offer and may take its time, and what it returns lives as long as the session.
+pub(crate) async fn accept_in_turn<S, T>(
+    stream: S,
+    config: &Config,
+    answering: impl AsyncFnOnce(&str) -> T,
+) -> Result<Connection, Error>
+where
+    S: AsyncRead + AsyncWrite,
+{
     let (reader, mut writer) = stream.split();
     let mut messages = pin!(messages(reader));
     let offer = within(Step::Description, config.description_timeout, next(&mut messages)).await?;
@@ -84,6 +112,9 @@ where
         return Err(SignallingError::Unexpected.into());
     };
     sdp::validate(&offer)?;
+    let turn = pin!(answering(&offer));
+    // Once it has waited as long as a connection may take, it is this session's turn in any case.
+    let _turn = select(turn, Delay::new(config.connect_timeout)).await;
     let peer = PeerConnection::new(Rc::new(config.clone()))?;
     peer.set_remote(RtcSdpType::Offer, &offer).await?;
     let answer = peer.create_answer().await?;
@@ -138,8 +169,15 @@ async fn connect(
         let message = match select(&mut connected, messages.next()).await {
             Either::Left((result, _)) => return result,
             Either::Right((Some(Ok(message)), _)) => message,
-            // A remote that is connected already hangs up; its last candidates may be all that we need.
-            Either::Right((None | Some(Err(SignallingError::Io(_))), _)) => return connected.await,
+            // A remote that is connected already hangs up, as does one that gave up; multiplexers do not tell the difference.
+            Either::Right((None | Some(Err(SignallingError::Io(_))), _)) => {
+                return select(connected, Delay::new(HUNG_UP_TIMEOUT))
+                    .map(|first| match first {
+                        Either::Left((result, _)) => result,
+                        Either::Right(_) => Err(Error::NoPath),
+                    })
+                    .await;
+            }
             Either::Right((Some(Err(error)), _)) => return Err(error.into()),
         };
         let Message::Candidate(json) = message else {
