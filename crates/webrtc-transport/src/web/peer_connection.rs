@@ -5,9 +5,11 @@ use std::{
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{future::poll_fn, task::AtomicWaker};
+use futures_timer::Delay;
 use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
@@ -29,6 +31,9 @@ use super::{browser_error, channel::Channel};
 
 /// The label of the channel that exists to make browsers gather candidates; it is no stream.
 const INIT_LABEL: &str = "init";
+
+/// How long the dialler has to see that channel open, and to close it itself, before we do.
+const INIT_CLOSE_DELAY: Duration = Duration::from_secs(1);
 
 /// What an `RTCSctpTransport` tells when the remote closes the association, among other things.
 const ASSOCIATION_EVENT: &str = "statechange";
@@ -337,10 +342,8 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
     Closure::new(move |event: RtcDataChannelEvent| {
         let channel = event.channel();
         if channel.label() == INIT_LABEL {
-            // js-libp2p closes it as soon as it is open and uses the connection once both ends have. Firefox may miss that
-            // when it has only just opened it, and then the dialler waits in vain; so we do not wait to be asked.
             if events.agreed.get().windows.is_none() {
-                channel.close();
+                close_later(channel.clone());
             }
             // One is enough.
             if let Some(former) = events.init.replace(Some(channel)) {
@@ -359,6 +362,16 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
             .push_back(events.channel(channel, &config));
         events.channel.wake();
     })
+}
+
+/// js-libp2p closes the init channel as soon as it is open and uses the connection once both ends have. Firefox may miss that
+/// when it has only just opened it, and then the dialler waits in vain; so we do not wait to be asked for ever. Not at once
+/// either: the dialler insists on having seen the channel open.
+fn close_later(channel: RtcDataChannel) {
+    wasm_bindgen_futures::spawn_local(async move {
+        Delay::new(INIT_CLOSE_DELAY).await;
+        channel.close();
+    });
 }
 
 fn on_state(events: Rc<Events>) -> Closure<dyn FnMut(Event)> {
