@@ -39,6 +39,9 @@ pub struct Config {
     pub shortlist_max: usize,
     /// Providers tried in one request, the first included.
     pub attempts_max: usize,
+    /// Where everyone is busy, they are asked again after this long, milliseconds; the pause doubles up to eight times that,
+    /// while the deadline leaves room.
+    pub busy_retry_ms: u32,
     /// Requests of this node that run at the same time.
     pub jobs_max: usize,
     /// A provider gets its promised time twice over, or this much more, milliseconds.
@@ -56,7 +59,8 @@ pub struct Config {
     /// Least cosine between a result and the reference. Same model in f32 on different hardware stays above 0.9999 in
     /// this repository's own measurements; 0.99 leaves room for f16.
     pub cosine_min: f32,
-    /// Valid results in a row until checks by a second provider become rare (BOINC's adaptive replication uses 10).
+    /// Right results in a row until checks become rare (BOINC's adaptive replication uses 10), see
+    /// [`verification`](crate::verification) for whose.
     pub trust_after: u32,
     /// A quote holds this long, milliseconds.
     pub quote_valid_ms: u32,
@@ -141,6 +145,7 @@ impl Default for Config {
             proposals_max: 4,
             shortlist_max: 64,
             attempts_max: 3,
+            busy_retry_ms: 500,
             jobs_max: 16,
             late_ms: 5_000,
             second_grace_ms: 1_000,
@@ -241,6 +246,7 @@ impl Config {
                 self.shortlist_max >= self.proposals_max && self.shortlist_max <= 1_024,
             ),
             ("attempts_max", self.attempts_max >= 1 && self.attempts_max <= 16),
+            ("busy_retry_ms", self.busy_retry_ms >= 100),
             ("jobs_max", self.jobs_max >= 1 && self.jobs_max <= 256),
             ("probes_max", self.probes_max <= 16),
             ("probes_kept_max", self.probes_kept_max <= 256),

@@ -81,6 +81,11 @@ pub enum TradeStep {
         /// Why.
         reason: Failure,
     },
+    /// Everyone is busy with others' work, and is asked again after this long.
+    Waiting {
+        /// Milliseconds.
+        ms: u32,
+    },
     /// The best provider was asked to do it for less, because another's quote shows that it can be had for less, or
     /// because the highest price that was set is below every quote.
     Countered {

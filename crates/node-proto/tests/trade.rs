@@ -88,6 +88,7 @@ fn a_buyer_sees_the_steps_in_order_and_a_provider_its_own() {
                 TradeStep::Found { .. } => "found",
                 TradeStep::Proposal { .. } => "proposal",
                 TradeStep::Refused { .. } => "refused",
+                TradeStep::Waiting { .. } => "waiting",
                 TradeStep::Countered { .. } => "countered",
                 TradeStep::Hedged { .. } => "hedged",
                 TradeStep::Chosen { .. } => "chosen",

@@ -121,6 +121,8 @@ pub struct Requests {
     pub chosen: Vec<(Millis, u32)>,
     /// Providers' refusals, by reason.
     pub refusals: BTreeMap<&'static str, u32>,
+    /// Orders that were given once more because the first provider was late.
+    pub hedged: u32,
 }
 
 /// What a lender had to do with one of its buyers.
@@ -209,6 +211,7 @@ impl Requests {
                 self.chosen.extend(host_of(&provider).map(|host| (at, host)));
             }
             TradeStep::Refused { reason, .. } => *self.refusals.entry(name(&reason)).or_insert(0) += 1,
+            TradeStep::Hedged { .. } => self.hedged += 1,
             TradeStep::Delivered { took_ms } => follow.took_ms = took_ms,
             _ => {}
         }

@@ -162,6 +162,13 @@ impl<'a> Summary<'a> {
         share(done as f64 - useful as f64, useful as f64)
     }
 
+    /// Median of the expected time as a part of the actual: above 1 where buyers expect too much.
+    pub fn predicted_over_actual(&self) -> f64 {
+        let parts = self.served();
+        let parts = parts.map(|(_, served)| f64::from(served.expected_ms) / f64::from(served.took_ms.max(1)));
+        median(parts.collect())
+    }
+
     /// Median difference between expected and actual time, as a part of the actual.
     pub fn prediction_error(&self) -> f64 {
         let errors = self.served().map(|(_, served)| {

@@ -203,7 +203,7 @@ impl Node {
     }
 
     /// Sometimes a second provider computes a sample, always while there is a short record to go by. It is the one of which
-    /// least is known: a sample is a small risk, and whoever passes has a record of its own from then on.
+    /// least is known, and nothing bad: a sample is a small risk, and whoever passes has a record of its own from then on.
     fn ask_second(&mut self, job: &mut Job, main: &NodeId, others: &[(NodeId, Candidate)], quoted: &Quoted) {
         let chance = compare_chance_ppm(self.record_of(main), self.config.trust_after);
         if self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
@@ -215,7 +215,11 @@ impl Node {
                     && other.proposal.precision == quoted.proposal.precision
             })
         };
-        let others = others.iter().map(|(peer, _)| *peer).filter(same_model);
+        let unknown = self.reputation.success_of_unknown();
+        let fair = others
+            .iter()
+            .filter(|(_, candidate)| candidate.success >= unknown);
+        let others = fair.map(|(peer, _)| *peer).filter(same_model);
         let Some(second) = others.min_by_key(|peer| self.reputation.credited_streak(peer)) else {
             return;
         };

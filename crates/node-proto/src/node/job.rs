@@ -182,6 +182,11 @@ pub(super) struct Job {
     pub(super) tried: BTreeSet<NodeId>,
     pub(super) refusals: u32,
     pub(super) last_refusal: Option<Failure>,
+    /// Somebody refused because of others' work, which passes.
+    pub(super) met_busy: bool,
+    /// When those that are busy are asked again, and how often that was.
+    pub(super) wait_until: Option<Timestamp>,
+    pub(super) waits: u32,
     pub(super) attempts: usize,
     pub(super) main: Option<Leg>,
     pub(super) second_asked: Option<(NodeId, Asked)>,
@@ -251,10 +256,13 @@ impl Job {
             Stage::Searching => {
                 // Without a quote there is nothing to choose when the grace is over.
                 let grace = self.grace_until.filter(|_| !self.quotes.is_empty());
-                grace
-                    .unwrap_or(self.search_until)
-                    .min(self.search_until)
-                    .min(self.deadline)
+                let waits = [
+                    grace,
+                    self.wait_until,
+                    Some(self.search_until),
+                    Some(self.deadline),
+                ];
+                waits.into_iter().flatten().min().unwrap_or(self.deadline)
             }
             Stage::Trading => {
                 let waits = [self.second_until, self.hedge_at, Some(self.deadline)];

@@ -207,11 +207,15 @@ impl Node {
         if which == Which::Second {
             return self.conclude(job);
         }
-        job.tried.insert(provider);
+        // Others' agreements took the room that the quote had spoken of. That is nobody's failure, and it passes.
+        let crowded_out = leg.contract.is_none() && reason == Failure::Busy;
+        if !crowded_out {
+            job.tried.insert(provider);
+        }
         if which == Which::Hedge {
             return None;
         }
-        job.attempts += 1;
+        job.attempts += usize::from(!crowded_out);
         if let Some(hedge) = job.hedge.take() {
             job.main = Some(hedge);
             self.trade(job.id, TradeStep::Retrying { provider, reason });
@@ -223,6 +227,12 @@ impl Node {
         job.last_refusal = Some(reason.clone());
         self.trade(job.id, TradeStep::Retrying { provider, reason });
         self.search_anew(job);
+        if crowded_out {
+            job.met_busy = true;
+            job.refusals = job.refusals.saturating_add(1);
+        } else if job.quotes.is_empty() {
+            job.approached.clear();
+        }
         self.search(job)
     }
 
@@ -238,9 +248,6 @@ impl Node {
         let tried = &job.tried;
         job.quotes
             .retain(|peer, quoted| quoted.until > now && !tried.contains(peer));
-        if job.quotes.is_empty() {
-            job.approached.clear();
-        }
         job.stage = Stage::Searching;
         job.grace_until = (!job.quotes.is_empty()).then_some(now);
         job.search_until = now.plus_ms(self.config.search_ms.into());

@@ -7,12 +7,10 @@ use crate::capability::{self, Measurements, Tier, Tiering};
 use crate::config::Config;
 use crate::ids::{Millicredits, ModelId, Timestamp};
 use crate::monitor::Engines;
+use crate::pace::PROMISE_SLACK;
 use crate::price::{self, DemandController, Factors};
 use crate::service::{ModelInfo, Service};
 use crate::wire::Offer;
-
-/// A promise allows for an engine at half its measured speed.
-const PROMISE_SLACK: u64 = 2;
 
 pub(super) struct Lending {
     pub(super) measurements: Measurements,
@@ -101,8 +99,8 @@ impl Lending {
         }
     }
 
-    /// The time to promise for so many tokens behind so many others: with slack where the deadline leaves it; `None` when
-    /// even the measured speed is too slow for it.
+    /// The time to promise for so many tokens behind so many others: for an engine at half its measured speed, where the
+    /// deadline leaves room for that; `None` when even the measured speed is too slow for it.
     pub(super) fn promised_ms(
         &self,
         model: &ModelInfo,
@@ -113,7 +111,7 @@ impl Lending {
         let engine_ms = price::engine_ms(tokens.saturating_add(tokens_before), model.tokens_per_second);
         let least = engine_ms.saturating_add(self.overhead_ms.into());
         let with_slack = engine_ms
-            .saturating_mul(PROMISE_SLACK)
+            .saturating_mul(PROMISE_SLACK.into())
             .saturating_add(self.overhead_ms.into());
         (least <= deadline_ms.into()).then(|| u32::try_from(with_slack).unwrap_or(u32::MAX).min(deadline_ms))
     }

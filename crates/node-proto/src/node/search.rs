@@ -24,11 +24,18 @@ const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
 /// What an offer without a speed is taken for, milliseconds for 1,000 tokens.
 const UNIT_MS: u32 = 2_000;
 
+/// The pauses between asking those that are busy double so often.
+const BUSY_DOUBLINGS_MAX: u32 = 3;
+
 impl Node {
     /// Asks whoever can be asked and chooses when it is time to.
     pub(super) fn search(&mut self, job: &mut Job) -> Option<End> {
         if self.now >= job.deadline {
             return Some(End::Failed(Failure::Deadline));
+        }
+        if job.wait_until.is_some_and(|until| self.now >= until) {
+            job.wait_until = None;
+            self.ask_everyone_again(job);
         }
         let more_to_come = self.ask_candidates(job);
         let patience_over = self.now >= job.search_until;
@@ -43,8 +50,36 @@ impl Node {
             }
             return None;
         }
+        if job.wait_until.is_some() {
+            return None;
+        }
         let all_refused = job.refusals > 0 && !more_to_come;
+        if all_refused && self.waits_for_the_busy(job) {
+            return None;
+        }
         (patience_over || all_refused).then(|| End::Failed(self.nobody(job)))
+    }
+
+    /// Whoever is busy with others' work now may have room in a moment: begins to wait for that, if there is time.
+    fn waits_for_the_busy(&mut self, job: &mut Job) -> bool {
+        let pause_ms = self.config.busy_retry_ms << job.waits.min(BUSY_DOUBLINGS_MAX);
+        let until = self.now.plus_ms(pause_ms.into());
+        if !job.met_busy || until >= job.deadline {
+            return false;
+        }
+        job.waits = job.waits.saturating_add(1);
+        job.wait_until = Some(until);
+        // There are providers; how long they are waited for is for the deadline to say.
+        job.search_until = job.deadline;
+        self.trade(job.id, TradeStep::Waiting { ms: pause_ms });
+        true
+    }
+
+    fn ask_everyone_again(&mut self, job: &mut Job) {
+        job.approached.clear();
+        job.shortlist.clear();
+        (job.refusals, job.met_busy) = (0, false);
+        job.search_until = self.now.plus_ms(self.config.search_ms.into());
     }
 
     /// Sends the demand to providers not asked yet; returns whether some cannot be reached yet.
@@ -312,6 +347,7 @@ impl Node {
         if matches!(reason, Failure::Deadline | Failure::Disconnected) {
             self.observe(&peer, Aspect::Availability, false, 1.0);
         }
+        job.met_busy |= reason == Failure::Busy;
         job.refusals = job.refusals.saturating_add(1);
         job.last_refusal = Some(reason.clone());
         self.trade(

@@ -234,6 +234,11 @@ impl Reputation {
         record.success(self.support(peer)) as f32
     }
 
+    /// The same of a peer of which nothing is known.
+    pub(crate) fn success_of_unknown(&self) -> f32 {
+        Record::default().success(0.0) as f32
+    }
+
     /// Right results in a row that a peer is credited with: its own to this node, and for those that others' payments speak
     /// for, up to [`SUPPORT_MAX`].
     pub(crate) fn credited_streak(&self, peer: &NodeId) -> u32 {

@@ -1,12 +1,15 @@
 //! Fake identities, ten to one: each cheat's machine lends under ten names, and the names praise each other with trades
-//! that never took any work.
+//! that never took any work. The bound is for the second half: before anyone has a record, whoever claims much is tried.
 
 use crate::check::{Bound, share};
+use crate::network::Millis;
+use crate::record::End;
 use crate::report::Report;
-use crate::scenario::{Setting, begin, live};
+use crate::scenario::{Setting, begin, live, percent};
 use crate::spec::Coalition;
 use crate::summary::Summary;
 use crate::town::{self, town};
+use crate::world::World;
 
 /// Names of each machine.
 const NAMES: u32 = 10;
@@ -33,32 +36,81 @@ pub(super) fn run(setting: Setting) -> Report {
     let outsiders = Summary::new(&world).of_honest();
     let mut report = begin("colluders", setting, &outsiders);
     report.row("fake identities", all.count);
-    let chosen = || {
-        let hosts = world.hosts().filter(|host| host.spec().is_honest());
-        hosts.flat_map(|host| &host.requests.chosen)
-    };
-    let jobs = chosen().filter(|(_, provider)| all.contains(*provider)).count();
-    let job_share = share(jobs as f64, chosen().count() as f64);
-    let tokens = |inside: bool| -> f64 {
-        let verified = outsiders
-            .served()
-            .filter(|(_, served)| served.right && served.checked);
-        let theirs = verified.filter(|(_, served)| !inside || all.contains(served.provider));
-        theirs.map(|(request, _)| f64::from(request.tokens)).sum()
-    };
-    let work_share = share(tokens(true), tokens(false));
-    report.row("their share of outsiders' jobs", format!("{job_share:.4}"));
-    report.row(
-        "their share of work that outsiders verified",
-        format!("{work_share:.4}"),
-    );
+    let whole = Shares::of(&world, &outsiders, &all, false);
+    let late = Shares::of(&world, &outsiders, &all, true);
+    for (when, shares) in [("whole run", &whole), ("second half", &late)] {
+        let mut row = |name: &str, value: f64| report.row(&format!("{when}: {name}"), format!("{value:.4}"));
+        row("their share of outsiders' jobs", shares.jobs);
+        row("their share of work that outsiders verified", shares.work);
+    }
+    gains(&mut report, &world, &all);
     // Shares are counted on a sample: two standard errors of the number of jobs are allowed for.
-    let noise = 2.0 / libm::sqrt((jobs as f64).max(1.0));
+    let noise = 2.0 / libm::sqrt(late.count.max(1.0));
     report.check(
-        "share of jobs over share of verified work",
+        "share of jobs over share of verified work, with records",
         "×",
-        share(job_share, work_share),
+        share(late.jobs, late.work),
         Bound::AtMost(1.0 + noise),
     );
     report
+}
+
+/// What the coalition has, and what it gets.
+fn gains(report: &mut Report, world: &World, all: &Coalition) {
+    let earned = |inside: bool| -> f64 {
+        let payers = world.hosts().filter(|host| host.spec().is_honest());
+        let paid = payers.flat_map(|host| &host.requests.all);
+        let prices = paid.filter_map(|request| match &request.end {
+            End::Served(served) if !inside || all.contains(served.provider) => Some(served.price as f64),
+            _ => None,
+        });
+        prices.sum()
+    };
+    let capacity = |inside: bool| -> f64 {
+        let lenders = world.hosts().filter(|host| !inside || all.contains(host.index()));
+        let speeds = lenders.filter_map(|host| host.spec().lends.map(|device| f64::from(device.speed)));
+        speeds.sum()
+    };
+    report.row(
+        "their share of capacity",
+        percent(share(capacity(true), capacity(false))),
+    );
+    report.row(
+        "their share of what outsiders paid",
+        percent(share(earned(true), earned(false))),
+    );
+}
+
+/// What part of the market is the coalition's.
+struct Shares {
+    /// Of the jobs that outsiders gave.
+    jobs: f64,
+    /// How many these are.
+    count: f64,
+    /// Of the work that outsiders checked and found right.
+    work: f64,
+}
+
+impl Shares {
+    fn of(world: &World, outsiders: &Summary<'_>, all: &Coalition, late_only: bool) -> Self {
+        let then = |at: Millis| !late_only || world.shared().is_late(at);
+        let chosen = || {
+            let hosts = world.hosts().filter(|host| host.spec().is_honest());
+            let chosen = hosts.flat_map(|host| &host.requests.chosen);
+            chosen.filter(|(at, _)| then(*at))
+        };
+        let count = chosen().filter(|(_, provider)| all.contains(*provider)).count() as f64;
+        let tokens = |inside: bool| -> f64 {
+            let verified = outsiders
+                .served()
+                .filter(|(_, served)| then(served.at) && served.right && served.checked);
+            let theirs = verified.filter(|(_, served)| !inside || all.contains(served.provider));
+            theirs.map(|(request, _)| f64::from(request.tokens)).sum()
+        };
+        Self {
+            jobs: share(count, chosen().count() as f64),
+            count,
+            work: share(tokens(true), tokens(false)),
+        }
+    }
 }

@@ -15,6 +15,10 @@ pub(super) fn calm(setting: Setting) -> Report {
     served_in_time(&mut report, &summary);
     let wrong = summary.served().filter(|(_, served)| !served.right).count();
     report.never("a wrong result accepted", wrong as u64);
+    report.row(
+        "predicted over actual time, median",
+        format!("{:.3}", summary.predicted_over_actual()),
+    );
     let error = summary.prediction_error();
     report.check(
         "predicted and actual time, median difference",

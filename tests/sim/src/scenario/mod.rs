@@ -11,7 +11,7 @@
 //! | `colluders` | ten fake identities on each cheat's machine | their share of jobs |
 //! | `slander` | one host in ten calls every right result wrong | honest peers' scores |
 //! | `capacity-liars` | one lender in ten claims ten times its speed | its traffic |
-//! | `double-spenders` | a few go back to an old backup and spend again | gain per victim, time to detection |
+//! | `double-spenders` | a few go back to an old backup twice and spend again | gain per victim, time to detection |
 //! | `flash-crowd` | demand twentyfold for a while | served within capacity, prices afterwards |
 //! | `partition` | a third of the hosts is cut off, and comes back | nothing lost, service afterwards |
 //! | `giant` | one lender with a hundred times the speed | welfare, service |
@@ -134,6 +134,10 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
         "extra work (probes, second opinions, retries)",
         percent(summary.extra_work()),
     );
+    let (late, _) = summary.late_extra_work();
+    report.row("extra work in the second half", percent(late));
+    let hedged: u32 = summary.world.hosts().map(|host| host.requests.hedged).sum();
+    report.row("orders given twice because of a late provider", hedged);
     sound(&mut report, summary);
     report
 }
