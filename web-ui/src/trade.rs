@@ -99,7 +99,7 @@ impl Trade {
                 self.refused += 1;
                 self.write_proposals();
             }
-            TradeStep::Waiting { .. } => self.write(Stage::Proposals, text::ask::WAITING.to_owned()),
+            TradeStep::Waiting { .. } => self.write(Stage::Proposals, text::ask::ALL_BUSY.to_owned()),
             TradeStep::Countered { provider, price } => {
                 let line = text::ask::countered(&name(*provider), &format::credits(*price));
                 self.write(Stage::Proposals, line);

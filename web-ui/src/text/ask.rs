@@ -104,7 +104,7 @@ pub fn chosen(name: &str, price: &str) -> String {
     format!("Choosing {name}, for {price}")
 }
 /// Nobody has room.
-pub const WAITING: &str = "Everyone is busy just now: asking again in a moment";
+pub const ALL_BUSY: &str = "Everyone is busy just now: asking again in a moment";
 /// A counter-offer.
 pub fn countered(name: &str, price: &str) -> String {
     format!("Asking {name} to do it for {price}")
