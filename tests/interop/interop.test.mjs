@@ -7,6 +7,10 @@ import { openTab } from "./lib/tab.mjs";
 const AGENTS = { ours: /^webrtc-transport-page\//, js: /js-libp2p/ };
 const ECHO_BYTES = 300_000;
 
+// Firefox reports an attempt that found no path as if a script had thrown. Of two dials at once one may need a second attempt,
+// see the transport's `turns`; a dial that does not get there fails here all the same.
+const NO_PATH_YET = /WebRTC: ICE failed/;
+
 const PAIRS = [
   ["chromium", "chromium"],
   ["chromium", "firefox"],
@@ -15,6 +19,7 @@ const PAIRS = [
 
 for (const [first, second] of PAIRS) {
   test(`interop: ${first} and ${second}`, { timeout: 180_000 }, async (t) => {
+    t.tolerate(NO_PATH_YET);
     const relay = await startMeetingPoint(t);
     const origin = await t.origin(t.site);
     const [a, b] = await Promise.all([first, second].map(async (browser) => openTab(await t[browser](), `${origin.url}/`, ["ours", "js"])));

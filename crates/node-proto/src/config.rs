@@ -246,7 +246,10 @@ impl Config {
                 self.shortlist_max >= self.proposals_max && self.shortlist_max <= 1_024,
             ),
             ("attempts_max", self.attempts_max >= 1 && self.attempts_max <= 16),
-            ("busy_retry_ms", self.busy_retry_ms >= 100),
+            (
+                "busy_retry_ms",
+                self.busy_retry_ms >= 100 && self.busy_retry_ms <= 60_000,
+            ),
             ("jobs_max", self.jobs_max >= 1 && self.jobs_max <= 256),
             ("probes_max", self.probes_max <= 16),
             ("probes_kept_max", self.probes_kept_max <= 256),

@@ -171,8 +171,6 @@ class Browser {
     page.on("requestfailed", (request) => note(`request failed: ${request.url()} ${request.failure()?.errorText}`));
     page.on("pageerror", (error) => {
       note(`uncaught: ${error.stack ?? error}`);
-      // Firefox reports each attempt that found no path as if a script had thrown; what came of it, the journeys see.
-      if (/WebRTC: ICE failed/.test(error.message)) return;
       this.pageErrors.push(`${this.name}: ${error.stack ?? error}`);
     });
   }

@@ -1,5 +1,5 @@
 //! Fake identities, ten to one: each cheat's machine lends under ten names, and the names praise each other with trades
-//! that never took any work. The bound is for the second half: before anyone has a record, whoever claims much is tried.
+//! that never took any work. The bound is for the whole run, and once more for the second half, when there are records.
 
 use crate::check::{Bound, share};
 use crate::network::Millis;
@@ -44,14 +44,16 @@ pub(super) fn run(setting: Setting) -> Report {
         row("their share of work that outsiders verified", shares.work);
     }
     gains(&mut report, &world, &all);
-    // Shares are counted on a sample: two standard errors of the number of jobs are allowed for.
-    let noise = 2.0 / libm::sqrt(late.count.max(1.0));
-    report.check(
-        "share of jobs over share of verified work, with records",
-        "×",
-        share(late.jobs, late.work),
-        Bound::AtMost(1.0 + noise),
-    );
+    for (when, shares) in [("whole run", &whole), ("second half", &late)] {
+        // Shares are counted on a sample: two standard errors of the number of jobs are allowed for.
+        let noise = 2.0 / libm::sqrt(shares.count.max(1.0));
+        report.check(
+            &format!("{when}: share of jobs over share of verified work"),
+            "×",
+            shares.over_work(),
+            Bound::AtMost(1.0 + noise),
+        );
+    }
     report
 }
 
@@ -92,6 +94,14 @@ struct Shares {
 }
 
 impl Shares {
+    /// Their part of the jobs over their part of the verified work; jobs without any verified work are beyond every bound.
+    fn over_work(&self) -> f64 {
+        match self.work > 0.0 || self.jobs == 0.0 {
+            true => share(self.jobs, self.work),
+            false => f64::INFINITY,
+        }
+    }
+
     fn of(world: &World, outsiders: &Summary<'_>, all: &Coalition, late_only: bool) -> Self {
         let then = |at: Millis| !late_only || world.shared().is_late(at);
         let chosen = || {
