@@ -4,6 +4,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use node_proto::ids::NodeId;
 use node_proto::io::Path;
+use node_proto::order;
 
 use crate::error::CommandError;
 use crate::status::TransportKind;
@@ -101,12 +102,11 @@ pub fn worth_announcing<'a>(listening: impl IntoIterator<Item = &'a Multiaddr>) 
         TransportKind::Webrtc => Some(2),
         TransportKind::Relayed | TransportKind::Tcp | TransportKind::Other => None,
     };
-    let mut ranked: Vec<(u8, &Multiaddr)> = listening
+    let ranked: Vec<(u8, &Multiaddr)> = listening
         .into_iter()
         .filter_map(|address| rank(address).map(|rank| (rank, address)))
         .collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked
+    order::sorted(&ranked, |(a, _), (b, _)| a.cmp(b))
         .into_iter()
         .take(ADDRESSES_MAX)
         .map(|(_, address)| address.to_string())

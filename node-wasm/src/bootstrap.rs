@@ -3,6 +3,7 @@
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
+use node_proto::order;
 use serde::Deserialize;
 
 use crate::address::{self, ADDRESS_BYTES_MAX};
@@ -117,7 +118,7 @@ impl Relay {
 
     /// The addresses that may work from here, the best first: WebSocket before WebRTC, the page's own host first.
     pub(crate) fn candidates(&self, place: &Place<'_>) -> Vec<Multiaddr> {
-        let mut candidates: Vec<(bool, bool, &Multiaddr)> = self
+        let candidates: Vec<(bool, bool, &Multiaddr)> = self
             .addresses
             .iter()
             .filter_map(|address| {
@@ -136,8 +137,7 @@ impl Relay {
                 })
             })
             .collect();
-        candidates.sort_by_key(|&(webrtc, foreign, _)| (webrtc, foreign));
-        candidates
+        order::sorted(&candidates, |a, b| (a.0, a.1).cmp(&(b.0, b.1)))
             .into_iter()
             .map(|(_, _, address)| address.clone())
             .collect()

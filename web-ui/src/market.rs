@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use node_proto::order;
 use node_proto::price::Factors;
 use node_proto::view::{OfferView, PeerView};
 
@@ -71,9 +72,9 @@ pub fn rows(offers: &[OfferView], peers: &[PeerView]) -> Vec<Row> {
         .collect()
 }
 
-/// Orders rows. Unknown values come last whichever way the column is ordered; ties keep the provider's order.
-pub fn sort(rows: &mut [Row], column: Column, descending: bool) {
-    rows.sort_by(|a, b| {
+/// The rows in order. Unknown values come last whichever way the column is ordered; ties keep the provider's order.
+pub fn sorted(rows: &[Row], column: Column, descending: bool) -> Vec<Row> {
+    order::sorted(rows, |a, b| {
         let order = match column {
             Column::Provider => directed(a.offer.provider.cmp(&b.offer.provider), descending),
             Column::Service => {
@@ -89,7 +90,7 @@ pub fn sort(rows: &mut [Row], column: Column, descending: bool) {
             }
         };
         order.then_with(|| a.offer.provider.cmp(&b.offer.provider))
-    });
+    })
 }
 
 fn directed(order: Ordering, descending: bool) -> Ordering {
@@ -149,20 +150,20 @@ mod tests {
 
     #[test]
     fn unknown_is_last_both_ways() {
-        let mut rows = vec![row(1, 5, None), row(2, 5, Some(9)), row(3, 5, Some(3))];
+        let rows = [row(1, 5, None), row(2, 5, Some(9)), row(3, 5, Some(3))];
         let ids = |rows: &[Row]| rows.iter().map(|row| row.offer.provider.0[0]).collect::<Vec<_>>();
-        sort(&mut rows, Column::Speed, false);
-        assert_eq!(ids(&rows), [3, 2, 1]);
-        sort(&mut rows, Column::Speed, true);
-        assert_eq!(ids(&rows), [2, 3, 1]);
+        assert_eq!(ids(&sorted(&rows, Column::Speed, false)), [3, 2, 1]);
+        assert_eq!(ids(&sorted(&rows, Column::Speed, true)), [2, 3, 1]);
     }
 
     #[test]
     fn equal_prices_keep_a_stable_order() {
-        let mut rows = vec![row(3, 5, None), row(1, 5, None), row(2, 4, None)];
-        sort(&mut rows, Column::Price, false);
+        let rows = [row(3, 5, None), row(1, 5, None), row(2, 4, None)];
         assert_eq!(
-            rows.iter().map(|row| row.offer.provider.0[0]).collect::<Vec<_>>(),
+            sorted(&rows, Column::Price, false)
+                .iter()
+                .map(|row| row.offer.provider.0[0])
+                .collect::<Vec<_>>(),
             [2, 1, 3]
         );
     }

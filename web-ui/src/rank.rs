@@ -1,5 +1,7 @@
 //! Ranking by meaning: how close each passage's embedding is to the question's.
 
+use node_proto::order;
+
 /// A passage's place in the answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranked {
@@ -36,7 +38,7 @@ pub fn rank(values: &[f32], dimension: usize, passages: usize) -> Result<Vec<Ran
     }
     let (question, rest) = values.split_at(dimension);
     let score = |row: &[f32]| cosine(question, row);
-    let mut ranked: Vec<_> = rest
+    let ranked: Vec<_> = rest
         .chunks_exact(dimension)
         .enumerate()
         .map(|(index, row)| Ranked {
@@ -44,8 +46,7 @@ pub fn rank(values: &[f32], dimension: usize, passages: usize) -> Result<Vec<Ran
             score: score(row),
         })
         .collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-    Ok(ranked)
+    Ok(order::sorted(&ranked, |a, b| b.score.total_cmp(&a.score)))
 }
 
 /// 0 where a vector has no length, so that it ranks as unrelated.

@@ -14,10 +14,13 @@
 //!                                  └──────── the former again ──────┘
 //! ```
 
+use std::cmp::Reverse;
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
+use crate::order;
 use crate::service::Service;
 
 /// The three classes of device in the source document.
@@ -363,11 +366,11 @@ pub fn need_provider(tier: Tier, runs_a_model: bool) -> Vec<Service> {
 
 /// The roles that suit it best (`calculate_optimal_roles`), the scarcest first: what only few others could do.
 pub fn optimal_roles(tier: Tier, runs_a_model: bool) -> Vec<Service> {
-    let mut roles = can_provide(tier, runs_a_model);
-    roles.sort_by_key(|service| (std::cmp::Reverse(least_tier(*service)), *service));
-    if runs_a_model {
-        roles.sort_by_key(|service| *service != Service::Inference);
-    }
+    let rank = |service: &Service| {
+        let is_model = runs_a_model && *service == Service::Inference;
+        (!is_model, Reverse(least_tier(*service)), *service)
+    };
+    let mut roles = order::sorted(&can_provide(tier, runs_a_model), |a, b| rank(a).cmp(&rank(b)));
     roles.truncate(3);
     roles
 }

@@ -31,6 +31,7 @@ pub mod ledger;
 pub mod market;
 mod monitor;
 mod node;
+pub mod order;
 mod pace;
 pub mod price;
 pub mod reputation;

@@ -11,6 +11,7 @@
 //! one of the candidates.
 
 use crate::ids::{Hash, Millicredits};
+use crate::order;
 use crate::wire::Agreement;
 
 /// A result is worth this many times the dearest quote.
@@ -52,9 +53,9 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
         let value = f64::from(candidate.success) * VALUE_OVER_DEAREST * dearest;
         value - candidate.price.0 as f64 - seconds * SECOND_OVER_DEAREST * dearest
     };
-    let mut places: Vec<usize> = (0..candidates.len()).collect();
-    places.sort_by(|a, b| utility(&candidates[*b]).total_cmp(&utility(&candidates[*a])));
-    places
+    order::places(candidates.len(), &|a, b| {
+        utility(&candidates[b]).total_cmp(&utility(&candidates[a]))
+    })
 }
 
 /// The middle one of the candidates' times; the upper one of two.

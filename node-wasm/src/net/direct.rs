@@ -86,10 +86,11 @@ impl Network {
         let mut addresses = address::announced(peer, addresses);
         addresses.retain(|address| self.is_in_reach(address));
         // The relays that this node is connected to come first.
-        addresses.sort_by_key(|address| {
-            address::relay_of(address).is_none_or(|(relay, _)| !self.wires.has(&relay))
-        });
-        self.dial_direct(peer, addresses);
+        let (mut first, others): (Vec<_>, Vec<_>) = addresses
+            .into_iter()
+            .partition(|address| address::relay_of(address).is_some_and(|(relay, _)| self.wires.has(&relay)));
+        first.extend(others);
+        self.dial_direct(peer, first);
     }
 
     /// Tries again to reach those directly who are connected through a circuit alone.

@@ -9,7 +9,7 @@ use node_proto::io::Command;
 use super::parts::{FactorBar, PageFrame, Peer, Range, written};
 use super::platform;
 use super::state::use_app;
-use crate::market::{Column, Row, rows, sort};
+use crate::market::{Column, Row, rows, sorted};
 use crate::route::Page;
 use crate::text::market as words;
 use crate::{format, text};
@@ -77,11 +77,10 @@ fn OfferTable() -> impl IntoView {
     let order = RwSignal::new((Column::default(), false));
     let peers = app.peers();
     let offers = app.part(|snapshot| snapshot.offers.clone());
-    let sorted = Memo::new(move |_| {
+    let shown = Memo::new(move |_| {
         let (column, descending) = order.get();
-        let mut rows = peers.with(|peers| rows(&offers.get().unwrap_or_default(), peers));
-        sort(&mut rows, column, descending);
-        rows
+        let rows = peers.with(|peers| rows(&offers.get().unwrap_or_default(), peers));
+        sorted(&rows, column, descending)
     });
     let head: Vec<_> = COLUMNS
         .into_iter()
@@ -95,7 +94,7 @@ fn OfferTable() -> impl IntoView {
             <table class="offers blocks">
                 <thead><tr>{head}</tr></thead>
                 <tbody>
-                    <For each=move || sorted.get() key=row_key let:row><OfferRow row/></For>
+                    <For each=move || shown.get() key=row_key let:row><OfferRow row/></For>
                 </tbody>
             </table>
         </div>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use node_proto::ids::{NodeId, Timestamp};
+use node_proto::order;
 use node_proto::view::{PeerView, ReceiptView};
 
 use super::parts::{MetricRange, PageFrame, Peer, Range};
@@ -15,14 +16,14 @@ pub(crate) fn ReputationPage() -> impl IntoView {
     let app = use_app();
     let peers = app.peers();
     let traded = Memo::new(move |_| {
-        let mut ids: Vec<(NodeId, f32)> = peers.with(|peers| {
+        let ids: Vec<(NodeId, f32)> = peers.with(|peers| {
             peers
                 .iter()
                 .filter(|peer| has_record(peer))
                 .map(|peer| (peer.id, peer.reputation.lower))
                 .collect()
         });
-        ids.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let ids = order::sorted(&ids, |a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ids.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
     });
     view! {

@@ -191,13 +191,14 @@ impl Node {
     fn draw(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
         let service = Service::Inference as u8;
         let offers = &self.network.offers;
-        let mut models: Vec<Option<ModelId>> = match job.model {
-            Some(model) => vec![Some(model)],
-            None => offers.models(service).collect(),
+        let (checkable, others): (Vec<_>, Vec<_>) = match job.model {
+            Some(model) => (vec![Some(model)], Vec::new()),
+            None => offers
+                .models(service)
+                .partition(|model| model.is_some_and(|model| self.probes.contains_key(&model))),
         };
-        models.sort_by_key(|model| !model.is_some_and(|model| self.probes.contains_key(&model)));
         let mut found: LiteMap<NodeId, Option<ModelId>> = LiteMap::new();
-        for model in models {
+        for model in checkable.into_iter().chain(others) {
             let wanted = job.requirements.provider.into_iter();
             let connected = self.network.connections.keys().copied();
             let known = wanted.chain(connected);

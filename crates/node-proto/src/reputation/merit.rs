@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 use litemap::LiteMap;
 
 use crate::ids::NodeId;
+use crate::order;
 use crate::rng::Rng;
 
 /// Walks that are kept; merit has a resolution of one in so many.
@@ -172,8 +173,8 @@ impl MeritRank {
                 *last.entry(*voucher).or_default() += 1;
             }
         }
-        let mut vouchers: Vec<(u32, usize)> = last.into_iter().collect();
-        vouchers.sort_by_key(|(voucher, visits)| (std::cmp::Reverse(*visits), *voucher));
+        let vouchers: Vec<(u32, usize)> = last.into_iter().collect();
+        let vouchers = order::sorted(&vouchers, |a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let all = walks.len().max(1) as f64;
         let named = vouchers.into_iter().take(count);
         named
