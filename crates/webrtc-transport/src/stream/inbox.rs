@@ -51,6 +51,7 @@ pub(crate) struct Windows {
 pub(crate) struct Inbox {
     pub(crate) state: State,
     broken: Option<StreamError>,
+    is_unused: bool,
     decoder: FrameDecoder,
     data: VecDeque<u8>,
     budget: Rc<RefCell<Budget>>,
@@ -67,6 +68,7 @@ impl Inbox {
         Self {
             state: State::default(),
             broken: None,
+            is_unused: true,
             decoder: FrameDecoder::default(),
             data: VecDeque::new(),
             budget,
@@ -77,10 +79,16 @@ impl Inbox {
         }
     }
 
+    /// Whether no message has come yet.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.is_unused
+    }
+
     /// Takes one message of the channel, `len` bytes written by `fill`; returns the flags to answer with.
     ///
     /// A remote that breaks the framing, or outruns the reader by more than the limits, gets a reset.
     pub(crate) fn receive(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Vec<Flag> {
+        self.is_unused = false;
         let fits = self.held_bytes.saturating_add(len) <= self.held_bytes_max;
         if !(fits && self.budget.borrow_mut().hold(len)) {
             return self.reject(StreamError::Lagging);
@@ -119,6 +127,7 @@ impl Inbox {
     /// Gives up on the remote; returns the flags to send.
     pub(crate) fn reject(&mut self, reason: StreamError) -> Vec<Flag> {
         tracing::debug!(%reason, "resetting a stream");
+        self.is_unused = false;
         self.broken.get_or_insert(reason);
         self.state.break_off();
         self.data = VecDeque::new();

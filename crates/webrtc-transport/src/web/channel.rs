@@ -95,6 +95,15 @@ impl Channel {
         &self.shared.inbox
     }
 
+    /// Whether nothing has been received and the channel has not ended.
+    pub(crate) fn is_unused(&self) -> bool {
+        let ended = matches!(
+            self.js.ready_state(),
+            RtcDataChannelState::Closing | RtcDataChannelState::Closed
+        );
+        !ended && self.shared.inbox.borrow().is_unused()
+    }
+
     /// Wakes the task when something was received or the channel ended.
     pub(crate) fn wake_reader(&self, cx: &Context<'_>) {
         self.shared.reader.register(cx.waker());

@@ -42,7 +42,6 @@ const ASSOCIATION_EVENT: &str = "statechange";
 pub(crate) struct PeerConnection {
     js: RtcPeerConnection,
     events: Rc<Events>,
-    config: Rc<Config>,
     /// The `RTCSctpTransport`, once there is one: it knows at once when the remote closes the connection, while the
     /// connection itself only notices after seconds that nobody answers.
     association: Option<EventTarget>,
@@ -53,6 +52,8 @@ pub(crate) struct PeerConnection {
 }
 
 struct Events {
+    js: RtcPeerConnection,
+    config: Rc<Config>,
     state: AtomicWaker,
     candidates: RefCell<VecDeque<Candidate>>,
     candidate: AtomicWaker,
@@ -65,11 +66,17 @@ struct Events {
     agreed: Cell<Agreed>,
     budget: Rc<RefCell<Budget>>,
     slot: AtomicWaker,
+    /// A channel for the next stream, opened while nobody waited for it: browsers take longer to open a channel than to
+    /// send a request on it.
+    spare: RefCell<Option<Channel>>,
 }
 
 impl Events {
-    fn new(config: &Config) -> Self {
+    fn new(js: RtcPeerConnection, config: Rc<Config>) -> Self {
+        let budget = Budget::new(config.limits());
         Self {
+            js,
+            config,
             state: AtomicWaker::new(),
             candidates: RefCell::default(),
             candidate: AtomicWaker::new(),
@@ -77,18 +84,38 @@ impl Events {
             channel: AtomicWaker::new(),
             init: RefCell::default(),
             agreed: Cell::default(),
-            budget: Rc::new(RefCell::new(Budget::new(config.limits()))),
+            budget: Rc::new(RefCell::new(budget)),
             slot: AtomicWaker::new(),
+            spare: RefCell::default(),
         }
     }
 
     /// Streams and channels that wait to become streams.
     fn open(&self) -> usize {
-        self.budget.borrow().streams() + self.channels.borrow().len()
+        let spare = usize::from(self.spare.borrow().is_some());
+        self.budget.borrow().streams() + self.channels.borrow().len() + spare
     }
 
-    fn channel(&self, js: RtcDataChannel, config: &Config) -> Channel {
-        Channel::new(js, config, &self.agreed.get(), self.budget.clone())
+    fn has_place(&self) -> bool {
+        self.open() < self.config.streams_max
+    }
+
+    fn channel(&self, js: RtcDataChannel) -> Channel {
+        Channel::new(js, &self.config, &self.agreed.get(), self.budget.clone())
+    }
+
+    /// A new channel for a stream. The specification wants the label empty.
+    fn open_channel(&self) -> Channel {
+        self.channel(self.js.create_data_channel(""))
+    }
+
+    /// Opens a channel for the next stream. Only a peer that knows windows knows that a channel may be silent at first.
+    fn prepare_spare(&self) {
+        let connected = self.js.connection_state() == RtcPeerConnectionState::Connected;
+        let wanted = self.agreed.get().windows.is_some() && self.spare.borrow().is_none();
+        if connected && wanted && self.has_place() {
+            self.spare.replace(Some(self.open_channel()));
+        }
     }
 }
 
@@ -96,9 +123,9 @@ impl PeerConnection {
     pub(crate) fn new(config: Rc<Config>) -> Result<Self, Error> {
         let js = RtcPeerConnection::new_with_configuration(&rtc_configuration(&config.ice_servers))
             .map_err(browser_error("make a peer connection"))?;
-        let events = Rc::new(Events::new(&config));
-        let on_candidate = on_candidate(events.clone(), config.candidates_max);
-        let on_channel = on_channel(events.clone(), config.clone());
+        let events = Rc::new(Events::new(js.clone(), config));
+        let on_candidate = on_candidate(events.clone());
+        let on_channel = on_channel(events.clone());
         let on_state = on_state(events.clone());
         js.set_onicecandidate(Some(on_candidate.as_ref().unchecked_ref()));
         js.set_ondatachannel(Some(on_channel.as_ref().unchecked_ref()));
@@ -106,7 +133,6 @@ impl PeerConnection {
         Ok(Self {
             js,
             events,
-            config,
             association: None,
             _on_candidate: on_candidate,
             _on_channel: on_channel,
@@ -115,7 +141,7 @@ impl PeerConnection {
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.config
+        &self.events.config
     }
 
     /// Takes note of what the descriptions allow; to be called before the second of them is given to the browser.
@@ -131,13 +157,14 @@ impl PeerConnection {
         self.events.init.replace(Some(init));
     }
 
-    /// Opens a channel for a stream, once there is a place for it. The specification wants the label empty.
+    /// Opens a channel for a stream, once there is a place for it.
     pub(crate) fn poll_open_channel(&self, cx: &Context<'_>) -> Poll<(Channel, Slot)> {
-        if self.events.open() >= self.config.streams_max {
+        let spare = self.events.spare.take().filter(Channel::is_unused);
+        if spare.is_none() && !self.events.has_place() {
             self.events.slot.register(cx.waker());
             return Poll::Pending;
         }
-        let channel = self.events.channel(self.js.create_data_channel(""), &self.config);
+        let channel = spare.unwrap_or_else(|| self.events.open_channel());
         Poll::Ready((channel, Slot::new(self.events.clone())))
     }
 
@@ -240,14 +267,24 @@ impl PeerConnection {
         }
     }
 
-    /// The next channel that the remote opened. It was counted among the streams when it came.
+    /// The next channel that the remote opened for a stream. It was counted among the streams when it came.
+    ///
+    /// A peer that knows windows opens a channel before it needs one. It uses that before it opens another, so the newest
+    /// becomes a stream with its first message, and all others are streams already.
     pub(crate) fn poll_channel(&self, cx: &Context<'_>) -> Poll<(Channel, Slot)> {
-        match self.events.channels.borrow_mut().pop_front() {
+        self.events.channel.register(cx.waker());
+        let mut channels = self.events.channels.borrow_mut();
+        let is_newest = channels.len() == 1 && self.events.agreed.get().windows.is_some();
+        if let Some(newest) = channels
+            .front()
+            .filter(|channel| is_newest && channel.is_unused())
+        {
+            newest.wake_reader(cx);
+            return Poll::Pending;
+        }
+        match channels.pop_front() {
             Some(channel) => Poll::Ready((channel, Slot::new(self.events.clone()))),
-            None => {
-                self.events.channel.register(cx.waker());
-                Poll::Pending
-            }
+            None => Poll::Pending,
         }
     }
 
@@ -261,6 +298,7 @@ impl Drop for PeerConnection {
         self.js.set_onicecandidate(None);
         self.js.set_ondatachannel(None);
         self.js.set_onconnectionstatechange(None);
+        self.events.spare.take();
         if let Some(sctp) = &self.association {
             let on_state = self.on_state.as_ref().unchecked_ref();
             // Removing a listener that was added cannot fail.
@@ -311,7 +349,7 @@ async fn settled(promise: Promise, operation: &'static str) -> Result<(), Error>
         .map_err(browser_error(operation))
 }
 
-fn on_candidate(events: Rc<Events>, candidates_max: usize) -> Closure<dyn FnMut(RtcPeerConnectionIceEvent)> {
+fn on_candidate(events: Rc<Events>) -> Closure<dyn FnMut(RtcPeerConnectionIceEvent)> {
     let mut gathered = 0;
     Closure::new(move |event: RtcPeerConnectionIceEvent| {
         // No candidate, or an empty one, marks the end of gathering; like js-libp2p we do not send that.
@@ -322,7 +360,7 @@ fn on_candidate(events: Rc<Events>, candidates_max: usize) -> Closure<dyn FnMut(
             return;
         };
         gathered += 1;
-        if gathered > candidates_max {
+        if gathered > events.config.candidates_max {
             return;
         }
         let fragment = Reflect::get(&candidate, &"usernameFragment".into())
@@ -338,7 +376,7 @@ fn on_candidate(events: Rc<Events>, candidates_max: usize) -> Closure<dyn FnMut(
     })
 }
 
-fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDataChannelEvent)> {
+fn on_channel(events: Rc<Events>) -> Closure<dyn FnMut(RtcDataChannelEvent)> {
     Closure::new(move |event: RtcDataChannelEvent| {
         let channel = event.channel();
         if channel.label() == INIT_LABEL {
@@ -351,15 +389,12 @@ fn on_channel(events: Rc<Events>, config: Rc<Config>) -> Closure<dyn FnMut(RtcDa
             }
             return;
         }
-        if events.open() >= config.streams_max {
+        if !events.has_place() {
             tracing::debug!("refused a stream: too many are open");
             channel.close();
             return;
         }
-        events
-            .channels
-            .borrow_mut()
-            .push_back(events.channel(channel, &config));
+        events.channels.borrow_mut().push_back(events.channel(channel));
         events.channel.wake();
     })
 }
@@ -393,6 +428,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.events.budget.borrow_mut().close();
+        self.events.prepare_spare();
         self.events.slot.wake();
     }
 }

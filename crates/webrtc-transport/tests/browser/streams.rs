@@ -1,6 +1,12 @@
 //! Streams of a connection that stands.
 
-use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use futures::{
     AsyncReadExt as _, AsyncWriteExt as _,
@@ -9,9 +15,9 @@ use futures::{
 use futures_timer::Delay;
 use libp2p_core::muxing::{StreamMuxer as _, StreamMuxerExt as _};
 use wasm_bindgen_test::wasm_bindgen_test;
-use webrtc_transport::{Config, Error, StreamError, session};
+use webrtc_transport::{Config, Connection, Error, StreamError, session};
 
-use crate::support::{connected, exchange, fill, open, pipe, stream_pair};
+use crate::support::{accept, connected, exchange, fill, open, pipe, stream_pair};
 
 #[wasm_bindgen_test]
 async fn streams_open_both_ways_and_close_by_halves() {
@@ -165,6 +171,44 @@ async fn more_streams_than_the_limit_wait_for_a_place() {
     .await;
     drop(first);
     open(&mut a).await;
+}
+
+async fn accepts_none(connection: &mut Connection, for_so_long: Duration) -> bool {
+    let accepted = pin!(accept(connection));
+    let first = select(accepted, Delay::new(for_so_long)).await;
+    matches!(first, Either::Right(_))
+}
+
+#[wasm_bindgen_test]
+async fn the_newest_channel_is_a_stream_from_its_first_message_on() {
+    let (mut a, mut b) = connected(&Config::default()).await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.push(open(&mut a).await);
+    }
+    for _ in 1..opened.len() {
+        accept(&mut b).await;
+    }
+    assert!(accepts_none(&mut b, Duration::from_millis(300)).await);
+    let newest = opened.last_mut().unwrap();
+    newest.write_all(b"!").await.unwrap();
+    newest.flush().await.unwrap();
+    accept(&mut b).await.read_exact(&mut [0]).await.unwrap();
+}
+
+#[wasm_bindgen_test]
+async fn streams_one_after_the_other_use_channels_opened_in_advance() {
+    let (mut a, mut b) = connected(&Config::default()).await;
+    for _ in 0..5 {
+        let (mut there, mut back) = stream_pair(&mut a, &mut b).await;
+        join(async { there.close().await.unwrap() }, async {
+            back.close().await.unwrap()
+        })
+        .await;
+        drop((there, back));
+        // Long enough for the channel to open, which nobody is told of.
+        assert!(accepts_none(&mut b, Duration::from_millis(200)).await);
+    }
 }
 
 #[wasm_bindgen_test]
