@@ -1,5 +1,7 @@
 // One ordered data channel without libp2p, as fast as a page can use it: what the transport is measured against.
 
+import { pause } from "./pause.js";
+
 const MESSAGE_BYTES = 64 * 1024;
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 const TURN_BYTES = 1024;
@@ -58,11 +60,12 @@ export class BareChannel {
     return performance.now() - started;
   }
 
-  /** The milliseconds of each of `count` round trips of 1 KiB. */
-  async turns(count) {
+  /** The milliseconds of each of `count` round trips of 1 KiB, with a pause before each. */
+  async turns(count, pauseMs) {
     const data = new Uint8Array(TURN_BYTES).fill(3);
     const times = [];
     for (let index = 0; index < count; index += 1) {
+      await pause(pauseMs);
       const answered = new Promise((resolve) => (this.#onMessage = resolve));
       const started = performance.now();
       this.#channel.send(data);
@@ -73,10 +76,11 @@ export class BareChannel {
   }
 
   /** The same on a channel of its own, from before it is opened. */
-  async fresh_turns(count) {
+  async fresh_turns(count, pauseMs) {
     const data = new Uint8Array(TURN_BYTES).fill(3);
     const times = [];
     for (let index = 0; index < count; index += 1) {
+      await pause(pauseMs);
       const started = performance.now();
       const channel = this.#peer.createDataChannel(FRESH);
       const answered = once(channel, "message");

@@ -10,6 +10,7 @@ import { webSockets } from "@libp2p/websockets";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 
+import { pause } from "./pause.js";
 import { Inbox, sameBytes, writeAll } from "./streams.js";
 
 const ECHO = "/interop/echo/1";
@@ -119,21 +120,25 @@ export class JsNode {
     return performance.now() - started;
   }
 
-  /** The milliseconds of each of `count` round trips on one open stream. */
-  async turns(peer, count) {
+  /** The milliseconds of each of `count` round trips on one open stream, with a pause before each. */
+  async turns(peer, count, pauseMs) {
     const stream = await this.#open(peer, TURN);
     const inbox = new Inbox(stream);
     await turn(stream, inbox);
     const times = [];
-    for (let index = 0; index < count; index += 1) times.push(await turn(stream, inbox));
+    for (let index = 0; index < count; index += 1) {
+      await pause(pauseMs);
+      times.push(await turn(stream, inbox));
+    }
     await stream.close();
     return times;
   }
 
   /** The milliseconds of each of `count` round trips on a stream of its own, from before it is opened. */
-  async fresh_turns(peer, count) {
+  async fresh_turns(peer, count, pauseMs) {
     const times = [];
     for (let index = 0; index < count; index += 1) {
+      await pause(pauseMs);
       const started = performance.now();
       const stream = await this.#open(peer, TURN);
       await turn(stream, new Inbox(stream));

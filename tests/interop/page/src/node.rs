@@ -1,6 +1,6 @@
 //! What JavaScript calls. Every method takes and returns plain values, because a test's driver sits in another process.
 
-use std::{cell::RefCell, future::Future, rc::Rc};
+use std::{cell::RefCell, future::Future, rc::Rc, time::Duration};
 
 use futures::{
     AsyncReadExt as _, AsyncWriteExt as _, SinkExt as _,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A held writer is taken to be stuck when it could not write for this long.
-const STUCK: std::time::Duration = std::time::Duration::from_millis(1_500);
+const STUCK: Duration = Duration::from_millis(1_500);
 
 /// A swarm with the WebRTC transport.
 #[wasm_bindgen]
@@ -141,13 +141,14 @@ impl Node {
         Ok(now_ms()? - started)
     }
 
-    /// The milliseconds of each of `count` round trips on one open stream.
-    pub async fn turns(&self, peer: String, count: usize) -> Result<Vec<f64>, JsError> {
+    /// The milliseconds of each of `count` round trips on one open stream, with a pause before each.
+    pub async fn turns(&self, peer: String, count: usize, pause_ms: u32) -> Result<Vec<f64>, JsError> {
         let mut stream = self.open(&peer, TURN).await?;
         // The first one also negotiates the protocol.
         turn(&mut stream).await?;
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
+            pause(pause_ms).await;
             times.push(turn(&mut stream).await?);
         }
         stream.close().await?;
@@ -155,9 +156,10 @@ impl Node {
     }
 
     /// The milliseconds of each of `count` round trips on a stream of its own, from before it is opened.
-    pub async fn fresh_turns(&self, peer: String, count: usize) -> Result<Vec<f64>, JsError> {
+    pub async fn fresh_turns(&self, peer: String, count: usize, pause_ms: u32) -> Result<Vec<f64>, JsError> {
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
+            pause(pause_ms).await;
             let started = now_ms()?;
             let mut stream = self.open(&peer, TURN).await?;
             turn(&mut stream).await?;
@@ -168,9 +170,10 @@ impl Node {
     }
 
     /// The milliseconds of each of `count` requests over `/knowledge/1` with as much to say as a turn.
-    pub async fn requests(&self, peer: String, count: usize) -> Result<Vec<f64>, JsError> {
+    pub async fn requests(&self, peer: String, count: usize, pause_ms: u32) -> Result<Vec<f64>, JsError> {
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
+            pause(pause_ms).await;
             let started = now_ms()?;
             let answer = self.request(peer.clone(), vec![3; TURN_BYTES]).await?;
             times.push(now_ms()? - started);
@@ -251,6 +254,13 @@ async fn fill(stream: &mut Stream, bytes_max: usize) -> std::io::Result<usize> {
         }
     }
     Ok(taken)
+}
+
+/// Lets what the last turn left behind be cleared away, so that the next is measured alone. None at all for zero.
+async fn pause(ms: u32) {
+    if ms > 0 {
+        Delay::new(Duration::from_millis(ms.into())).await;
+    }
 }
 
 async fn turn(stream: &mut Stream) -> Result<f64, JsError> {
