@@ -8,10 +8,6 @@ import { arrive, comesBack, follow, isDirect, lendAndBeSeen, meet, settle, TEXTS
 const AWAY_MS = 60_000;
 const TIMEOUT = { timeout: 420_000 };
 
-// What a frozen page kept back comes all at once when it goes on, for channels whose end came with it. Nothing is lost by
-// it, as the rest of the journey shows.
-const DROPPED_CALLBACK = /closure invoked recursively or after being dropped/;
-
 /** Two nodes of which one is lent to; the other is about to go through something. */
 async function prepare(ada, bob) {
   await meet(ada, bob);
@@ -45,8 +41,9 @@ test("endure: a laptop sleeps for a minute", TIMEOUT, async (t) => {
 });
 
 test("endure: a browser freezes the page for a minute", TIMEOUT, async (t) => {
-  t.tolerate(DROPPED_CALLBACK);
-  const relay = await t.relay();
+  // By WebSocket alone: libp2p-webrtc-websys lets go of its callbacks and leaves them in its channels, so that what a frozen page
+  // kept back finds nobody. It harms nothing but the console.
+  const relay = await t.relay({ args: ["--no-webrtc-direct"] });
   const ada = await arrive(t, relay);
   const bob = await arrive(t, relay);
   await prepare(ada, bob);
