@@ -121,30 +121,57 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Frame> {
 mod tests {
     use std::{fs, io, path::Path};
 
-    fn replay(target: &str, run: impl Fn(&[u8])) -> io::Result<usize> {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    const TARGETS: [(&str, fn(&[u8])); 3] = [
+        ("signalling", super::signalling),
+        ("sdp", super::sdp),
+        ("frames", super::frames),
+    ];
+
+    fn seeds(target: &str) -> io::Result<Vec<Vec<u8>>> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("fuzz/seeds")
             .join(target);
-        let mut replayed = 0;
-        for entry in fs::read_dir(dir)? {
-            run(&fs::read(entry?.path())?);
-            replayed += 1;
+        fs::read_dir(dir)?.map(|entry| fs::read(entry?.path())).collect()
+    }
+
+    #[test]
+    fn the_seeds_hold() {
+        for (name, run) in TARGETS {
+            let seeds = seeds(name).unwrap();
+            assert!(seeds.len() >= 5, "{name}");
+            seeds.iter().for_each(|seed| run(seed));
         }
-        Ok(replayed)
     }
 
-    #[test]
-    fn the_seeds_of_signalling_hold() {
-        assert!(replay("signalling", super::signalling).unwrap() >= 5);
-    }
+    proptest! {
+        // A short run of what cargo-fuzz does for minutes, without its eye for coverage.
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-    #[test]
-    fn the_seeds_of_sdp_hold() {
-        assert!(replay("sdp", super::sdp).unwrap() >= 5);
-    }
-
-    #[test]
-    fn the_seeds_of_frames_hold() {
-        assert!(replay("frames", super::frames).unwrap() >= 5);
+        #[test]
+        fn what_becomes_of_the_seeds_holds(
+            target in 0..TARGETS.len(),
+            seed in any::<Index>(),
+            edits in vec((any::<Index>(), any::<u8>()), 0..6),
+            (from, to) in (any::<Index>(), any::<Index>()),
+            tail in vec(any::<u8>(), 0..40),
+        ) {
+            let (name, run) = TARGETS[target];
+            let mut bytes = seed.get(&seeds(name)?).clone();
+            // A part of it once more, in place of what followed.
+            let (from, to) = (from.index(bytes.len() + 1), to.index(bytes.len() + 1));
+            let repeated = bytes[from..].to_vec();
+            bytes.truncate(to);
+            bytes.extend(repeated);
+            for (place, byte) in edits {
+                if !bytes.is_empty() {
+                    let place = place.index(bytes.len());
+                    bytes[place] = byte;
+                }
+            }
+            bytes.extend(tail);
+            run(&bytes);
+        }
     }
 }
