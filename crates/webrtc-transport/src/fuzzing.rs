@@ -123,7 +123,9 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::Index};
 
-    const TARGETS: [(&str, fn(&[u8])); 3] = [
+    type Run = fn(&[u8]);
+
+    const TARGETS: [(&str, Run); 3] = [
         ("signalling", super::signalling),
         ("sdp", super::sdp),
         ("frames", super::frames),
