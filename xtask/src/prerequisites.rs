@@ -91,6 +91,34 @@ pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error>
     }
 }
 
+/// Makes sure that the compiler can build for the browser. `rust-toolchain.toml` asks for that, but rustup only listens where
+/// it may install by itself.
+pub(crate) fn ensure_target(workspace: &Workspace) -> Result<(), Error> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let library = std::process::Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(workspace.root())
+        .output();
+    let library = library.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    if library.is_ok_and(|library| !library.is_empty() && std::path::Path::new(&library).exists()) {
+        return Ok(());
+    }
+    let line = ["target", "add", TARGET];
+    if !answers("rustup", &["--version"]) {
+        return Err(Error::Missing {
+            missing: format!("the compiler's library for {TARGET}"),
+            line: format!("rustup {}", line.join(" ")),
+        });
+    }
+    eprintln!("Installing what the compiler needs for {TARGET}");
+    Progress::new(1).step("rustup target add", |ticker| {
+        Program::new(workspace, "rustup", "rustup target add")
+            .args(line)
+            .run(ticker)?;
+        Ok(Outcome::Done(String::new()))
+    })
+}
+
 /// Installs what is missing for everything, in silence and only where that is allowed, beside work that needs none of it. What
 /// goes wrong here goes wrong again, and is told, where [`ensure`] looks for it.
 pub(crate) fn install_beside(workspace: &Workspace) {

@@ -137,6 +137,7 @@ fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
+    prerequisites::ensure_target(workspace)?;
     let target = ["--target", "wasm32-unknown-unknown"];
     let mut selection = vec!["--features", BROWSER_FEATURES];
     selection.extend(FOR_BROWSER.iter().flat_map(|package| ["--package", package]));

@@ -67,6 +67,7 @@ const SITE: &[Step] = &[
 /// minutes, and each has a profile of its own, by which cargo locks its directories.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
     prerequisites::ensure(workspace, prerequisites::BUILD)?;
+    prerequisites::ensure_target(workspace)?;
     let mut progress = Progress::new(GROUND.len() + MODULES.len() + SITE.len() + 2);
     for (name, run) in GROUND {
         progress.step(name, |ticker| run(workspace, ticker))?;
