@@ -108,6 +108,7 @@ impl Trade {
                 let line = text::ask::hedged(&name(*provider), &format::credits(*price));
                 self.write(Stage::Activity, line);
             }
+            TradeStep::Trying { providers } => self.write(Stage::Agreement, text::ask::trying(*providers)),
             TradeStep::Chosen {
                 provider,
                 price,

@@ -1,6 +1,7 @@
 //! Every limit and parameter of a node, in one place.
 
 use crate::ids::Millicredits;
+use crate::node::SAMPLES_MAX;
 
 /// The parameters of a [`Node`](crate::Node). The defaults are what the network runs on; tests and the simulator vary them.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,8 +40,8 @@ pub struct Config {
     pub shortlist_max: usize,
     /// Providers tried in one request, the first included.
     pub attempts_max: usize,
-    /// Where everyone is busy, they are asked again after this long, milliseconds; the pause doubles up to eight times that,
-    /// while the deadline leaves room.
+    /// Where everyone is busy, or dear because of it, they are asked again after this long, milliseconds; the pause doubles up
+    /// to eight times that, while the deadline leaves room.
     pub busy_retry_ms: u32,
     /// Requests of this node that run at the same time.
     pub jobs_max: usize,
@@ -56,6 +57,10 @@ pub struct Config {
     pub probes_kept_max: usize,
     /// Most items that a second provider is paid to compute for comparison.
     pub compare_max: usize,
+    /// Strangers that are tried out at the same time before one of them is given a whole request.
+    pub trials_max: usize,
+    /// A trial lasts no longer than this, milliseconds.
+    pub trial_ms: u32,
     /// Least cosine between a result and the reference. Same model in f32 on different hardware stays above 0.9999 in
     /// this repository's own measurements; 0.99 leaves room for f16.
     pub cosine_min: f32,
@@ -73,6 +78,8 @@ pub struct Config {
     pub agreements_per_buyer_max: usize,
     /// A buyer sends the input within this time after the agreement, milliseconds.
     pub input_ms: u32,
+    /// A place in the queue is kept for the input of an agreement for so long, milliseconds.
+    pub place_ms: u32,
     /// A buyer pays, or rejects, within this time after delivery, milliseconds.
     pub payment_ms: u32,
     /// No run of the engine gets less time than this, milliseconds.
@@ -153,6 +160,8 @@ impl Default for Config {
             models_max: 16,
             probes_kept_max: 32,
             compare_max: 1,
+            trials_max: 3,
+            trial_ms: 3_000,
             cosine_min: 0.99,
             trust_after: 10,
             quote_valid_ms: 30_000,
@@ -160,10 +169,11 @@ impl Default for Config {
             agreements_max: 64,
             agreements_per_buyer_max: 16,
             input_ms: 30_000,
+            place_ms: 3_000,
             payment_ms: 60_000,
             engine_min_ms: 10_000,
             overhead_ms: 500,
-            queue_max: 8,
+            queue_max: 64,
             fair_quantum_tokens: 2_048,
             compute_burst_ms: 60_000,
             settle_retry_ms: 5_000,
@@ -227,6 +237,7 @@ impl Config {
                 self.agreements_per_buyer_max >= 1 && self.agreements_per_buyer_max <= self.agreements_max,
             ),
             ("input_ms", self.input_ms >= 1_000),
+            ("place_ms", self.place_ms <= self.input_ms),
             ("payment_ms", self.payment_ms >= 1_000),
             ("engine_min_ms", self.engine_min_ms >= 100),
             (
@@ -254,6 +265,8 @@ impl Config {
             ("probes_max", self.probes_max <= 16),
             ("probes_kept_max", self.probes_kept_max <= 256),
             ("compare_max", self.compare_max <= 16),
+            ("trials_max", self.trials_max <= SAMPLES_MAX),
+            ("trial_ms", self.trial_ms >= 100 && self.trial_ms <= 60_000),
             ("cosine_min", self.cosine_min >= -1.0 && self.cosine_min <= 1.0),
             ("trust_after", self.trust_after >= 1),
             ("quote_valid_ms", self.quote_valid_ms >= 1_000),

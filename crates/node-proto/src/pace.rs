@@ -1,23 +1,26 @@
 //! How long providers really take: claims checked by who bought.
 //!
-//! A provider promises a time with room to spare, or boasts. What counts for a buyer is the time that it will take. What a
-//! promise is worth is learnt in two steps. The line through all trades of this node says what such a promise usually means;
-//! a provider's own trades say how many times longer it takes than that, its **pace**:
+//! A provider promises a time with room to spare, or boasts. What counts for a buyer is the time that it will take. Every
+//! promise contains a fixed part, the [`overhead_ms`](crate::Config::overhead_ms) of messages and copying; what is left of it,
+//! less the slack that the protocol adds, is the engine time that the provider **claims**, the queue before it included. What a
+//! claim is worth is learnt in two steps. The line through all trades of this node says what such a claim usually means; a
+//! provider's own trades say how many times longer it takes than that, its **pace**:
 //!
 //! ```text
-//! usual(promised) = a + b × promised                  least squares over all trades
-//! expected = usual(promised) × (PRIOR_TRADES × typical + Σ taken) / (PRIOR_TRADES × typical + Σ usual)
+//! claimed  = (promised − overhead) / slack
+//! usual    = a + b × claimed                                  least squares over all trades
+//! pace     = (PRIOR_MS + Σ (taken − a)) / (PRIOR_MS + Σ b × claimed)          over a provider's trades
+//! expected = a + b × claimed × pace
 //! ```
 //!
-//! A line, because a promise contains time that never passes (slack for the engine) and misses some that does (the way there
-//! and back). A ratio of sums and not a mean of ratios (the ratio estimator of survey sampling: W. Cochran, *Sampling
-//! Techniques*, 1977, chapter 6): a large trade says more of a speed than a small one, most of which is waiting.
-//!
-//! A provider without a record is taken to be like the others of this node's experience, over a trade of `typical` length,
-//! which shrinks a small sample towards the rest (empirical Bayes: B. Efron, C. Morris, *Stein's
-//! Paradox in Statistics*, Scientific American 236(5), 1977). Whoever boasts ten times its speed is thus believed once. Older
-//! trades fade geometrically, so that the pace follows a device that becomes slower, and a trade without a result counts as
-//! [`PACE_MAX`].
+//! A ratio of sums and not a mean of ratios (the ratio estimator of survey sampling: W. Cochran, *Sampling Techniques*, 1977,
+//! chapter 6): a large trade says more of a speed than a small one, most of which is waiting. The way there and back, `a`, is
+//! the same for everyone and is taken off first, so that even a sample of one text shows whose engine is ten times slower than
+//! it says. Whatever is measured is off by some jitter, so a provider is taken to be like the others for as long as that:
+//! [`PRIOR_MS`] shrinks a small sample towards the rest (empirical Bayes: B. Efron, C. Morris, *Stein's Paradox in Statistics*,
+//! Scientific American 236(5), 1977). The line itself begins from two trades that keep to the protocol, whose weight is that of
+//! any other. Older trades fade geometrically, so that the pace follows a device that becomes slower, and a trade without a
+//! result counts as [`PACE_MAX`].
 //!
 //! Bounds: one entry per provider, at most as many as peers are remembered; the one without a trade for the longest time goes
 //! first. Paces are not stored: a restart begins from the promises again.
@@ -26,8 +29,12 @@ use litemap::LiteMap;
 
 use crate::ids::{NodeId, Timestamp};
 
-/// What is usual weighs as much as this many trades.
-const PRIOR_TRADES: f64 = 1.0;
+/// Measured times are off by about so much, milliseconds.
+const PRIOR_MS: f64 = 400.0;
+/// The trades that the line begins with: nothing claimed, and so much, milliseconds.
+const PRIOR_CLAIM_MS: f64 = 1_000.0;
+/// What is usual takes no trade for longer than so many times what was usual before.
+const OUTLIER: f64 = 2.0;
 /// What a trade keeps of its weight with each later one.
 const FADING: f64 = 0.9;
 /// The same for what is usual, which follows many providers.
@@ -37,83 +44,85 @@ pub(crate) const PROMISE_SLACK: u32 = 2;
 /// A pace beyond this says no more than that the promise is worth nothing.
 pub(crate) const PACE_MAX: f64 = 20.0;
 
-/// One provider's trades.
+/// One provider's trades: how many, and the sums over them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
     trades: f64,
-    promised_ms: f64,
+    claimed_ms: f64,
     taken_ms: f64,
     at: Timestamp,
 }
 
-impl Pace {
-    /// What all its promises together would usually have meant, by what is known now.
-    fn usual_ms(&self, usual: &Usual) -> f64 {
-        match self.trades > 0.0 {
-            true => self.trades * usual.of(self.promised_ms / self.trades),
-            false => 0.0,
-        }
-    }
-}
-
-/// All trades, as the sums of least squares: how many, promised, taken, promised², promised × taken.
+/// All trades, as the sums of least squares: how many, claimed, taken, claimed², claimed × taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usual {
     trades: f64,
-    promised: f64,
+    claimed: f64,
     taken: f64,
     squares: f64,
     products: f64,
 }
 
+/// What a claim usually means: the way there and back, and the time for each millisecond claimed.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start_ms: f64,
+    slope: f64,
+}
+
 impl Usual {
-    fn add(&mut self, promised_ms: f64, taken_ms: f64) {
-        self.trades = self.trades * COMMON_FADING + 1.0;
-        self.promised = self.promised * COMMON_FADING + promised_ms;
-        self.taken = self.taken * COMMON_FADING + taken_ms;
-        self.squares = self.squares * COMMON_FADING + promised_ms * promised_ms;
-        self.products = self.products * COMMON_FADING + promised_ms * taken_ms;
+    fn add(&mut self, claimed_ms: f64, taken_ms: f64) {
+        let kept = COMMON_FADING;
+        self.trades = self.trades * kept + 1.0;
+        self.claimed = self.claimed * kept + claimed_ms;
+        self.taken = self.taken * kept + taken_ms;
+        self.squares = self.squares * kept + claimed_ms * claimed_ms;
+        self.products = self.products * kept + claimed_ms * taken_ms;
     }
 
-    /// What a promise usually means. A line that falls, or begins below zero, is none: then in proportion.
-    fn of(&self, promised_ms: f64) -> f64 {
-        if self.trades <= 0.0 {
-            return promised_ms / f64::from(PROMISE_SLACK);
+    /// The line through all of them, and through two trades that took what a promise without its slack says.
+    fn line(&self, overhead_ms: f64) -> Line {
+        let start_ms = overhead_ms / f64::from(PROMISE_SLACK);
+        let mut all = *self;
+        for claimed_ms in [0.0, PRIOR_CLAIM_MS] {
+            all.trades += 1.0;
+            all.claimed += claimed_ms;
+            all.taken += start_ms + claimed_ms;
+            all.squares += claimed_ms * claimed_ms;
+            all.products += claimed_ms * (start_ms + claimed_ms);
         }
-        let (promised, taken) = (self.promised / self.trades, self.taken / self.trades);
-        let variance = self.squares / self.trades - promised * promised;
-        let covariance = self.products / self.trades - promised * taken;
-        // Promises that hardly differ say nothing of a slope.
-        let slope = if variance > promised * promised * 1e-3 {
-            covariance / variance
-        } else {
-            taken / promised
-        };
-        let start = taken - slope * promised;
-        if slope > 0.0 && start >= 0.0 {
-            start + slope * promised_ms
-        } else {
-            promised_ms * taken / promised
+        let (claimed, taken) = (all.claimed / all.trades, all.taken / all.trades);
+        let variance = all.squares / all.trades - claimed * claimed;
+        let slope = (all.products / all.trades - claimed * taken) / variance;
+        // A line that falls, or begins below zero, is none: then in proportion. Neither divisor is zero, by the trade that
+        // claims something and the one that claims nothing.
+        match slope > 0.0 && taken >= slope * claimed {
+            true => Line {
+                start_ms: taken - slope * claimed,
+                slope,
+            },
+            false => Line {
+                start_ms: 0.0,
+                slope: taken / claimed,
+            },
         }
-    }
-
-    /// The length of a trade.
-    fn typical(&self) -> Option<f64> {
-        (self.trades > 0.0).then(|| self.taken / self.trades)
     }
 }
 
 /// The paces of the providers that this node bought from.
 pub(crate) struct Paces {
     max: usize,
+    overhead_ms: f64,
     usual: Usual,
     by_provider: LiteMap<NodeId, Pace>,
 }
 
 impl Paces {
-    pub(crate) fn new(max: usize) -> Self {
+    /// Remembers `max` providers; a promise contains `overhead_ms` besides what the engine needs.
+    pub(crate) fn new(max: usize, overhead_ms: u32) -> Self {
         Self {
             max,
+            overhead_ms: overhead_ms.into(),
             usual: Usual::default(),
             by_provider: LiteMap::new(),
         }
@@ -121,8 +130,8 @@ impl Paces {
 
     /// Counts how long a trade took; `None` when no result came at all.
     pub(crate) fn took(&mut self, now: Timestamp, provider: &NodeId, took_ms: Option<u64>, promised_ms: u32) {
-        let promised_ms = f64::from(promised_ms.max(1));
-        let most_ms = promised_ms * PACE_MAX;
+        let claimed_ms = self.claimed_ms(promised_ms);
+        let most_ms = f64::from(promised_ms.max(1)) * PACE_MAX;
         let taken_ms = took_ms.map_or(most_ms, |took_ms| (took_ms as f64).min(most_ms));
         if !self.by_provider.contains_key(provider) && self.by_provider.len() >= self.max {
             let oldest = self.by_provider.iter().min_by_key(|(_, pace)| pace.at);
@@ -132,12 +141,14 @@ impl Paces {
         }
         let entry = self.by_provider.entry(*provider).or_default();
         entry.trades = entry.trades * FADING + 1.0;
-        entry.promised_ms = entry.promised_ms * FADING + promised_ms;
+        entry.claimed_ms = entry.claimed_ms * FADING + claimed_ms;
         entry.taken_ms = entry.taken_ms * FADING + taken_ms;
         entry.at = now;
-        // One that fails says nothing about the others.
+        // One that fails says nothing about the others, and one that is far off says little.
         if took_ms.is_some() {
-            self.usual.add(promised_ms, taken_ms);
+            let line = self.usual.line(self.overhead_ms);
+            let usual_ms = line.start_ms + line.slope * claimed_ms;
+            self.usual.add(claimed_ms, taken_ms.min(usual_ms * OUTLIER));
         }
     }
 
@@ -148,12 +159,18 @@ impl Paces {
 
     /// The time to expect of a promise, milliseconds.
     pub(crate) fn expected_ms(&self, provider: &NodeId, promised_ms: u32) -> u32 {
-        let usual_ms = self.usual.of(f64::from(promised_ms.max(1)));
-        let prior_ms = PRIOR_TRADES * self.usual.typical().unwrap_or(usual_ms);
+        let line = self.usual.line(self.overhead_ms);
         let own = self.by_provider.get(provider).copied().unwrap_or_default();
-        let pace = (prior_ms + own.taken_ms) / (prior_ms + own.usual_ms(&self.usual));
+        let taken_ms = (own.taken_ms - own.trades * line.start_ms).max(0.0);
+        let pace = (PRIOR_MS + taken_ms) / (PRIOR_MS + line.slope * own.claimed_ms);
+        let engine_ms = line.slope * self.claimed_ms(promised_ms) * pace.min(PACE_MAX);
         // Saturates at the ends of `u32`.
-        libm::round(usual_ms * pace) as u32
+        libm::round(line.start_ms + engine_ms) as u32
+    }
+
+    /// The engine time that a promise claims.
+    fn claimed_ms(&self, promised_ms: u32) -> f64 {
+        (f64::from(promised_ms) - self.overhead_ms).max(0.0) / f64::from(PROMISE_SLACK)
     }
 }
 
@@ -168,65 +185,97 @@ mod tests {
     const BOASTER: NodeId = NodeId([2; 32]);
     const NEW: NodeId = NodeId([3; 32]);
 
-    #[test]
-    fn a_promise_is_taken_less_its_slack_until_there_is_experience() {
-        let mut paces = Paces::new(10);
-        assert_eq!(paces.expected_ms(&NEW, 1_000), 500);
-        for _ in 0..60 {
-            paces.took(Timestamp(0), &HONEST, Some(700), 1_000);
-        }
-        assert_eq!(paces.expected_ms(&HONEST, 1_000), 700);
-        assert_eq!(paces.expected_ms(&NEW, 1_000), 700);
+    const OVERHEAD_MS: u32 = 500;
+
+    fn paces(max: usize) -> Paces {
+        Paces::new(max, OVERHEAD_MS)
+    }
+
+    /// The promise of somebody who needs so much engine time.
+    fn promise(engine_ms: u32) -> u32 {
+        engine_ms * PROMISE_SLACK + OVERHEAD_MS
     }
 
     #[test]
-    fn a_boast_is_believed_once() {
-        let mut paces = Paces::new(10);
-        for _ in 0..30 {
-            paces.took(Timestamp(0), &HONEST, Some(500), 1_000);
+    fn a_promise_is_taken_less_its_slack_until_there_is_experience() {
+        let mut paces = paces(10);
+        assert_eq!(paces.expected_ms(&NEW, promise(1_000)), 1_250);
+        assert_eq!(paces.expected_ms(&NEW, 0), 250);
+        for engine_ms in [200, 800, 1_400].repeat(60) {
+            // Faster there and back, and a little slower in between.
+            paces.took(
+                Timestamp(0),
+                &HONEST,
+                Some(100 + u64::from(engine_ms) * 11 / 10),
+                promise(engine_ms),
+            );
         }
-        paces.took(Timestamp(0), &BOASTER, Some(5_000), 1_000);
-        assert!(paces.expected_ms(&BOASTER, 1_000) > 2_500);
+        for provider in [&HONEST, &NEW] {
+            let expected = paces.expected_ms(provider, promise(1_000));
+            assert!((1_180..1_220).contains(&expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_boast_is_seen_through_by_a_sample() {
+        let mut paces = paces(10);
+        for engine_ms in [100, 500, 900].repeat(10) {
+            paces.took(
+                Timestamp(0),
+                &HONEST,
+                Some(200 + u64::from(engine_ms)),
+                promise(engine_ms),
+            );
+        }
+        // A text and two probes that should take 90 ms.
+        paces.took(Timestamp(0), &BOASTER, Some(1_100), promise(90));
+        let honest = paces.expected_ms(&HONEST, promise(500));
+        assert!(paces.expected_ms(&BOASTER, promise(500)) > 2 * honest);
         for _ in 0..10 {
-            paces.took(Timestamp(0), &BOASTER, Some(5_000), 1_000);
+            paces.took(Timestamp(0), &BOASTER, Some(5_200), promise(500));
         }
-        assert!(paces.expected_ms(&BOASTER, 1_000) > 4_000);
+        assert!(paces.expected_ms(&BOASTER, promise(500)) > 4_000);
         // It hardly colours what is thought of others.
-        assert!(paces.expected_ms(&HONEST, 1_000) < 800);
+        assert!(paces.expected_ms(&HONEST, promise(500)) < 1_200);
     }
 
     #[test]
     fn a_device_that_changes_is_followed_and_no_result_is_the_slowest() {
-        let mut paces = Paces::new(10);
+        let mut paces = paces(10);
         for _ in 0..50 {
-            paces.took(Timestamp(0), &HONEST, Some(500), 1_000);
+            paces.took(Timestamp(0), &HONEST, Some(1_200), promise(1_000));
         }
         for _ in 0..22 {
-            paces.took(Timestamp(0), &HONEST, Some(1_500), 1_000);
+            paces.took(Timestamp(0), &HONEST, Some(3_200), promise(1_000));
         }
-        assert!(paces.expected_ms(&HONEST, 1_000) > 1_300);
-        paces.took(Timestamp(0), &BOASTER, None, 1_000);
-        assert!(paces.expected_ms(&BOASTER, 1_000) > 10_000);
+        assert!(paces.expected_ms(&HONEST, promise(1_000)) > 2_700);
+        paces.took(Timestamp(0), &BOASTER, None, promise(1_000));
+        assert!(paces.expected_ms(&BOASTER, promise(1_000)) > 10_000);
         assert_eq!(paces.expected_ms(&BOASTER, u32::MAX), u32::MAX);
     }
 
     #[test]
-    fn a_small_sample_says_little_of_a_large_trade() {
-        let mut paces = Paces::new(10);
-        for _ in 0..30 {
-            paces.took(Timestamp(0), &HONEST, Some(2_000), 4_000);
+    fn jitter_says_little_of_a_speed() {
+        let mut paces = paces(10);
+        for engine_ms in [100, 500, 900].repeat(10) {
+            paces.took(
+                Timestamp(0),
+                &HONEST,
+                Some(200 + u64::from(engine_ms)),
+                promise(engine_ms),
+            );
         }
-        // Most of a small trade is waiting, in which everyone is as fast.
-        for _ in 0..3 {
-            paces.took(Timestamp(0), &BOASTER, Some(200), 600);
-        }
-        paces.took(Timestamp(0), &BOASTER, Some(20_000), 4_000);
-        assert!(paces.expected_ms(&BOASTER, 4_000) > 8_000);
+        paces.took(Timestamp(0), &NEW, Some(390), promise(90));
+        let (honest, new) = (
+            paces.expected_ms(&HONEST, promise(900)),
+            paces.expected_ms(&NEW, promise(900)),
+        );
+        assert!(new > honest && new < honest * 5 / 4, "{honest} {new}");
     }
 
     #[test]
     fn the_longest_unused_makes_room() {
-        let mut paces = Paces::new(2);
+        let mut paces = paces(2);
         paces.took(Timestamp(1), &HONEST, Some(500), 1_000);
         paces.took(Timestamp(2), &BOASTER, Some(5_000), 1_000);
         paces.took(Timestamp(3), &NEW, Some(1_000), 1_000);

@@ -101,6 +101,11 @@ pub enum TradeStep {
         /// At which price.
         price: Millicredits,
     },
+    /// Strangers compute a text each, so that one sees who is right and how quick.
+    Trying {
+        /// How many.
+        providers: u32,
+    },
     /// The best by expected utility was taken.
     Chosen {
         /// Who.

@@ -91,6 +91,7 @@ fn a_buyer_sees_the_steps_in_order_and_a_provider_its_own() {
                 TradeStep::Waiting { .. } => "waiting",
                 TradeStep::Countered { .. } => "countered",
                 TradeStep::Hedged { .. } => "hedged",
+                TradeStep::Trying { .. } => "trying",
                 TradeStep::Chosen { .. } => "chosen",
                 TradeStep::Agreed { .. } => "agreed",
                 TradeStep::Sent { .. } => "sent",

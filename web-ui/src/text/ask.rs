@@ -103,7 +103,11 @@ pub fn proposals(quoted: u32, refused: u32, asked: u32) -> String {
 pub fn chosen(name: &str, price: &str) -> String {
     format!("Choosing {name}, for {price}")
 }
-/// Nobody has room.
+/// Strangers first compute a little.
+pub fn trying(providers: u32) -> String {
+    format!("{providers} that are new to you compute one text each: who is right, and quick?")
+}
+/// Nobody has room, or only for more than is to be spent.
 pub const ALL_BUSY: &str = "Everyone is busy just now: asking again in a moment";
 /// A counter-offer.
 pub fn countered(name: &str, price: &str) -> String {

@@ -47,6 +47,15 @@ pub(crate) enum Engines {
     Ready,
 }
 
+/// Agreed work whose input is on its way: it has its place in the queue already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// How many activities.
+    pub(crate) places: usize,
+    /// Their tokens.
+    pub(crate) tokens: u32,
+}
+
 /// What the monitor cannot know by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Circumstances {
@@ -136,15 +145,21 @@ impl Monitor {
         !self.policy.enabled || lasts
     }
 
-    /// Whether `requester` may add work of so many tokens to what waits.
+    /// Whether `requester` may add work of so many tokens to what waits and what holds a place.
     ///
     /// A requester that is alone may fill three quarters of the queue, so that there is room for a second one; among
     /// several each has an equal part.
-    pub(crate) fn admit(&self, requester: &NodeId, tokens: u32, tier: Option<Tier>) -> Result<(), Denied> {
+    pub(crate) fn admit(
+        &self,
+        requester: &NodeId,
+        tokens: u32,
+        tier: Option<Tier>,
+        held: Held,
+    ) -> Result<(), Denied> {
         if !self.policy.enabled {
             return Err(Denied::Paused);
         }
-        let waiting = self.queue.len();
+        let waiting = self.queue.len() + held.places;
         if waiting >= self.queue_max {
             return Err(Denied::QueueFull { waiting });
         }
@@ -156,7 +171,7 @@ impl Monitor {
         if self.queue.of(requester) >= share {
             return Err(Denied::ShareUsed { share });
         }
-        let tokens = self.queue.cost().saturating_add(tokens.into());
+        let tokens = self.queue.cost() + u64::from(held.tokens) + u64::from(tokens);
         if tokens.saturating_mul(BYTES_PER_TOKEN) > self.memory_bytes(tier) / INPUT_MEMORY_DIVISOR {
             return Err(Denied::MemoryFull);
         }
@@ -218,7 +233,11 @@ mod tests {
     };
 
     fn monitor() -> Monitor {
-        let mut monitor = Monitor::new(&Config::default(), Timestamp(0));
+        let config = Config {
+            queue_max: 8,
+            ..Config::default()
+        };
+        let mut monitor = Monitor::new(&config, Timestamp(0));
         monitor.policy.enabled = true;
         monitor
     }
@@ -285,33 +304,45 @@ mod tests {
         let (first, second) = (NodeId([1; 32]), NodeId([2; 32]));
         let mut monitor = monitor();
         for number in 0..6 {
-            assert_eq!(monitor.admit(&first, 10, None), Ok(()));
+            assert_eq!(monitor.admit(&first, 10, None, Held::default()), Ok(()));
             monitor.queue.push(first, work(number), 10);
         }
         assert_eq!(
-            monitor.admit(&first, 10, None),
+            monitor.admit(&first, 10, None, Held::default()),
             Err(Denied::ShareUsed { share: 6 })
         );
-        assert_eq!(monitor.admit(&second, 10, None), Ok(()));
+        assert_eq!(monitor.admit(&second, 10, None, Held::default()), Ok(()));
         monitor.queue.push(second, work(6), 10);
         monitor.queue.push(second, work(7), 10);
         assert_eq!(
-            monitor.admit(&second, 10, None),
+            monitor.admit(&second, 10, None, Held::default()),
             Err(Denied::QueueFull { waiting: 8 })
         );
         monitor.queue.pop();
         monitor.queue.pop();
+        let held = Held {
+            places: 2,
+            tokens: 20,
+        };
         assert_eq!(
-            monitor.admit(&second, 4_000_000, Some(Tier::Basic)),
+            monitor.admit(&second, 10, None, held),
+            Err(Denied::QueueFull { waiting: 8 }),
+            "a place that is held is taken"
+        );
+        assert_eq!(
+            monitor.admit(&second, 4_000_000, Some(Tier::Basic), Held::default()),
             Err(Denied::MemoryFull)
         );
         assert_eq!(
-            monitor.admit(&second, 3_000_000, Some(Tier::Basic)),
+            monitor.admit(&second, 3_000_000, Some(Tier::Basic), Held::default()),
             Ok(()),
             "a sixteenth of 200 MB is 3.1 million tokens"
         );
         monitor.policy.enabled = false;
-        let refusal = monitor.admit(&second, 1, None).unwrap_err().to_refusal();
+        let refusal = monitor
+            .admit(&second, 1, None, Held::default())
+            .unwrap_err()
+            .to_refusal();
         assert_eq!(refusal.code, RefusalCode::Paused as u16);
     }
 

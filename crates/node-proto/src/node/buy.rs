@@ -51,9 +51,11 @@ impl Node {
             waits: 0,
             attempts: 0,
             main: None,
-            second_asked: None,
-            second: None,
-            second_until: None,
+            samples_asked: LiteMap::new(),
+            samples: Vec::new(),
+            sample_until: None,
+            trials: 0,
+            trial_until: None,
             check_price: Millicredits::ZERO,
             hedge_at: None,
             hedge_wanted: false,
@@ -74,10 +76,10 @@ impl Node {
     /// The person does not want it any more. A result that is here already is paid for, so it is handed out.
     pub(super) fn cancel_job(&mut self, id: JobId) {
         self.with_job(id, |node, job| match job.stage {
-            Stage::Searching => Some(End::Failed(Failure::Cancelled)),
+            Stage::Searching | Stage::Trying => Some(End::Failed(Failure::Cancelled)),
             Stage::Trading if !job.has_result() => Some(End::Failed(Failure::Cancelled)),
             Stage::Trading => {
-                job.second_until = Some(node.now);
+                job.sample_until = Some(node.now);
                 node.conclude(job)
             }
             Stage::Settling(_) => None,
@@ -128,7 +130,11 @@ impl Node {
     fn step(&mut self, job: &mut Job) -> Option<End> {
         match &job.stage {
             Stage::Searching => self.search(job),
-            Stage::Trading if self.now >= job.deadline => Some(End::Failed(Failure::Deadline)),
+            Stage::Trying => self.trying(job),
+            // A result that is there is not thrown away because something else was waited for.
+            Stage::Trading if self.now >= job.deadline && !job.has_result() => {
+                Some(End::Failed(Failure::Deadline))
+            }
             Stage::Trading => {
                 self.hedge(job);
                 self.conclude(job)

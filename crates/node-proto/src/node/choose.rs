@@ -1,4 +1,4 @@
-//! The buyer's choice: the best quote, a counter-offer where one pays, a second provider to compare with.
+//! The buyer's choice: the best quote, or a counter-offer where one pays.
 
 use crate::ids::{Millicredits, NodeId};
 use crate::market::{Candidate, rank, worth_offering};
@@ -6,7 +6,6 @@ use crate::node::Node;
 use crate::node::job::{Asked, End, Job, Quoted, Stage, Which};
 use crate::node::network::Purpose;
 use crate::service::Failure;
-use crate::verification::compare_chance_ppm;
 use crate::view::TradeStep;
 use crate::wire::{Proposal, Request};
 
@@ -17,6 +16,10 @@ impl Node {
     /// Takes the best acceptable quote, or haggles once, or gives up.
     pub(super) fn choose(&mut self, job: &mut Job) -> Option<End> {
         let order = self.acceptable(job);
+        let strangers = self.to_try(job, &order);
+        if !strangers.is_empty() {
+            return self.try_out(job, &strangers);
+        }
         let Some(((best, candidate), others)) = order.split_first() else {
             return self.haggle(job);
         };
@@ -83,7 +86,8 @@ impl Node {
     /// Why a quote cannot be taken. The highest price is for everything that a request orders at the same time.
     pub(super) fn objection(&self, job: &Job, proposal: &Proposal) -> Option<Failure> {
         let price = proposal.price.0;
-        let total = Millicredits(price.saturating_add(job.committed()));
+        let spent = job.committed().saturating_add(job.check_price.0);
+        let total = Millicredits(price.saturating_add(spent));
         if job.requirements.price_max.is_some_and(|limit| total > limit) {
             return Some(Failure::TooExpensive);
         }
@@ -136,10 +140,23 @@ impl Node {
             job.last_refusal = objections
                 .max_by_key(|failure| matches!(failure, Failure::CreditLimit { .. }))
                 .or(job.last_refusal.take());
+            job.met_busy |= self.is_dear_for_now(job);
+            if self.waits_for_the_busy(job) {
+                return None;
+            }
             return Some(End::Failed(self.nobody(job)));
         };
         self.counter_offer(job, peer, price);
         None
+    }
+
+    /// Whether a quote is too dear only because others want the same at the moment, which passes.
+    fn is_dear_for_now(&self, job: &Job) -> bool {
+        job.quotes.values().any(|quoted| {
+            let calm = quoted.proposal.factors.without_scarcity().price();
+            self.objection(job, &quoted.proposal) == Some(Failure::TooExpensive)
+                && calm.is_some_and(|calm| job.requirements.price_max.is_none_or(|most| calm <= most))
+        })
     }
 
     /// What to offer the best provider instead of taking its quote; `None` when that would not pay, or was done before.
@@ -200,40 +217,5 @@ impl Node {
     pub(super) fn record_of(&self, provider: &NodeId) -> u32 {
         let own = self.reputation.credited_streak(provider);
         own.saturating_add(self.passed)
-    }
-
-    /// Sometimes a second provider computes a sample, always while there is a short record to go by. It is the one of which
-    /// least is known, and nothing bad: a sample is a small risk, and whoever passes has a record of its own from then on.
-    fn ask_second(&mut self, job: &mut Job, main: &NodeId, others: &[(NodeId, Candidate)], quoted: &Quoted) {
-        let chance = compare_chance_ppm(self.record_of(main), self.config.trust_after);
-        if self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
-            return;
-        }
-        let same_model = |peer: &NodeId| {
-            job.quotes.get(peer).is_some_and(|other| {
-                other.proposal.model == quoted.proposal.model
-                    && other.proposal.precision == quoted.proposal.precision
-            })
-        };
-        let unknown = self.reputation.success_of_unknown();
-        let fair = others
-            .iter()
-            .filter(|(_, candidate)| candidate.success >= unknown);
-        let others = fair.map(|(peer, _)| *peer).filter(same_model);
-        let Some(second) = others.min_by_key(|peer| self.reputation.credited_streak(peer)) else {
-            return;
-        };
-        let mut items = self
-            .rng
-            .sample((0..job.texts.len()).collect(), self.config.compare_max);
-        items.sort_unstable();
-        let asked = self.demand(job, &second, quoted.proposal.model, items);
-        let request = Request::RequestProposal {
-            tag: self.tag(&second),
-            demand: asked.demand.clone(),
-        };
-        let purpose = Purpose::ProposeSecond { job: job.id };
-        self.request(second, &request, purpose, self.config.exchange_timeout_ms);
-        job.second_asked = Some((second, asked));
     }
 }

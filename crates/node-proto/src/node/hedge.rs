@@ -34,6 +34,7 @@ use crate::node::Node;
 use crate::node::job::{Job, Leg, LegStage, Parting, Which};
 use crate::node::leg::read_result;
 use crate::node::network::Purpose;
+use crate::node::sample::SAMPLES_MAX;
 use crate::reputation::Aspect;
 use crate::service::Failure;
 use crate::verification::required;
@@ -43,7 +44,7 @@ use crate::wire::{Request, Response};
 /// A promise counts as broken at the buyer's this much later, so that messages may cross, milliseconds.
 const CROSSING_MS: u64 = 1_000;
 /// Agreements of one request that can be given up at the same time.
-const LEGS_MAX: usize = 3;
+const LEGS_MAX: usize = 2 + SAMPLES_MAX;
 
 impl Node {
     /// Orders the whole once more when the main provider is late, from the best quote at hand or from a new one.
@@ -96,18 +97,28 @@ impl Node {
 
     /// Gives up every agreement that a request still has.
     pub(super) fn give_up_all(&mut self, job: &mut Job) {
-        for which in [Which::Main, Which::Second, Which::Hedge] {
-            if let Some(leg) = job.place(which).take() {
-                self.give_up(leg);
-            }
+        let legs = job.main.take().into_iter().chain(job.hedge.take());
+        for leg in legs.chain(std::mem::take(&mut job.samples)) {
+            self.give_up(leg);
+        }
+    }
+
+    /// Gives up the samples of a request, and counts what is paid for those that are there.
+    pub(super) fn give_up_samples(&mut self, job: &mut Job) {
+        for sample in std::mem::take(&mut job.samples) {
+            let paid = self.give_up(sample);
+            job.add_check(paid);
         }
     }
 
     /// An agreement is not needed any more: what was delivered is paid for, the rest is cancelled. Returns what was paid
     /// at once.
     pub(super) fn give_up(&mut self, leg: Leg) -> Millicredits {
+        if leg.is_paid {
+            return Millicredits::ZERO;
+        }
         if leg.stage == LegStage::Delivered {
-            return self.settle_alone(leg);
+            return self.settle_alone(&leg);
         }
         let room = LEGS_MAX * self.config.jobs_max;
         if self.partings.len() >= room
@@ -164,7 +175,7 @@ impl Node {
                 Ok(delivery) => {
                     leg.delivery = Some(delivery);
                     leg.stage = LegStage::Delivered;
-                    self.settle_alone(leg);
+                    self.settle_alone(&leg);
                 }
                 Err(_) => self.observe(peer, Aspect::Reliability, false, 1.0),
             },
@@ -173,15 +184,15 @@ impl Node {
     }
 
     /// Pays for a right result that nobody waits for, and rejects a wrong one.
-    fn settle_alone(&mut self, leg: Leg) -> Millicredits {
+    pub(super) fn settle_alone(&mut self, leg: &Leg) -> Millicredits {
         let verification = match leg.check_probes() {
             Ok(verification) => verification,
             Err((cosine_min, required)) => {
-                self.reject(&leg, cosine_min, required);
+                self.reject(leg, cosine_min, required);
                 return Millicredits::ZERO;
             }
         };
-        match self.pay_leg(&leg, &verification) {
+        match self.pay_leg(leg, &verification) {
             Ok(_) => leg.terms.price,
             // A ledger that is full takes no more; nothing else is waiting for this payment.
             Err(_) => Millicredits::ZERO,

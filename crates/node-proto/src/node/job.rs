@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! Searching ──quotes──▶ Trading ──result right──▶ Settling ──receipt──▶ done
-//!     ▲                    │
-//!     └──── provider failed or lied, another is tried ────┘
+//!   ▲   │ all strangers   ▲  │
+//!   │   └────▶ Trying ────┘  │   (see `sample`)
+//!   └── provider failed or lied, another is tried ──┘
 //! ```
 //!
-//! A trade has up to three **legs**, one per provider: the *main* one computes everything, the *second* a sample to compare
-//! with, and the *hedge* everything once more when the main one is late. A leg that is not needed any more becomes a
-//! [`Parting`]: it outlives the request until it is settled.
+//! A trade has several **legs**, one per provider: the *main* one computes everything, *samples* a text or two to try a
+//! stranger out or to compare with, and the *hedge* everything once more when the main one is late. A leg that is not needed
+//! any more becomes a [`Parting`]: it outlives the request until it is settled.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +28,8 @@ use crate::wire::{Agreement, Demand, Proposal, Signed};
 pub(super) enum Which {
     /// Computes everything.
     Main,
-    /// Computes a sample for comparison.
-    Second,
+    /// Computes a sample.
+    Sample(NodeId),
     /// Computes everything as well, because the main one is late.
     Hedge,
 }
@@ -135,6 +136,8 @@ pub(super) struct Leg {
     pub(super) stage: LegStage,
     pub(super) sent_at: Timestamp,
     pub(super) delivery: Option<Delivery>,
+    /// It was paid for already, before the request is over.
+    pub(super) is_paid: bool,
 }
 
 /// An agreement that was given up and is not settled yet.
@@ -156,6 +159,8 @@ pub(super) struct Settling {
 /// Where the request stands.
 pub(super) enum Stage {
     Searching,
+    /// Strangers compute a sample each.
+    Trying,
     Trading,
     Settling(Box<Settling>),
 }
@@ -189,11 +194,15 @@ pub(super) struct Job {
     pub(super) waits: u32,
     pub(super) attempts: usize,
     pub(super) main: Option<Leg>,
-    pub(super) second_asked: Option<(NodeId, Asked)>,
-    pub(super) second: Option<Leg>,
-    /// The second provider's result is waited for until then.
-    pub(super) second_until: Option<Timestamp>,
-    /// What second providers were paid for samples so far.
+    /// Providers that were asked for a quote for a sample, and what they compute.
+    pub(super) samples_asked: LiteMap<NodeId, Asked>,
+    pub(super) samples: Vec<Leg>,
+    /// A sample to compare with is waited for until then.
+    pub(super) sample_until: Option<Timestamp>,
+    /// How often strangers were tried out, and until when that is waited for.
+    pub(super) trials: u32,
+    pub(super) trial_until: Option<Timestamp>,
+    /// What was paid for samples so far.
     pub(super) check_price: Millicredits,
     /// When the main provider is late, and another is wanted as well.
     pub(super) hedge_at: Option<Timestamp>,
@@ -207,41 +216,59 @@ pub(super) struct Job {
 impl Job {
     /// Prices agreed to or about to be, not yet in the ledger.
     pub(super) fn committed(&self) -> i64 {
-        let legs = [&self.main, &self.second, &self.hedge];
-        let prices = legs.into_iter().flatten().map(|leg| leg.terms.price.0);
+        let legs = self.main.iter().chain(&self.hedge).chain(&self.samples);
+        let prices = legs.filter(|leg| !leg.is_paid).map(|leg| leg.terms.price.0);
         prices.fold(0, i64::saturating_add)
     }
 
-    /// Counts what a second provider was paid.
+    /// Counts what was paid for a sample.
     pub(super) fn add_check(&mut self, paid: Millicredits) {
         self.check_price = self.check_price.checked_add(paid).unwrap_or(self.check_price);
     }
 
     pub(super) fn leg(&mut self, which: Which) -> Option<&mut Leg> {
-        self.place(which).as_mut()
+        match which {
+            Which::Main => self.main.as_mut(),
+            Which::Hedge => self.hedge.as_mut(),
+            Which::Sample(provider) => self.samples.iter_mut().find(|leg| leg.provider == provider),
+        }
     }
 
-    /// Where the leg of this role is, or would be.
-    pub(super) fn place(&mut self, which: Which) -> &mut Option<Leg> {
+    /// Takes the leg of this role away.
+    pub(super) fn take(&mut self, which: Which) -> Option<Leg> {
         match which {
-            Which::Main => &mut self.main,
-            Which::Second => &mut self.second,
-            Which::Hedge => &mut self.hedge,
+            Which::Main => self.main.take(),
+            Which::Hedge => self.hedge.take(),
+            Which::Sample(provider) => {
+                let place = self.samples.iter().position(|leg| leg.provider == provider)?;
+                Some(self.samples.remove(place))
+            }
+        }
+    }
+
+    /// Gives a leg its role.
+    pub(super) fn put(&mut self, which: Which, leg: Leg) {
+        match which {
+            Which::Main => self.main = Some(leg),
+            Which::Hedge => self.hedge = Some(leg),
+            Which::Sample(_) => self.samples.push(leg),
         }
     }
 
     /// The role of an agreement that `peer` is to move on from `stage`. Roles change, agreements do not, so answers are
     /// matched by the agreement that they are about.
     pub(super) fn role(&self, agreement: &AgreementId, peer: &NodeId, stage: LegStage) -> Option<Which> {
-        let legs = [
-            (Which::Main, &self.main),
-            (Which::Second, &self.second),
-            (Which::Hedge, &self.hedge),
-        ];
         let meant = |leg: &Leg| leg.id == *agreement && leg.provider == *peer && leg.stage == stage;
-        legs.into_iter()
-            .find(|(_, leg)| leg.as_ref().is_some_and(meant))
-            .map(|(which, _)| which)
+        let legs = self.main.iter().map(|leg| (Which::Main, leg));
+        let legs = legs.chain(self.hedge.iter().map(|leg| (Which::Hedge, leg)));
+        let samples = self.samples.iter().map(|leg| (Which::Sample(leg.provider), leg));
+        let found = legs.chain(samples).find(|(_, leg)| meant(leg));
+        found.map(|(which, _)| which)
+    }
+
+    /// Strangers are being tried out.
+    pub(super) fn stage_is_trying(&self) -> bool {
+        matches!(self.stage, Stage::Trying)
     }
 
     /// The main provider has delivered.
@@ -264,8 +291,9 @@ impl Job {
                 ];
                 waits.into_iter().flatten().min().unwrap_or(self.deadline)
             }
+            Stage::Trying => self.trial_until.unwrap_or(self.deadline).min(self.deadline),
             Stage::Trading => {
-                let waits = [self.second_until, self.hedge_at, Some(self.deadline)];
+                let waits = [self.sample_until, self.hedge_at, Some(self.deadline)];
                 waits.into_iter().flatten().min().unwrap_or(self.deadline)
             }
             Stage::Settling(settling) => settling.until,

@@ -1,5 +1,6 @@
 //! Is the result right? Then it is paid for, and if not, another provider is tried.
 
+use crate::ids::{NodeId, Timestamp};
 use crate::ledger::Place;
 use crate::node::Node;
 use crate::node::job::{End, Job, Leg, LegStage, Settling, Stage, Which};
@@ -22,10 +23,10 @@ impl Node {
             Ok(verification) => verification,
             Err((cosine_min, required)) => return self.wrong(job, cosine_min, required),
         };
-        if self.waits_for_second(job) {
+        if self.waits_for_sample(job) {
             return None;
         }
-        job.second_asked = None;
+        job.samples_asked.clear();
         let verification = match self.compare(job, alone, required) {
             Ok(verification) => verification,
             Err(cosine_min) => return self.disagree(job, cosine_min, required),
@@ -33,50 +34,62 @@ impl Node {
         self.settle_legs(job, verification)
     }
 
-    fn waits_for_second(&self, job: &mut Job) -> bool {
-        let promised_ms = match (&job.second_asked, &job.second) {
-            (_, Some(leg)) if leg.stage == LegStage::Delivered => return false,
-            (_, Some(leg)) => u64::from(leg.terms.promised_ms),
-            (Some(_), None) => 0,
-            (None, None) => return false,
+    fn waits_for_sample(&self, job: &mut Job) -> bool {
+        let main = job.main.as_ref().map(|main| main.provider);
+        let mut others = job.samples.iter().filter(|leg| Some(leg.provider) != main);
+        if others.any(|leg| leg.stage == LegStage::Delivered) {
+            return false;
+        }
+        let pending = job.samples.iter().filter(|leg| leg.stage != LegStage::Delivered);
+        let promised_ms = pending.map(|leg| u64::from(leg.terms.promised_ms)).min();
+        let promised_ms = promised_ms.or((!job.samples_asked.is_empty()).then_some(0));
+        let Some(promised_ms) = promised_ms else {
+            return false;
         };
-        let until = self
-            .now
-            .plus_ms(promised_ms + u64::from(self.config.second_grace_ms))
-            .min(job.deadline);
-        self.now < *job.second_until.get_or_insert(until)
+        // There has to be time left to pay in.
+        let grace_ms = u64::from(self.config.second_grace_ms);
+        let until = self.now.plus_ms(promised_ms + grace_ms);
+        let until = until.min(Timestamp(job.deadline.0.saturating_sub(grace_ms)));
+        self.now < *job.sample_until.get_or_insert(until)
     }
 
-    /// Compares with the second result where there is a right one of somebody else; `Err` with the cosine when the two
-    /// disagree. A second leg that stays with the request is one that agrees.
+    /// Compares with the samples of others that are right by themselves; `Err` with the cosine when one disagrees. Samples
+    /// that stay with the request are those that agree, or the one that does not.
     fn compare(&mut self, job: &mut Job, alone: Verification, required: f32) -> Result<Verification, f32> {
-        let (Some(main), Some(second)) = (&job.main, job.second.take()) else {
+        let Some(main) = job.main.take() else {
             return Ok(alone);
         };
-        let other = second.stage == LegStage::Delivered
-            && second.provider != main.provider
-            && second.check_probes().is_ok();
-        let Some((compared, seen)) = compare_rows(main, &second).filter(|_| other) else {
-            let paid = self.give_up(second);
-            job.add_check(paid);
-            return Ok(alone);
-        };
-        let provider = second.provider;
-        job.second = Some(second);
-        if seen < required {
-            self.passed = 0;
-            return Err(seen);
+        let mut agreeing = alone;
+        let mut contradiction = None;
+        for sample in std::mem::take(&mut job.samples) {
+            let other = sample.stage == LegStage::Delivered
+                && sample.provider != main.provider
+                && sample.check_probes().is_ok();
+            let seen = compare_rows(&main, &sample).filter(|_| other && contradiction.is_none());
+            match seen {
+                None => {
+                    let paid = self.give_up(sample);
+                    job.add_check(paid);
+                }
+                Some((_, seen)) if seen < required => {
+                    contradiction = Some(seen);
+                    self.give_up_samples(job);
+                    job.samples.push(sample);
+                }
+                Some((compared, seen)) => {
+                    agreeing = two_agree(agreeing, sample.provider, compared, seen);
+                    job.samples.push(sample);
+                }
+            }
         }
-        let (probes, cosine_min) = match alone {
-            Verification::SpotChecked { probes, cosine_min } => (probes, cosine_min.min(seen)),
-            _ => (0, seen),
-        };
-        Ok(Verification::TwoAgree {
-            second: provider,
-            compared,
-            probes,
-            cosine_min,
-        })
+        job.main = Some(main);
+        match contradiction {
+            None => Ok(agreeing),
+            Some(seen) => {
+                self.passed = 0;
+                Err(seen)
+            }
+        }
     }
 
     /// The result is right as far as it was checked: pay for it, and for the second one that agrees.
@@ -98,13 +111,16 @@ impl Node {
             Ok(place) => place,
             Err(reason) => return Some(End::Failed(reason)),
         };
-        if let Some(second) = job.second.take() {
+        for sample in std::mem::take(&mut job.samples)
+            .into_iter()
+            .filter(|leg| !leg.is_paid)
+        {
             let mut theirs = verification.clone();
             if let Verification::TwoAgree { second, .. } = &mut theirs {
                 *second = main.provider;
             }
-            if self.pay_leg(&second, &theirs).is_ok() {
-                job.add_check(second.terms.price);
+            if self.pay_leg(&sample, &theirs).is_ok() {
+                job.add_check(sample.terms.price);
             }
         }
         let until = self.now.plus_ms(u64::from(self.config.exchange_timeout_ms) * 2);
@@ -141,9 +157,9 @@ impl Node {
 
     /// Two results differ and nothing says which is right: neither is taken.
     fn disagree(&mut self, job: &mut Job, cosine_min: f32, required: f32) -> Option<End> {
-        if let Some(second) = job.second.take() {
-            self.reject(&second, cosine_min, required);
-            job.tried.insert(second.provider);
+        for sample in std::mem::take(&mut job.samples) {
+            self.reject(&sample, cosine_min, required);
+            job.tried.insert(sample.provider);
         }
         self.wrong(job, cosine_min, required)
     }
@@ -217,6 +233,26 @@ impl Leg {
         let delivery = self.delivery.as_ref()?;
         let rows = Rows::new(delivery.dimension, &delivery.values);
         probes_likeness(self.terms.rule, &self.batch.slots, &rows, &self.batch.probes)
+    }
+}
+
+/// What a comparison adds to what was known of a result. The first one that agrees is named.
+fn two_agree(known: Verification, provider: NodeId, rows: u32, seen: f32) -> Verification {
+    let (second, compared, probes, cosine_min) = match known {
+        Verification::TwoAgree {
+            second,
+            compared,
+            probes,
+            cosine_min,
+        } => (second, compared + rows, probes, cosine_min.min(seen)),
+        Verification::SpotChecked { probes, cosine_min } => (provider, rows, probes, cosine_min.min(seen)),
+        _ => (provider, rows, 0, seen),
+    };
+    Verification::TwoAgree {
+        second,
+        compared,
+        probes,
+        cosine_min,
     }
 }
 

@@ -62,7 +62,7 @@ impl Node {
             agreement,
         };
         self.request(provider, &request, purpose, self.config.exchange_timeout_ms);
-        *job.place(which) = Some(Leg {
+        let leg = Leg {
             provider,
             batch,
             terms,
@@ -72,22 +72,9 @@ impl Node {
             stage: LegStage::Agreeing,
             sent_at: self.now,
             delivery: None,
-        });
-    }
-
-    /// A second provider quoted for a sample.
-    pub(super) fn proposed_second(&mut self, id: JobId, peer: &NodeId, result: Result<Response, Failure>) {
-        self.with_job(id, |node, job| {
-            let (second, asked) = job.second_asked.take()?;
-            let quoted = node.read_proposal(peer, asked, result);
-            if let (true, Ok(quoted)) = (second == *peer, quoted)
-                && quoted.is_genuine()
-                && node.objection(job, &quoted.proposal).is_none()
-            {
-                node.start_leg(job, Which::Second, *peer, quoted);
-            }
-            node.conclude(job)
-        });
+            is_paid: false,
+        };
+        job.put(which, leg);
     }
 
     /// The provider signed the agreement, or did not: send the input, or try another.
@@ -182,20 +169,23 @@ impl Node {
             node.observe(peer, Aspect::ResponseTime, in_time, 1.0);
             let to_use = match which {
                 Which::Main => true,
-                Which::Second => false,
+                Which::Sample(_) => false,
                 Which::Hedge => node.take_hedge(job),
             };
             if to_use {
                 let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
                 node.trade(id, TradeStep::Delivered { took_ms });
             }
-            node.conclude(job)
+            match (job.stage_is_trying(), which) {
+                (true, Which::Sample(provider)) => node.judge_trial(job, provider),
+                _ => node.conclude(job),
+            }
         });
     }
 
     /// A provider failed. Only the main one has to be replaced: by the hedge where there is one, or else by a new search.
     pub(super) fn leg_failed(&mut self, job: &mut Job, which: Which, reason: Failure) -> Option<End> {
-        let leg = job.place(which).take()?;
+        let leg = job.take(which)?;
         let provider = leg.provider;
         if leg.contract.is_some() {
             self.observe(&provider, Aspect::Reliability, false, 1.0);
@@ -204,8 +194,11 @@ impl Node {
             self.paces.took(self.now, &provider, None, leg.terms.promised_ms);
             self.observe(&provider, Aspect::ResponseTime, false, 1.0);
         }
-        if which == Which::Second {
-            return self.conclude(job);
+        if let Which::Sample(_) = which {
+            if job.stage_is_trying() {
+                self.failed_trial(job, provider);
+            }
+            return self.sampled(job);
         }
         // Others' agreements took the room that the quote had spoken of. That is nobody's failure, and it passes.
         let crowded_out = leg.contract.is_none() && reason == Failure::Busy;
@@ -238,11 +231,9 @@ impl Node {
 
     /// Forgets everything about the former provider and looks at the other quotes, or for new ones.
     fn search_anew(&mut self, job: &mut Job) {
-        if let Some(second) = job.second.take() {
-            let paid = self.give_up(second);
-            job.add_check(paid);
-        }
-        (job.second_asked, job.second_until) = (None, None);
+        self.give_up_samples(job);
+        job.samples_asked.clear();
+        job.sample_until = None;
         (job.hedge_at, job.hedge_wanted) = (None, false);
         let now = self.now;
         let tried = &job.tried;

@@ -88,19 +88,21 @@ impl Lending {
         }
     }
 
-    /// The factors for so many tokens with a model.
-    pub(super) fn factors(&self, model: &ModelInfo, tokens: u32) -> Factors {
+    /// The factors for so many tokens with a model, behind so many others that wait.
+    pub(super) fn factors(&self, model: &ModelInfo, tokens: u32, tokens_before: u32) -> Factors {
+        let waiting_ms = price::engine_ms(tokens_before, model.tokens_per_second);
         let rate = price::unit_rate(self.engine_second_price, model.tokens_per_second);
         Factors {
             base_cost: price::base_cost(rate, tokens),
             quality_multiplier: price::quality_multiplier(model.precision, model.tokens_per_second),
-            market_demand: self.demand.multiplier(),
+            market_demand: self.demand.multiplier_behind(waiting_ms),
             reputation_factor: self.reputation_factor,
         }
     }
 
-    /// The time to promise for so many tokens behind so many others: for an engine at half its measured speed, where the
-    /// deadline leaves room for that; `None` when even the measured speed is too slow for it.
+    /// The time to promise for so many tokens behind so many others: for an engine at half its measured speed, even where that
+    /// is later than the deadline, so that the buyer sees how near to it this would come; `None` when even the measured speed
+    /// is too slow.
     pub(super) fn promised_ms(
         &self,
         model: &ModelInfo,
@@ -108,17 +110,21 @@ impl Lending {
         tokens_before: u32,
         deadline_ms: u32,
     ) -> Option<u32> {
-        let engine_ms = price::engine_ms(tokens.saturating_add(tokens_before), model.tokens_per_second);
-        let least = engine_ms.saturating_add(self.overhead_ms.into());
-        let with_slack = engine_ms
-            .saturating_mul(PROMISE_SLACK.into())
-            .saturating_add(self.overhead_ms.into());
-        (least <= deadline_ms.into()).then(|| u32::try_from(with_slack).unwrap_or(u32::MAX).min(deadline_ms))
+        let least_ms = self.least_ms(model, tokens, tokens_before);
+        let overhead_ms = u64::from(self.overhead_ms);
+        let with_slack = (least_ms - overhead_ms) * u64::from(PROMISE_SLACK) + overhead_ms;
+        (least_ms <= deadline_ms.into()).then(|| u32::try_from(with_slack).unwrap_or(u32::MAX))
     }
 
-    /// What is filed for others to find.
+    /// The time that so many tokens behind so many others take at the measured speed.
+    pub(super) fn least_ms(&self, model: &ModelInfo, tokens: u32, tokens_before: u32) -> u64 {
+        let engine_ms = price::engine_ms(tokens.saturating_add(tokens_before), model.tokens_per_second);
+        engine_ms + u64::from(self.overhead_ms)
+    }
+
+    /// What is filed for others to find: the price where nobody waits, since queues change faster than notices.
     pub(super) fn offer(&self, model: &ModelInfo, queue_max: usize) -> Offer {
-        let factors = self.factors(model, 1_000);
+        let factors = self.factors(model, 1_000, 0);
         let unit_ms = libm::ceil(1e6 / f64::from(model.tokens_per_second.max(0.001)));
         let mut name = model.name.clone();
         let end = (0..=crate::wire::NAME_BYTES_MAX.min(name.len()))

@@ -10,6 +10,7 @@
 //! | `buy`, `job` | a request of this node from its beginning to its end |
 //! | `search` | demand and proposals on the buyer's side |
 //! | `choose` | choice and counter-offer on the buyer's side |
+//! | `sample` | strangers tried out, and second opinions |
 //! | `leg` | agreement and activity on the buyer's side |
 //! | `hedge` | late providers, and agreements that are given up |
 //! | `judge` | verification and payment on the buyer's side |
@@ -40,6 +41,7 @@ mod network;
 mod quote;
 mod recover;
 mod restore;
+mod sample;
 mod search;
 mod sell;
 mod seller;
@@ -71,6 +73,7 @@ use journal::{Journal, Step};
 use lending::Lending;
 use lines::CreditLines;
 pub use restore::RestoreError;
+pub(crate) use sample::SAMPLES_MAX;
 
 use network::{Connection, Exchanges, Network, Purpose, Sent};
 use recover::Recovery;
@@ -154,7 +157,7 @@ impl Node {
             lending: Lending::new(&config, now),
             lines: stored.lines,
             monitor: Monitor::new(&config, now),
-            paces: Paces::new(config.peers_max),
+            paces: Paces::new(config.peers_max, config.overhead_ms),
             seller: Seller::default(),
             config,
             signer,
@@ -411,7 +414,7 @@ impl Node {
             Purpose::SampleMembers => self.sampled_members(&peer, result),
             Purpose::SampleOffers { key } => self.sampled_offers(&peer, key, result),
             Purpose::Propose { job } => self.proposed(job, &peer, result, false),
-            Purpose::ProposeSecond { job } => self.proposed_second(job, &peer, result),
+            Purpose::ProposeSample { job } => self.proposed_sample(job, &peer, result),
             Purpose::Counter { job } => self.proposed(job, &peer, result, true),
             Purpose::Agree { job, agreement } => self.agreed(job, &agreement, &peer, result),
             Purpose::Execute { job, agreement } => self.executed(job, &agreement, &peer, result),

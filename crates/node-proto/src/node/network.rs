@@ -145,7 +145,7 @@ pub(super) enum Purpose {
     Propose {
         job: crate::ids::JobId,
     },
-    ProposeSecond {
+    ProposeSample {
         job: crate::ids::JobId,
     },
     Counter {

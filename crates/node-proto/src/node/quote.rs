@@ -31,7 +31,11 @@ impl Node {
             .get(hash)
             .filter(|quoted| quoted.requester == peer);
         let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
-        let floor = self.lending.demand.concession(busy);
+        let model = self.lending.model(quoted.proposal.model.as_ref());
+        let waiting_ms = model.map_or(0, |model| {
+            price::engine_ms(self.tokens_waiting(), model.tokens_per_second)
+        });
+        let floor = self.lending.demand.concession(busy, waiting_ms);
         self.lending.demand.price_seen(quoted.proposal.price, price);
         let lowered = quoted.proposal.factors.lowered_to(price, floor);
         let factors = lowered.ok_or_else(|| Refusal::new(RefusalCode::TooCheap))?;
@@ -70,7 +74,7 @@ impl Node {
             self.turn_away(&model, demand.tokens);
             return refuse(RefusalCode::Busy);
         }
-        if let Err(denied) = self.monitor.admit(peer, demand.tokens, self.lending.tier()) {
+        if let Err(denied) = self.admit(peer, demand.tokens) {
             self.turn_away(&model, demand.tokens);
             return Err(denied.to_refusal());
         }
@@ -81,7 +85,7 @@ impl Node {
         let Some(promised_ms) = promised else {
             return refuse(RefusalCode::Deadline);
         };
-        let factors = self.lending.factors(&model, demand.tokens);
+        let factors = self.lending.factors(&model, demand.tokens, waiting);
         let Some(price) = factors.price() else {
             return refuse(RefusalCode::InvalidRequest);
         };
@@ -108,10 +112,11 @@ impl Node {
     }
 
     /// Tokens that are to be computed before anything new.
-    fn tokens_waiting(&self) -> u32 {
+    pub(super) fn tokens_waiting(&self) -> u32 {
         let running = self.seller.running.as_ref().map_or(0, |run| run.tokens);
         let waiting = u32::try_from(self.monitor.queue.cost()).unwrap_or(u32::MAX);
-        waiting.saturating_add(running)
+        let held = self.seller.held(self.now, self.config.place_ms).tokens;
+        waiting.saturating_add(running).saturating_add(held)
     }
 
     /// Whether demands like this one are served at all at the moment.

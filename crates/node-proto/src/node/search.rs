@@ -60,14 +60,18 @@ impl Node {
         (patience_over || all_refused).then(|| End::Failed(self.nobody(job)))
     }
 
-    /// Whoever is busy with others' work now may have room in a moment: begins to wait for that, if there is time.
-    fn waits_for_the_busy(&mut self, job: &mut Job) -> bool {
+    /// Whoever is busy with others' work now, or dear because of it, may have room in a moment: begins to wait for that, if
+    /// there is time.
+    pub(super) fn waits_for_the_busy(&mut self, job: &mut Job) -> bool {
         let pause_ms = self.config.busy_retry_ms << job.waits.min(BUSY_DOUBLINGS_MAX);
         let until = self.now.plus_ms(pause_ms.into());
         if !job.met_busy || until >= job.deadline {
             return false;
         }
         job.waits = job.waits.saturating_add(1);
+        // They will be asked again: what they ask now is not what they ask then.
+        job.quotes.clear();
+        job.grace_until = None;
         job.wait_until = Some(until);
         // There are providers; how long they are waited for is for the deadline to say.
         job.search_until = job.deadline;
@@ -318,7 +322,7 @@ impl Node {
                     node.hedge(job);
                     None
                 }
-                Stage::Settling(_) => None,
+                Stage::Trying | Stage::Settling(_) => None,
             }
         });
     }
@@ -350,7 +354,12 @@ impl Node {
         }
         job.met_busy |= reason == Failure::Busy;
         job.refusals = job.refusals.saturating_add(1);
-        job.last_refusal = Some(reason.clone());
+        // Where money stood in the way, that is what a person wants to know.
+        let of_money =
+            |reason: &Failure| matches!(reason, Failure::TooExpensive | Failure::CreditLimit { .. });
+        if of_money(&reason) || !job.last_refusal.as_ref().is_some_and(of_money) {
+            job.last_refusal = Some(reason.clone());
+        }
         self.trade(
             job.id,
             TradeStep::Refused {

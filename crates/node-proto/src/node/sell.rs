@@ -12,7 +12,7 @@ use crate::capability::PauseReason;
 use crate::ids::{AgreementId, ExchangeId, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::Output;
 use crate::market::{input_hash, output_hash, units_done};
-use crate::monitor::Circumstances;
+use crate::monitor::{Circumstances, Denied};
 use crate::node::Node;
 use crate::node::seller::{Active, Run, State};
 use crate::price;
@@ -99,7 +99,9 @@ impl Node {
         {
             return Err(Refusal::new(RefusalCode::Busy));
         }
-        // Several quotes may stand that only together exceed the line.
+        // Several quotes may stand that only together exceed the queue, or the line.
+        self.admit(&peer, terms.tokens)
+            .map_err(|denied| denied.to_refusal())?;
         self.credit_of(&peer, terms.price)?;
         self.seller.quotes.remove(&terms.proposal);
         let signature = Domain::Agreement.sign(self.signer.as_ref(), &signed.body);
@@ -159,12 +161,17 @@ impl Node {
             let refusal = Refusal::because(RefusalCode::InvalidRequest, "the input is not the agreed one");
             return self.refuse(exchange, &refusal);
         }
-        if let Err(denied) = self.monitor.admit(&peer, terms.tokens, self.lending.tier()) {
+        let (tokens, promised_ms) = (terms.tokens, terms.promised_ms);
+        if !active.holds_place(now, self.config.place_ms)
+            && let Err(denied) = self.admit(&peer, tokens)
+        {
             return self.refuse(exchange, &denied.to_refusal());
         }
-        let tokens = terms.tokens;
-        let engine_ms = u64::from(engine_limit_ms(terms.promised_ms, self.config.engine_min_ms));
+        let engine_ms = u64::from(engine_limit_ms(promised_ms, self.config.engine_min_ms));
         let waiting = self.monitor.queue.len() as u64 + 2;
+        let Some(active) = self.seller.active.get_mut(&id) else {
+            return;
+        };
         active.state = State::Queued {
             exchanges: vec![exchange],
             texts,
@@ -177,6 +184,12 @@ impl Node {
         );
         self.monitor.queue.push(peer, id, tokens);
         self.start_next();
+    }
+
+    /// Whether there is room for so much more work of a buyer.
+    pub(super) fn admit(&self, peer: &NodeId, tokens: u32) -> Result<(), Denied> {
+        let held = self.seller.held(self.now, self.config.place_ms);
+        self.monitor.admit(peer, tokens, self.lending.tier(), held)
     }
 
     /// Gives the engine the next activity when it is free and the compute share allows.

@@ -3,6 +3,7 @@
 use litemap::LiteMap;
 
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
+use crate::monitor::Held;
 use crate::node::credit::OpenPrices;
 use crate::wire::{Agreement, ComparisonRule, Demand, Proposal, Signed};
 
@@ -43,9 +44,16 @@ pub(super) struct Active {
     /// This node's signature.
     pub(super) countersignature: [u8; 64],
     pub(super) state: State,
-    /// When the input came: the promise counts from here.
+    /// When the input came: the promise counts from here. Until then, when it was agreed.
     pub(super) promised_from: Timestamp,
     pub(super) until: Timestamp,
+}
+
+impl Active {
+    /// Whether a place in the queue is kept for its input. Not for long: an agreement costs its buyer nothing yet.
+    pub(super) fn holds_place(&self, now: Timestamp, place_ms: u32) -> bool {
+        matches!(self.state, State::Agreed) && now < self.promised_from.plus_ms(place_ms.into())
+    }
 }
 
 /// What the engine is doing. It goes on when the agreement is given up: only the engine's report, or its limit, ends it.
@@ -81,6 +89,18 @@ impl Seller {
             *sum = sum.saturating_add(price.0);
         }
         open
+    }
+
+    /// The places of agreements whose input is still on its way.
+    pub(super) fn held(&self, now: Timestamp, place_ms: u32) -> Held {
+        let coming = self
+            .active
+            .values()
+            .filter(|active| active.holds_place(now, place_ms));
+        coming.fold(Held::default(), |held, active| Held {
+            places: held.places + 1,
+            tokens: held.tokens.saturating_add(active.terms.tokens),
+        })
     }
 
     pub(super) fn active_of(&self, peer: &NodeId) -> impl Iterator<Item = &Active> {

@@ -4,8 +4,9 @@
 //!   turns that into a rate per 1,000 tokens, and the rate into the cost of a request.
 //! - **quality_multiplier**: precision and speed. 1 for f32 at [`REFERENCE_TOKENS_PER_S`], a quarter more or less for each
 //!   doubling or halving, 0.8 of that for int8; within 0.5..=2.
-//! - **market_demand**: a controller of EIP-1559's shape on the provider's own use and the prices it sees. Above half used
-//!   it rises, below it falls, by at most an eighth per step of [`DEMAND_STEP_MS`]; within 0.5..=4.
+//! - **market_demand**: a controller of EIP-1559's shape on the provider's own use and the prices it sees, which moves by
+//!   at most an eighth per step of [`DEMAND_STEP_MS`], times a toll on joining the queue, which follows at once; within
+//!   0.5..=16.
 //! - **reputation_factor**: `0.8 + 0.4 × lower bound` of the provider's quality, as its buyers' verdicts show it,
 //!   in whole hundredths.
 //!
@@ -53,7 +54,7 @@ pub const QUALITY_BOUNDS: Bounds = Bounds {
 /// Bounds of the demand factor.
 pub const DEMAND_BOUNDS: Bounds = Bounds {
     min: PPM / 2,
-    max: 4 * PPM,
+    max: 16 * PPM,
 };
 /// Bounds of the reputation factor.
 pub const REPUTATION_BOUNDS: Bounds = Bounds {
@@ -83,7 +84,7 @@ impl Bounds {
 pub enum Multiplier {
     /// Precision and speed: above 1 it is faster than the reference, below 1 slower or coarser.
     Quality,
-    /// Demand: above 1 the provider was more than half used, or others ask for more; below 1 it was idle.
+    /// Demand: above 1 others wait already, or the provider has hardly any time left; below 1 it was idle.
     Demand,
     /// Reputation: from 0.8 for one without a record to 1.2 for one whose results were always right.
     Reputation,
@@ -110,6 +111,14 @@ impl Factors {
             && QUALITY_BOUNDS.hold(self.quality_multiplier)
             && DEMAND_BOUNDS.hold(self.market_demand)
             && REPUTATION_BOUNDS.hold(self.reputation_factor)
+    }
+
+    /// The same when nobody else wants anything: demand is at most 1.
+    pub(crate) fn without_scarcity(&self) -> Self {
+        Self {
+            market_demand: self.market_demand.min(PPM),
+            ..*self
+        }
     }
 
     /// The way from the base cost to the price, step by step; the last step's price is the price.
@@ -285,7 +294,7 @@ mod tests {
                 ..factors
             },
             Factors {
-                market_demand: 4_000_001,
+                market_demand: 16_000_001,
                 ..factors
             },
             Factors {

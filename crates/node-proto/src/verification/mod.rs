@@ -130,8 +130,9 @@ pub(crate) fn compare_chance_ppm(record: u32, trust_after: u32) -> u32 {
     if record < trust_after {
         return 1_000_000;
     }
-    // After `n` valid results in a row the chance is `trust_after / (2 n)`: one half at first, rarer with the record.
-    let chance = u64::from(trust_after) * 1_000_000 / (2 * u64::from(record.max(1)));
+    // After `n` valid results in a row the chance is `(trust_after / n)² / 2`: one half at first, rarer with the record.
+    let (trusted, record) = (u128::from(trust_after), u128::from(record.max(1)));
+    let chance = trusted * trusted * 500_000 / (record * record);
     u32::try_from(chance).unwrap_or(1_000_000)
 }
 
@@ -238,7 +239,8 @@ mod tests {
     fn a_record_makes_checks_rarer() {
         assert_eq!(compare_chance_ppm(9, 10), 1_000_000);
         assert_eq!(compare_chance_ppm(10, 10), 500_000);
-        assert_eq!(compare_chance_ppm(1_000, 10), 5_000);
+        assert_eq!(compare_chance_ppm(100, 10), 5_000);
+        assert_eq!(compare_chance_ppm(u32::MAX, u32::MAX), 500_000);
         assert_eq!((probes_wanted(9, 10, 2), probes_wanted(10, 10, 2)), (2, 1));
         assert_eq!(probes_wanted(99, 10, 0), 0);
         assert_eq!(to_ppm(from_ppm(990_000)), 990_000);

@@ -1,5 +1,7 @@
 //! Everyone is honest: what the market is worth on a calm day, and in a rush.
 
+use node_proto::Millicredits;
+
 use crate::check::Bound;
 use crate::report::Report;
 use crate::scenario::{Setting, begin, live, served_in_time, welfare};
@@ -34,9 +36,18 @@ pub(super) fn calm(setting: Setting) -> Report {
 pub(super) fn rush(setting: Setting) -> Report {
     const GAP_MS: u64 = 4_000;
     const REQUESTS: u64 = 40;
+    /// Scarce time is dear, and most here never lend. They have known each other for longer than a run of minutes lasts: the
+    /// lines between them have grown, so that prices decide and not the credit of newcomers.
+    const KNOWN: Millicredits = Millicredits(1_000_000);
     let mut spec = town(setting.nodes, setting.seed);
     for host in spec.hosts.iter_mut().step_by(2 * LENDERS as usize) {
         host.lends = None;
+    }
+    for host in &mut spec.hosts {
+        host.config.newcomer_allowance = KNOWN;
+        host.config.stranger_pair_max = KNOWN;
+        host.config.stranger_pool_max = Millicredits(KNOWN.0 * 100);
+        host.config.stranger_line_max = Millicredits(KNOWN.0 * 100);
     }
     for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {
         wants.gap_ms = GAP_MS;
