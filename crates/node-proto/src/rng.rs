@@ -5,19 +5,42 @@
 
 use crate::ids::NodeId;
 
-pub(crate) struct Rng(blake3::OutputReader);
+/// What BLAKE3 computes at once; a part of it costs as much.
+const BLOCK_BYTES: usize = 64;
+
+pub(crate) struct Rng {
+    stream: blake3::OutputReader,
+    block: [u8; BLOCK_BYTES],
+    /// So much of the block has been handed out.
+    used: usize,
+}
 
 impl Rng {
     pub(crate) fn new(seed: u64, id: &NodeId) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("knowledge/1 node randomness");
         hasher.update(&seed.to_le_bytes()).update(id.as_bytes());
-        Self(hasher.finalize_xof())
+        Self {
+            stream: hasher.finalize_xof(),
+            block: [0; BLOCK_BYTES],
+            used: BLOCK_BYTES,
+        }
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.fill(&mut bytes);
+        self.fill(&mut bytes);
         bytes
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            if self.used == BLOCK_BYTES {
+                self.stream.fill(&mut self.block);
+                self.used = 0;
+            }
+            *byte = self.block[self.used];
+            self.used += 1;
+        }
     }
 
     pub(crate) fn next_u64(&mut self) -> u64 {
@@ -43,5 +66,22 @@ impl Rng {
         }
         items.truncate(count);
         items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn the_stream_does_not_depend_on_how_much_is_taken_at_once() {
+        let id = NodeId([1; 32]);
+        let (mut large, mut small) = (Rng::new(7, &id), Rng::new(7, &id));
+        let large = large.bytes::<200>();
+        let small: Vec<u8> = (0..40).flat_map(|_| small.bytes::<5>()).collect();
+        assert_eq!(large.as_slice(), small);
     }
 }
