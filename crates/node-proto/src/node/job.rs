@@ -55,14 +55,14 @@ impl Batch {
         }
     }
 
-    pub(super) fn texts(&self, request: &[String]) -> Vec<String> {
+    pub(super) fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {
         let text = |slot: &Slot| match slot {
             Slot::Item(index) => self
                 .items
                 .get(*index)
                 .and_then(|item| request.get(*item))
-                .cloned(),
-            Slot::Probe(index) => self.probes.get(*index).map(|probe| probe.text.clone()),
+                .map(String::as_str),
+            Slot::Probe(index) => self.probes.get(*index).map(|probe| probe.text.as_str()),
         };
         self.slots.iter().filter_map(text).collect()
     }

@@ -127,7 +127,7 @@ impl Node {
         let batch = leg.batch.clone();
         let frame = encode_frame(&Request::Execute {
             agreement,
-            texts: batch.texts(&job.texts),
+            texts: batch.texts(&job.texts).into_iter().map(str::to_owned).collect(),
         });
         if which == Which::Main {
             let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);

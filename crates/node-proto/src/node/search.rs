@@ -10,7 +10,7 @@ use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
 use crate::node::network::Purpose;
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::{Failure, Service};
+use crate::service::{Failure, Probe, Service};
 use crate::verification::probes_wanted;
 use crate::view::{Quote, TradeStep};
 use crate::wire::{Demand, Proposal, Request, Response, Signed, open_body};
@@ -275,16 +275,14 @@ impl Node {
         model: Option<ModelId>,
         items: Vec<usize>,
     ) -> Asked {
-        let known = model
-            .and_then(|model| self.probes.get(&model))
-            .cloned()
-            .unwrap_or_default();
+        let known = model.and_then(|model| self.probes.get(&model));
+        let known: Vec<&Probe> = known.into_iter().flatten().collect();
         let wanted = probes_wanted(
             self.record_of(peer),
             self.config.trust_after,
             self.config.probes_max,
         );
-        let probes = self.rng.sample(known, wanted);
+        let probes = self.rng.sample(known, wanted).into_iter().cloned().collect();
         let batch = Batch::new(&mut self.rng, model, items, probes);
         let texts = batch.texts(&job.texts);
         let demand = Demand {
