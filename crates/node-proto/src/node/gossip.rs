@@ -175,6 +175,10 @@ impl Node {
 
     /// Tells a member that connected what is held.
     pub(super) fn greet(&mut self, peer: &NodeId) {
+        // Asked with nearly every message, and nearly always the answer.
+        if self.gossip.greeted.contains(peer) {
+            return;
+        }
         let member = self.network.members.contains_key(peer) || self.network.proven.contains(peer);
         let connected = matches!(self.network.path(peer), Some(Path::Direct | Path::Relayed));
         if !(self.gossips() && member && connected && self.gossip.greeted.insert(*peer)) {

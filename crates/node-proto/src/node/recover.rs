@@ -60,10 +60,13 @@ impl Node {
 
     /// A member is there: ask it for what it holds of this node's, once.
     pub(super) fn ask_back(&mut self, peer: &NodeId) {
+        // Asked with nearly every message, and seldom the case.
+        if !(self.ledger.is_closed() || self.recovery.traded_before.contains(peer)) {
+            return;
+        }
         let member = self.network.members.contains_key(peer) || self.network.proven.contains(peer);
         let connected = matches!(self.network.path(peer), Some(Path::Direct | Path::Relayed));
-        let concerned = self.ledger.is_closed() || self.recovery.traded_before.contains(peer);
-        if !(member && connected && concerned && self.recovery.asked.insert(*peer)) {
+        if !(member && connected && self.recovery.asked.insert(*peer)) {
             return;
         }
         if self.ledger.is_closed() && self.recovery.opens_at.is_none() {
