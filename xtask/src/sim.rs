@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: scenarios of the network in virtual time, with real nodes, in release.
+//! `cargo xtask sim`: scenarios of the network in virtual time, with real nodes, optimised for it.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -22,11 +22,18 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, Error> {
     Progress::new(1).step("simulator", |ticker| {
         Program::cargo(workspace, "build the simulator")
-            .args(["build", "--locked", "--release", "--package", "simulator"])
+            .args([
+                "build",
+                "--locked",
+                "--profile",
+                "simulation",
+                "--package",
+                "simulator",
+            ])
             .run(ticker)?;
         Ok(Outcome::Done(String::new()))
     })?;
-    let program = workspace.target().join("release").join("simulate");
+    let program = workspace.target().join("simulation").join("simulate");
     let status = Command::new(&program)
         .arg("--out")
         .arg(workspace.root().join("proof").join("sim"))
