@@ -32,14 +32,18 @@ impl Rng {
         bytes
     }
 
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
+    fn fill(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
             if self.used == BLOCK_BYTES {
                 self.stream.fill(&mut self.block);
                 self.used = 0;
             }
-            *byte = self.block[self.used];
-            self.used += 1;
+            let rest = &self.block[self.used..];
+            let count = rest.len().min(bytes.len());
+            let (now, later) = bytes.split_at_mut(count);
+            now.copy_from_slice(&rest[..count]);
+            self.used += count;
+            bytes = later;
         }
     }
 
