@@ -151,6 +151,18 @@ impl OfferBook {
             .unwrap_or_default()
     }
 
+    /// A registration of this provider was checked elsewhere and is genuine: the offers that it made need no other check.
+    pub(crate) fn checked(&mut self, provider: &NodeId, registration: &Signed) {
+        let made = self
+            .of(provider)
+            .filter(|(_, known)| known.unchecked.as_ref() == Some(registration));
+        for key in made.map(|(key, _)| *key).collect::<Vec<_>>() {
+            if let Some(known) = self.offers.get_mut(&key) {
+                known.unchecked = None;
+            }
+        }
+    }
+
     /// Whether the offer is its provider's; one that is not is dropped. A signature is checked once.
     pub(crate) fn check(&mut self, key: &OfferKey) -> bool {
         let Some(known) = self.offers.get_mut(key) else {
@@ -241,5 +253,22 @@ mod tests {
         book.insert(key(2), known(9, None));
         assert!(!book.check(&key(1)) && book.check(&key(2)) && !book.check(&key(3)));
         assert_eq!(book.len(), 1);
+    }
+
+    #[test]
+    fn what_was_checked_elsewhere_is_that_very_registration() {
+        let mut book = OfferBook::default();
+        let registration = |signature| Signed {
+            body: vec![0],
+            signature: [signature; 64],
+        };
+        book.insert(key(1), known(9, Some(registration(1))));
+        book.insert(key(2), known(9, Some(registration(1))));
+        let provider = key(1).0;
+        book.checked(&provider, &registration(2));
+        assert!(!book.check(&key(1)), "another one says nothing of it");
+        book.insert(key(1), known(9, Some(registration(1))));
+        book.checked(&provider, &registration(1));
+        assert!(book.check(&key(1)) && !book.check(&key(2)));
     }
 }

@@ -519,13 +519,13 @@ impl Node {
         if member.addresses.is_empty() || member.dialled_at.is_some_and(|at| now < at.plus_ms(redial_ms)) {
             return;
         }
-        let genuine = member
-            .unchecked
-            .take()
-            .is_none_or(|signed| signed.open::<Registration>(peer).is_ok());
-        if !genuine {
-            self.network.members.remove(peer);
-            return;
+        if let Some(signed) = member.unchecked.take() {
+            if signed.open::<Registration>(peer).is_err() {
+                self.network.members.remove(peer);
+                return;
+            }
+            // Most providers are known from their offers: the same bytes are not checked again when they are asked.
+            self.network.offers.checked(peer, &signed);
         }
         member.dialled_at = Some(now);
         member.dial_after = now.plus_ms(redial_ms);
