@@ -520,8 +520,8 @@ impl Node {
 
     /// Lets the price follow what buyers' verdicts showed of this node.
     fn rate_own_standing(&mut self) {
-        let quality = self.reputation.view(self.now, &self.me).quality;
-        self.lending.reputation_factor = crate::price::reputation_factor(quality.lower);
+        let quality_lower = self.reputation.quality_lower(self.now, &self.me);
+        self.lending.reputation_factor = crate::price::reputation_factor(quality_lower);
     }
 
     /// Proves to `peer` that this node is in the group.

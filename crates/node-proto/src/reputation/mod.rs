@@ -206,6 +206,13 @@ impl Reputation {
         }
     }
 
+    /// The lower bound of a peer's quality alone: the same number as in its [view](Self::view), for one quantile instead of ten.
+    pub(crate) fn quality_lower(&self, now: Timestamp, peer: &NodeId) -> f32 {
+        let mut record = self.records.get(peer).cloned().unwrap_or_default();
+        record.fade(now, self.half_life_ms);
+        record.counts[Aspect::Quality as usize].lower()
+    }
+
     /// The same, with those whose payments the merit comes from.
     pub fn explained(&self, now: Timestamp, peer: &NodeId) -> ReputationView {
         let vouchers = self.merit.vouchers(peer, VOUCHERS_MAX).into_iter();
@@ -334,11 +341,17 @@ impl Counts {
         (a + support / (1.0 + self.well + self.badly), b)
     }
 
+    /// The lower end of the interval.
+    fn lower(self) -> f32 {
+        let (a, b) = self.parameters();
+        beta::quantile(0.05, a, b) as f32
+    }
+
     fn metric(self) -> Metric {
         let (a, b) = self.parameters();
         Metric {
             mean: (a / (a + b)) as f32,
-            lower: beta::quantile(0.05, a, b) as f32,
+            lower: self.lower(),
             upper: beta::quantile(0.95, a, b) as f32,
             observations: (self.well + self.badly) as f32,
         }
