@@ -71,7 +71,14 @@ pub enum WireError {
 
 /// Encodes what cannot fail: a `Vec` takes every byte, and no `Encode` of this crate reports errors of its own.
 pub(crate) fn to_cbor<T: Encode<()>>(value: &T) -> Vec<u8> {
-    minicbor::to_vec(value).unwrap_or_default()
+    let mut bytes = Vec::new();
+    append_cbor(value, &mut bytes);
+    bytes
+}
+
+fn append_cbor<T: Encode<()>>(value: &T, bytes: &mut Vec<u8>) {
+    let encoded = minicbor::encode(value, bytes);
+    debug_assert!(encoded.is_ok(), "a Vec takes every byte");
 }
 
 /// Decodes one value that fills the bytes.
@@ -93,7 +100,9 @@ where
     T: for<'b> Decode<'b, ()> + Encode<()>,
 {
     let value: T = from_cbor(bytes)?;
-    if to_cbor(&value) == bytes {
+    let mut canonical = Vec::with_capacity(bytes.len());
+    append_cbor(&value, &mut canonical);
+    if canonical == bytes {
         Ok(value)
     } else {
         Err(WireError::NotCanonical)
@@ -103,7 +112,7 @@ where
 /// Writes a frame.
 pub fn encode_frame<T: Encode<()>>(message: &T) -> Vec<u8> {
     let mut frame = vec![FRAME_VERSION];
-    frame.append(&mut to_cbor(message));
+    append_cbor(message, &mut frame);
     frame
 }
 
