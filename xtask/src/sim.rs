@@ -18,7 +18,8 @@ pub(crate) struct Options {
     options: Vec<OsString>,
 }
 
-/// Builds the simulator and runs it; it leaves `proof/sim/NAME.json` and `NAME.svg` and fails when a bound is broken.
+/// Builds the simulator and runs it; it leaves its tables, JSON and plots in `proof/sim/`, named by scenario, nodes and seed,
+/// beside an overview of all runs, and fails when a bound is broken.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, Error> {
     Progress::new(1).step("simulator", |ticker| {
         Program::cargo(workspace, "build the simulator")

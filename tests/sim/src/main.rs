@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use mimalloc::MiMalloc;
+use simulator::check::share;
 use simulator::scenario::{ALL, Scenario, Setting};
 
 /// Millions of small messages live for a moment and die on whichever thread took them; the system's allocator spends a
@@ -33,7 +34,7 @@ struct Cli {
     /// Fail when a run takes longer, seconds.
     #[arg(long)]
     within: Option<f64>,
-    /// Where the JSON and the plots go.
+    /// Where tables, JSON and plots go.
     #[arg(long, default_value = "proof/sim")]
     out: PathBuf,
     /// Threads; the result does not depend on them [default: one for each core].
@@ -75,20 +76,41 @@ impl Cli {
             seed,
             threads: self.threads.unwrap_or(cores),
         };
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), processor_seconds());
         let report = (scenario.run)(setting);
         let seconds = began.elapsed().as_secs_f64();
         print!("{report}");
+        // Not in the report, which is the same on every machine.
         let in_time = self.within.is_none_or(|within| seconds <= within);
-        let verdict = if in_time { "" } else { ": too long" };
+        let verdict = match (self.within, in_time) {
+            (None, _) => String::new(),
+            (Some(within), true) => format!(", within {within} s"),
+            (Some(within), false) => format!(", MORE than {within} s"),
+        };
+        let name = scenario.name;
+        eprintln!("{name}: {seconds:.1} s on {} threads{verdict}", setting.threads);
+        let used = used
+            .zip(processor_seconds())
+            .map(|(before, after)| after - before);
+        let core_ms = used.unwrap_or(seconds * setting.threads as f64) * 1_000.0;
+        let trades = report.trades;
         eprintln!(
-            "{}: {seconds:.1} s on {} threads{verdict}",
-            scenario.name, setting.threads
+            "{name}: {trades} trades, {:.2} core·ms each",
+            share(core_ms, trades as f64)
         );
-        if let Err(error) = report.write(&self.out) {
+        if let Err(error) = report.write(&self.out, seconds) {
             eprintln!("error: cannot write to {}: {error}", self.out.display());
             return false;
         }
         in_time && report.is_kept()
     }
+}
+
+/// Processor time that this process has used on all cores, where the system tells it as Linux does: the twelfth and
+/// thirteenth field after the program's name, in hundredths of a second.
+fn processor_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
+    Some(ticks.sum::<Result<f64, _>>().ok()? / 100.0)
 }

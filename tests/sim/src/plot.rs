@@ -35,9 +35,10 @@ impl Plot {
         }
     }
 
-    /// Adds a curve.
+    /// Adds a curve. Of each value four digits are kept: more cannot be seen.
     pub fn curve(mut self, name: &str, points: Vec<(f64, f64)>) -> Self {
-        self.curves.push((name.to_owned(), points));
+        let points = points.into_iter().map(|(time, value)| (time, rounded(value)));
+        self.curves.push((name.to_owned(), points.collect()));
         self
     }
 }
@@ -63,9 +64,10 @@ fn panel(svg: &mut String, plot: &Plot, top: f64) {
     let points = || plot.curves.iter().flat_map(|(_, points)| points);
     let most = |value: fn(&(f64, f64)) -> f64| points().map(value).fold(0.0, f64::max).max(1e-9);
     let (x_max, y_max) = (most(|point| point.0), most(|point| point.1) * 1.05);
+    let y_min = points().map(|point| point.1).fold(0.0, f64::min);
     let (wide, high) = (WIDTH - LEFT - RIGHT, PANEL - TOP - BOTTOM);
     let x = |value: f64| LEFT + value / x_max * wide;
-    let y = |value: f64| top + TOP + high - value.max(0.0) / y_max * high;
+    let y = |value: f64| top + TOP + high - (value - y_min) / (y_max - y_min) * high;
     let _ = writeln!(
         svg,
         "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{} ({})</text>",
@@ -75,7 +77,8 @@ fn panel(svg: &mut String, plot: &Plot, top: f64) {
     );
     for tick in 0..=TICKS {
         let part = f64::from(tick) / f64::from(TICKS);
-        let (at, value, time) = (y(y_max * part), y_max * part, x_max * part);
+        let (value, time) = (y_min + (y_max - y_min) * part, x_max * part);
+        let at = y(value);
         let _ = writeln!(
             svg,
             "<path d=\"M{LEFT} {at:.1}h{wide}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
@@ -103,6 +106,15 @@ fn panel(svg: &mut String, plot: &Plot, top: f64) {
             escape(name)
         );
     }
+}
+
+fn rounded(value: f64) -> f64 {
+    let unit = match value.abs() {
+        size if size >= 1e3 => 1.0,
+        size if size >= 10.0 => 100.0,
+        _ => 1e4,
+    };
+    (value * unit).round() / unit
 }
 
 fn short(value: f64) -> String {

@@ -1,11 +1,12 @@
-//! The report of a scenario: a table for people, JSON for programs, plots for the eye.
+//! The report of a scenario: a table for people, JSON for programs, plots for the eye; and an overview of all that were run.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::check::{Bound, Check};
 use crate::plot::{Plot, draw};
@@ -27,6 +28,19 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// Curves over time.
     pub plots: Vec<Plot>,
+    /// Answered requests in all its worlds.
+    pub trades: u64,
+}
+
+/// One line of the overview.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    scenario: String,
+    nodes: u32,
+    seed: u64,
+    kept: bool,
+    trace: String,
+    seconds: f64,
 }
 
 impl Report {
@@ -40,6 +54,7 @@ impl Report {
             rows: Vec::new(),
             checks: Vec::new(),
             plots: Vec::new(),
+            trades: 0,
         }
     }
 
@@ -72,20 +87,66 @@ impl Report {
         self.rows.push((name.to_owned(), value.to_string()));
     }
 
-    /// Writes `NAME.json` and, when there is something to draw, `NAME.svg`.
-    pub fn write(&self, directory: &Path) -> io::Result<()> {
+    /// Writes the table, the JSON and, when there is something to draw, the plots: `NAME-NODES-SEED.txt`, `.json`, `.svg`.
+    /// The overview keeps what other runs put there.
+    pub fn write(&self, directory: &Path, seconds: f64) -> io::Result<()> {
         fs::create_dir_all(directory)?;
-        let json = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
-        fs::write(directory.join(format!("{}.json", self.scenario)), json + "\n")?;
-        if self.plots.is_empty() {
-            return Ok(());
+        let name = format!("{}-{}-{}", self.scenario, self.nodes, self.seed);
+        let file = |ending: &str| directory.join(format!("{name}.{ending}"));
+        fs::write(file("txt"), self.to_string())?;
+        let json = serde_json::to_value(self).map_err(io::Error::other)?;
+        fs::write(file("json"), by_line(&json, 2) + "\n")?;
+        if !self.plots.is_empty() {
+            let title = format!("{}: {} nodes, seed {}", self.scenario, self.nodes, self.seed);
+            fs::write(file("svg"), draw(&title, &self.plots))?;
         }
-        let title = format!("{}: {} nodes, seed {}", self.scenario, self.nodes, self.seed);
-        fs::write(
-            directory.join(format!("{}.svg", self.scenario)),
-            draw(&title, &self.plots),
-        )
+        self.enter(&directory.join("overview.json"), seconds)
     }
+
+    fn enter(&self, path: &Path, seconds: f64) -> io::Result<()> {
+        let mut entries: Vec<Entry> = match fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).map_err(io::Error::other)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let own = Entry {
+            scenario: self.scenario.clone(),
+            nodes: self.nodes,
+            seed: self.seed,
+            kept: self.is_kept(),
+            trace: self.trace.clone(),
+            seconds: (seconds * 10.0).round() / 10.0,
+        };
+        fn key(entry: &Entry) -> (&str, u32, u64) {
+            (&entry.scenario, entry.nodes, entry.seed)
+        }
+        entries.retain(|entry| key(entry) != key(&own));
+        entries.push(own);
+        entries.sort_by(|a, b| key(a).cmp(&key(b)));
+        let json = serde_json::to_value(&entries).map_err(io::Error::other)?;
+        fs::write(path, by_line(&json, 1) + "\n")
+    }
+}
+
+/// JSON with a line for each element down to a depth, and whatever lies deeper on that line: half as long as fully
+/// indented, and still fit to be compared line by line.
+fn by_line(value: &Value, depth: usize) -> String {
+    let (open, elements, close): (_, Vec<String>, _) = match value {
+        Value::Array(array) if depth > 0 => {
+            let elements = array.iter().map(|element| by_line(element, depth - 1));
+            ("[", elements.collect(), "]")
+        }
+        Value::Object(object) if depth > 0 => {
+            let element = |(key, element)| format!("{}: {}", Value::String(key), by_line(element, depth - 1));
+            let pairs = object.iter().map(|(key, element)| (String::clone(key), element));
+            ("{", pairs.map(element).collect(), "}")
+        }
+        other => return other.to_string(),
+    };
+    if elements.is_empty() {
+        return format!("{open}{close}");
+    }
+    format!("{open}\n{}\n{close}", elements.join(",\n"))
 }
 
 impl fmt::Display for Report {
