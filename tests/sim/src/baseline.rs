@@ -180,6 +180,7 @@ mod tests {
     fn request(at: u64, tokens: u32, worth: i64) -> Request {
         Request {
             buyer: 0,
+            number: 0,
             at,
             tokens,
             worth,

@@ -33,6 +33,8 @@ pub enum Honesty {
     },
     /// Wrong ones, the same as everyone else of the coalition gives.
     Colluding,
+    /// Right ones but for a single row of each: what a known answer among many texts is likely to miss.
+    WrongRow,
 }
 
 impl Honesty {
@@ -40,7 +42,7 @@ impl Honesty {
     pub fn is_right(self, rng: &mut Rng, before: u32) -> bool {
         match self {
             Self::Right => true,
-            Self::AlwaysWrong | Self::Colluding => false,
+            Self::AlwaysWrong | Self::Colluding | Self::WrongRow => false,
             Self::SometimesWrong { ppm } => !rng.chance_ppm(ppm),
             Self::WrongAfter { activities } => before < activities,
         }
@@ -58,9 +60,19 @@ impl Honesty {
 /// What an engine of `host` gives for the texts.
 pub fn compute(texts: &[String], right: bool, honesty: Honesty, host: u32) -> WorkOutput {
     let salt = if right { 0 } else { honesty.salt(host) };
+    // A place that depends on the batch alone, so that it falls on a known answer as often as on any other text.
+    let place = texts.first().map_or(0, |text| mix(hash(text, salt)));
+    let wrong_row = (place % texts.len().max(1) as u64) as usize;
+    let salted = |row: usize| match honesty {
+        Honesty::WrongRow if row != wrong_row => 0,
+        _ => salt,
+    };
+    let rows = texts.iter().enumerate();
     WorkOutput::Embeddings {
         dimension: DIMENSION as u32,
-        values: texts.iter().flat_map(|text| embedding(text, salt)).collect(),
+        values: rows
+            .flat_map(|(row, text)| embedding(text, salted(row)))
+            .collect(),
         backend: "cpu".to_owned(),
     }
 }
@@ -79,9 +91,14 @@ pub fn text(asker: u32, request: usize, item: u64, width: usize) -> String {
 
 /// Who asks with these texts, as far as they say.
 pub fn asker_of(texts: &[String]) -> Option<u32> {
-    texts
-        .iter()
-        .find_map(|text| text.split_once(" asks ")?.0.parse().ok())
+    texts.iter().find_map(|text| Some(asked(text)?.0))
+}
+
+/// Who asks with this text, and in which of its requests; `None` for known answers.
+pub fn asked(text: &str) -> Option<(u32, u32)> {
+    let (asker, rest) = text.split_once(" asks ")?;
+    let (request, _) = rest.split_once(',')?;
+    Some((asker.parse().ok()?, request.parse().ok()?))
 }
 
 /// Known answers; `false_ones` are what a slanderer checks with, so that honest results look wrong to its node.
@@ -97,11 +114,14 @@ pub fn probes(false_ones: bool) -> Vec<Probe> {
 
 /// Small integers as floats, so that every machine has the same bits.
 fn embedding(text: &str, salt: u64) -> [f32; DIMENSION] {
-    let seed = text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ salt, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let bits = mix(seed).to_le_bytes();
+    let bits = mix(hash(text, salt)).to_le_bytes();
     bits.map(|byte| f32::from(i16::from(byte) - 128) + 0.5)
+}
+
+fn hash(text: &str, salt: u64) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ salt, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -123,9 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn a_single_row_may_be_wrong() {
+        let texts: Vec<String> = (0..9).map(|item| text(1, 2, item, 48)).collect();
+        let values = |right| match compute(&texts, right, Honesty::WrongRow, 1) {
+            WorkOutput::Embeddings { values, .. } => values,
+        };
+        let (right, wrong) = (values(true), values(false));
+        let rows = right.chunks(DIMENSION).zip(wrong.chunks(DIMENSION));
+        assert_eq!(rows.filter(|(a, b)| a != b).count(), 1);
+    }
+
+    #[test]
     fn texts_say_who_asks() {
         let texts = [String::from("known answer 7"), text(31, 4, 1, 48)];
         assert_eq!((asker_of(&texts), asker_of(&texts[..1])), (Some(31), None));
+        assert_eq!((asked(&texts[1]), asked(&texts[0])), (Some((31, 4)), None));
         assert_eq!(texts[1].len(), 48);
     }
 

@@ -14,7 +14,7 @@ use node_proto::{
 use crate::engine::{self, DIMENSION, MODEL};
 use crate::event::{Act, Asker, Event, What};
 use crate::network::Millis;
-use crate::record::{Dealing, End, Opinion, Request, Requests, Tally};
+use crate::record::{Dealing, End, Opinion, Request, Requests, Tally, Work};
 use crate::rng::Rng;
 use crate::spec::{HostSpec, Wants};
 use crate::world::Shared;
@@ -46,6 +46,8 @@ pub struct Host {
     pub requests: Requests,
     /// What is counted here.
     pub tally: Tally,
+    /// Everything that its engine did.
+    pub works: Vec<Work>,
     /// The prices of what a host that keeps its payments agreed to.
     pub agreed: BTreeMap<AgreementId, i64>,
     /// What it had to do with each of its buyers.
@@ -74,6 +76,7 @@ impl Host {
             caused: 0,
             requests: Requests::default(),
             tally: Tally::default(),
+            works: Vec::new(),
             agreed: BTreeMap::new(),
             dealings: BTreeMap::new(),
             opinions: Vec::new(),
@@ -312,6 +315,7 @@ impl Host {
         let texts: Vec<String> = (0..items).map(text).collect();
         let request = Request {
             buyer: self.index,
+            number: u32::try_from(number).unwrap_or(u32::MAX),
             at,
             tokens,
             worth,

@@ -12,6 +12,8 @@ use crate::network::Millis;
 pub struct Request {
     /// Who wanted it.
     pub buyer: u32,
+    /// Which of its requests, from 0.
+    pub number: u32,
     /// When it began.
     pub at: Millis,
     /// Estimated tokens, probes not counted.
@@ -27,8 +29,10 @@ pub struct Request {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
-    /// Nothing yet, or its host crashed.
+    /// Nothing yet.
     Open,
+    /// Its host crashed while it was open: nobody waits for it any more.
+    Forgotten,
     /// It was answered.
     Served(Served),
     /// It was given up.
@@ -74,10 +78,6 @@ pub struct Tally {
     pub works: u32,
     /// Their tokens.
     pub work_tokens: u64,
-    /// Those of the second half of the time in which requests are made, when there are records.
-    pub late_work_tokens: u64,
-    /// Those of them whose result was wrong.
-    pub late_wrong_tokens: u64,
     /// Time in the engine, milliseconds.
     pub busy_ms: u64,
     /// Activities for which it was paid.
@@ -90,6 +90,25 @@ pub struct Tally {
     pub times_unreadable: u32,
     /// Inputs that its node handled.
     pub inputs: u64,
+}
+
+/// One activity of a lender's engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// When it began.
+    pub at: Millis,
+    /// Whose request it was for; the highest number when the texts do not say.
+    pub buyer: u32,
+    /// Which of that buyer's requests.
+    pub request: u32,
+    /// Tokens of the request's own texts.
+    pub item_tokens: u32,
+    /// Tokens of the known answers among them.
+    pub probe_tokens: u32,
+    /// Time in the engine, milliseconds.
+    pub took_ms: u32,
+    /// Whether the result is the right one.
+    pub right: bool,
 }
 
 /// What one host thinks of another at some time.
@@ -158,9 +177,13 @@ impl Requests {
         job
     }
 
-    /// The host crashed: what was open stays open for ever.
+    /// The host crashed, and with it goes what was open.
     pub fn forget_open(&mut self) {
-        self.open.clear();
+        for job in std::mem::take(&mut self.open).into_keys() {
+            if let Some(request) = self.all.get_mut(job.0 as usize) {
+                request.end = End::Forgotten;
+            }
+        }
     }
 
     /// Notes an event of the node; `host_of` tells whose name a name is.

@@ -3,12 +3,14 @@
 use node_proto::wire::{Agreement, Request, decode_frame};
 use node_proto::{
     AgreementId, Event as NodeEvent, ExchangeFailure, ExchangeId, Input, NodeId, Output, Path, ServeStep,
-    WorkId, WorkInput, Write,
+    WorkId, WorkInput, Write, price,
 };
 
 use crate::engine;
 use crate::event::{Asker, What};
 use crate::host::{Effects, Host};
+use crate::network::Millis;
+use crate::record::Work;
 use crate::world::Shared;
 
 /// A write takes this long, milliseconds.
@@ -160,7 +162,7 @@ impl Host {
                 let written = What::Written { life, seq, writes };
                 self.cause(effects.now + WRITE_MS, self.index, written, effects);
             }
-            Output::Work { work, input, .. } => self.work(work, input, shared, effects),
+            Output::Work { work, input, .. } => self.work(work, input, effects),
             Output::Event(event) => self.event(event, shared, effects),
         }
     }
@@ -214,30 +216,49 @@ impl Host {
         }
     }
 
-    fn work(&mut self, work: WorkId, input: WorkInput, shared: &Shared, effects: &mut Effects) {
+    fn work(&mut self, work: WorkId, input: WorkInput, effects: &mut Effects) {
         let Some(device) = self.spec.lends else { return };
         let WorkInput::Texts { texts } = input;
         let right = device.honesty.is_right(&mut self.rng, self.tally.works);
-        let tokens = node_proto::price::tokens(&texts);
-        let coalition = self.spec.conduct.coalition;
-        let pretended = coalition
-            .is_some_and(|fellows| engine::asker_of(&texts).is_some_and(|asker| fellows.contains(asker)));
-        let tokens = if pretended { 0 } else { u64::from(tokens) };
-        let took_ms = (tokens * 1_000).div_ceil(u64::from(device.speed.max(1)));
-        self.tally.works += 1;
-        self.tally.work_tokens += tokens;
-        if shared.is_late(effects.now) {
-            self.tally.late_work_tokens += tokens;
-            self.tally.late_wrong_tokens += if right { 0 } else { tokens };
-        }
-        self.tally.busy_ms += took_ms;
+        let done = self.note_work(&texts, right, device.speed, effects.now);
         let worked = What::Worked {
             life: self.life,
             work,
             result: Ok(engine::compute(&texts, right, device.honesty, self.index)),
-            took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
+            took_ms: done.took_ms,
         };
-        self.cause(effects.now + took_ms.max(1), self.index, worked, effects);
+        let at = effects.now + u64::from(done.took_ms).max(1);
+        self.cause(at, self.index, worked, effects);
+    }
+
+    /// Remembers what the engine does, and for whose request.
+    fn note_work(&mut self, texts: &[String], right: bool, speed: u32, at: Millis) -> Work {
+        let (buyer, request) = texts
+            .iter()
+            .find_map(|text| engine::asked(text))
+            .unwrap_or((u32::MAX, u32::MAX));
+        let (items, probes): (Vec<&String>, Vec<&String>) =
+            texts.iter().partition(|text| engine::asked(text).is_some());
+        let coalition = self.spec.conduct.coalition;
+        let pretended = coalition.is_some_and(|fellows| fellows.contains(buyer));
+        let tokens = |texts: &[&String]| if pretended { 0 } else { price::tokens(texts) };
+        let (item_tokens, probe_tokens) = (tokens(&items), tokens(&probes));
+        let tokens = u64::from(item_tokens) + u64::from(probe_tokens);
+        let took_ms = (tokens * 1_000).div_ceil(u64::from(speed.max(1)));
+        let work = Work {
+            at,
+            buyer,
+            request,
+            item_tokens,
+            probe_tokens,
+            took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
+            right,
+        };
+        self.tally.works += 1;
+        self.tally.work_tokens += tokens;
+        self.tally.busy_ms += took_ms;
+        self.works.push(work);
+        work
     }
 
     fn event(&mut self, event: NodeEvent, shared: &Shared, effects: &mut Effects) {

@@ -4,7 +4,7 @@ use crate::baseline::Supply;
 use crate::check::{median, share};
 use crate::network::Millis;
 use crate::plot::Plot;
-use crate::record::{End, Opinion, Request, Served, Tally};
+use crate::record::{End, Opinion, Request, Served};
 use crate::world::World;
 
 /// Points of a curve over time.
@@ -57,14 +57,15 @@ impl<'a> Summary<'a> {
         failures
     }
 
-    /// Requests whose buyer stayed to the end and would have paid somebody's price.
+    /// Requests whose buyer would have paid somebody's price and did not crash meanwhile. One that never ended although its
+    /// host was there counts: nobody was served.
     pub fn wanted(&self) -> usize {
-        let gone = self
-            .requests
-            .iter()
-            .filter(|request| request.end == End::Open)
-            .count();
-        self.requests.len() - self.failed("too_expensive") - gone
+        self.requests.len() - self.failed("too_expensive") - self.ended(&End::Forgotten)
+    }
+
+    /// How many requests stand so.
+    pub fn ended(&self, end: &End) -> usize {
+        self.requests.iter().filter(|request| request.end == *end).count()
     }
 
     /// Share of the wanted requests that were served in time.
@@ -138,28 +139,6 @@ impl<'a> Summary<'a> {
             *sum.entry(*reason).or_insert(0) += count;
         }
         sum
-    }
-
-    /// Tokens computed in the second half beyond those that were answered then, for each of the latter; and those of them
-    /// that were computed wrongly.
-    pub fn late_extra_work(&self) -> (f64, f64) {
-        let sum = |part: fn(&Tally) -> u64| {
-            let tallies = self.world.hosts().map(|host| part(&host.tally));
-            tallies.sum::<u64>() as f64
-        };
-        let late = |at: Millis| self.world.shared().is_late(at);
-        let served = self.served().filter(|(_, served)| late(served.at));
-        let useful: u64 = served.map(|(request, _)| u64::from(request.tokens)).sum();
-        let (useful, done) = (useful as f64, sum(|tally| tally.late_work_tokens));
-        let wrong = sum(|tally| tally.late_wrong_tokens);
-        (share(done - useful, useful), share(wrong, useful))
-    }
-
-    /// Tokens computed beyond those that were asked for and answered, for each of the latter.
-    pub fn extra_work(&self) -> f64 {
-        let done: u64 = self.world.hosts().map(|host| host.tally.work_tokens).sum();
-        let useful: u64 = self.served().map(|(request, _)| u64::from(request.tokens)).sum();
-        share(done as f64 - useful as f64, useful as f64)
     }
 
     /// Median of the expected time as a part of the actual: above 1 where buyers expect too much.

@@ -19,6 +19,8 @@ pub const ASKING_FROM_MS: u64 = 20_000;
 pub const GAP_MS: u64 = 6_000;
 /// Deadline of every request, milliseconds.
 pub const DEADLINE_MS: u32 = 15_000;
+/// Estimated tokens of each text.
+pub const ITEM_TOKENS: u32 = 12;
 /// Requests of each host on average.
 pub const REQUESTS: u64 = 20;
 /// After the last request there is time to settle, milliseconds.
@@ -75,7 +77,7 @@ pub fn wants() -> Wants {
     Wants {
         gap_ms: GAP_MS,
         items_min: 12,
-        item_tokens: 12,
+        item_tokens: ITEM_TOKENS,
         worth_min: 400,
         worth_octaves: 4,
         deadline_ms: DEADLINE_MS,

@@ -1,18 +1,25 @@
-//! Three lenders in ten give wrong results: always, now and then, after a good start, or all the same wrong ones.
+//! Three lenders in ten give wrong results: always, now and then, after a good start, all the same wrong ones, or right
+//! ones but for a single row.
+//!
+//! The last is what probes miss: one known answer among seventeen texts is as likely to be hit as any other row, and the
+//! second opinions that would find it are rare once there are records. So no bound is set for how often it succeeds: the
+//! table says what it costs buyers and what it gains, and the bound is that it earns less than honest work.
 
 use crate::check::{Bound, share};
+use crate::effort::Effort;
 use crate::engine::Honesty;
 use crate::record::End;
 use crate::report::Report;
 use crate::scenario::{Setting, begin, live, percent, sound};
 use crate::summary::Summary;
-use crate::town::{GAP_MS, REQUESTS, town};
+use crate::town::{GAP_MS, ITEM_TOKENS, REQUESTS, town};
 
-const STRATEGIES: [(&str, Honesty); 4] = [
+const STRATEGIES: [(&str, Honesty); 5] = [
     ("always", Honesty::AlwaysWrong),
     ("in a tenth of trades", Honesty::SometimesWrong { ppm: 100_000 }),
     ("after 20 honest trades", Honesty::WrongAfter { activities: 20 }),
     ("colluding", Honesty::Colluding),
+    ("a single row", Honesty::WrongRow),
 ];
 
 /// One world for each strategy, twice as long as others; the bounds are for the second half of each, when there are records.
@@ -74,18 +81,41 @@ fn outcome(report: &mut Report, strategy: &str, honesty: Honesty, summary: Summa
         &format!("{strategy}: wrong, in the whole run"),
         percent(summary.wrong_share()),
     );
-    let (extra, in_vain) = summary.late_extra_work();
-    report.row(
-        &format!("{strategy}: work that came to a wrong result"),
-        percent(in_vain),
-    );
     let late = summary.late();
+    let effort = Effort::of(&late);
+    for (what, part) in effort.parts() {
+        report.row(&format!("{strategy}: extra work: {what}"), percent(part));
+    }
     let wrong = late.wrong_share();
+    if honesty == Honesty::WrongRow {
+        let rows: u32 = late
+            .served()
+            .map(|(request, _)| request.tokens / ITEM_TOKENS)
+            .sum();
+        let results = late.served().filter(|(_, served)| !served.right).count();
+        report.row(&format!("{strategy}: wrong results accepted"), percent(wrong));
+        report.row(
+            &format!("{strategy}: wrong rows accepted"),
+            percent(share(results as f64, rows.into())),
+        );
+        report.check(
+            &format!("{strategy}: income over an honest lender's"),
+            "×",
+            gain,
+            Bound::Below(1.0),
+        );
+    } else {
+        report.check(
+            &format!("{strategy}: wrong results accepted"),
+            "",
+            wrong,
+            Bound::Below(0.001),
+        );
+    }
     report.check(
-        &format!("{strategy}: wrong results accepted"),
+        &format!("{strategy}: extra work"),
         "",
-        wrong,
-        Bound::Below(0.001),
+        effort.extra(),
+        Bound::AtMost(0.1),
     );
-    report.check(&format!("{strategy}: extra work"), "", extra, Bound::AtMost(0.1));
 }

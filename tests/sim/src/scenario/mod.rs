@@ -31,6 +31,8 @@ mod spenders;
 
 use crate::baseline::compare;
 use crate::check::{Bound, share};
+use crate::effort::Effort;
+use crate::record::End;
 use crate::report::Report;
 use crate::spec::{HostSpec, WorldSpec};
 use crate::summary::Summary;
@@ -130,12 +132,11 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
         "requests to discovery points, per trade",
         format!("{per_trade:.1}"),
     );
-    report.row(
-        "extra work (probes, second opinions, retries)",
-        percent(summary.extra_work()),
-    );
-    let (late, _) = summary.late_extra_work();
-    report.row("extra work in the second half", percent(late));
+    let effort = Effort::of(summary);
+    report.row("extra work", percent(effort.extra()));
+    for (what, part) in effort.parts() {
+        report.row(&format!("extra work: {what}"), percent(part));
+    }
     let hedged: u32 = summary.world.hosts().map(|host| host.requests.hedged).sum();
     report.row("orders given twice because of a late provider", hedged);
     sound(&mut report, summary);
@@ -145,6 +146,12 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
 /// What must hold in every world: balances cancel out, and whatever was stored can be read.
 fn sound(report: &mut Report, summary: &Summary<'_>) {
     report.traced(summary.world.trace());
+    let all = Summary::new(summary.world);
+    report.trades += all.served().count() as u64;
+    report.never(
+        "a request that never ends although its host stays up",
+        all.ended(&End::Open) as u64,
+    );
     let (settled, pending) = summary.balances();
     report.row("half-signed at the end, millicredits", pending);
     // Whoever went back to a backup has lost its own side of what it signed since.
