@@ -119,6 +119,11 @@ pub enum Act {
     Rollback,
     /// A partition begins: connections across it break.
     Part,
+    /// Set the machine's clock.
+    SetClock {
+        /// So far ahead, milliseconds.
+        skew_ms: i64,
+    },
     /// Note what this host thinks of those that the scenario watches.
     Observe,
 }

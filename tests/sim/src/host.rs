@@ -29,6 +29,9 @@ pub struct Host {
     pub(crate) name: NodeId,
     /// How many names it had before this one.
     pub(crate) renames: u32,
+    /// How far the machine's clock is ahead, milliseconds. The node reads it when it starts and counts from there, as the
+    /// tab does, so a clock that jumps is noticed at the next start.
+    date_skew_ms: i64,
     /// `None` while it is down.
     pub(crate) node: Option<Node>,
     /// How often it was started.
@@ -63,6 +66,7 @@ impl Host {
             index,
             spec,
             name: shared.name(index, 0),
+            date_skew_ms: spec.skew_ms,
             renames: 0,
             node: None,
             life: 0,
@@ -165,6 +169,7 @@ impl Host {
         self.node = node.ok();
         // A disk that its own node cannot read is a defect of the node: the audit counts it.
         self.tally.times_unreadable += u32::from(self.node.is_none());
+            Act::SetClock { skew_ms } => self.date_skew_ms = skew_ms,
         let relay = shared.relay_name(self.index);
         self.input(
             Input::Addresses(vec![format!("/memory/{}", self.index)]),
@@ -174,6 +179,7 @@ impl Host {
         self.input(
             Input::Connected {
                 peer: relay,
+        self.spec.skew_ms = self.date_skew_ms;
                 path: Path::Server,
             },
             shared,

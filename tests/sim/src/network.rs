@@ -16,9 +16,9 @@ pub struct Links {
     pub distance_ms_max: u64,
     /// Each message takes up to this much longer, so that a later one may arrive first, milliseconds.
     pub jitter_ms_max: u64,
-    /// Messages lost, parts per million.
+    /// Messages and attempts to connect that are lost, parts per million.
     pub loss_ppm: u32,
-    /// Requests that arrive twice, parts per million.
+    /// Messages that arrive twice, parts per million.
     pub twice_ppm: u32,
     /// Who cannot reach whom, and when.
     pub partitions: Vec<Partition>,
@@ -57,7 +57,7 @@ impl Links {
         self.latency_ms_min + distance + rng.below(self.jitter_ms_max + 1)
     }
 
-    /// How many times one request arrives.
+    /// How many times one message arrives.
     pub fn copies(&self, rng: &mut Rng) -> u32 {
         if rng.chance_ppm(self.loss_ppm) {
             0

@@ -139,17 +139,18 @@ impl Host {
                 if let Some((to, asker)) = self.asked.remove(&exchange) {
                     self.tally.to_peers += 1;
                     self.tally.bytes += frame.len() as u64;
-                    if shared.links.copies(&mut self.rng) > 0 {
+                    for _ in 0..shared.links.copies(&mut self.rng) {
                         let answer = What::Answer {
                             asker,
-                            frame: Some(frame),
+                            frame: Some(frame.clone()),
                         };
                         self.send(to, answer, shared, effects);
                     }
                 }
             }
             Output::Dial { peer, .. } => {
-                if let Some(to) = shared.host_of(&peer) {
+                let arrives = shared.links.copies(&mut self.rng) > 0;
+                if let Some(to) = shared.host_of(&peer).filter(|_| arrives) {
                     let dial = What::Dial {
                         name: self.name,
                         addressee: peer,

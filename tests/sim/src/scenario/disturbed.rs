@@ -32,6 +32,7 @@ pub(super) fn churn(setting: Setting) -> Report {
         spec.acts.push((at, host, Act::Crash));
         spec.acts.push((back, host, Act::Start));
     }
+    set_a_clock_right(&mut spec);
     let world = live(spec, setting);
     let summary = Summary::new(&world);
     let mut report = begin("churn", setting, &summary);
@@ -41,6 +42,19 @@ pub(super) fn churn(setting: Setting) -> Report {
 }
 
 /// Requests come slower over a longer time, as many as before.
+/// The lender whose clock is most ahead is set right in the middle of the run and started anew: all that it stored lies in
+/// its future.
+fn set_a_clock_right(spec: &mut WorldSpec) {
+    let lenders = (0..).zip(&spec.hosts).filter(|(_, host)| host.lends.is_some());
+    let Some((ahead, _)) = lenders.max_by_key(|(_, host)| host.skew_ms) else {
+        return;
+    };
+    let at = spec.asking.start.midpoint(spec.asking.end);
+    let acts = [Act::SetClock { skew_ms: 0 }, Act::Crash, Act::Start];
+    spec.acts
+        .extend((at..).step_by(1_000).zip(acts).map(|(at, act)| (at, ahead, act)));
+}
+
 fn stretch(spec: &mut WorldSpec, gap_ms: u64) {
     let requests = crate::town::REQUESTS;
     for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {
