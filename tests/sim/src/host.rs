@@ -55,6 +55,8 @@ pub struct Host {
     pub agreed: BTreeMap<AgreementId, i64>,
     /// What it had to do with each of its buyers.
     pub dealings: BTreeMap<u32, Dealing>,
+    /// The factor of its standing in the last price that it quoted, parts per million.
+    pub reputation_factor: Option<u32>,
     /// What it thought of those that are watched.
     pub opinions: Vec<Opinion>,
     pub(crate) trace: [u8; 32],
@@ -83,6 +85,7 @@ impl Host {
             works: Vec::new(),
             agreed: BTreeMap::new(),
             dealings: BTreeMap::new(),
+            reputation_factor: None,
             opinions: Vec::new(),
             trace: [0; 32],
         }

@@ -18,6 +18,7 @@
 
 pub mod baseline;
 pub mod check;
+pub mod curves;
 pub mod effort;
 pub mod engine;
 pub mod event;

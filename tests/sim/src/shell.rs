@@ -280,6 +280,9 @@ impl Host {
                 _ => {}
             }
         }
+                ServeStep::Quoted { quote } => {
+                    self.reputation_factor = Some(quote.factors.reputation_factor);
+                }
         self.requests
             .note(effects.now, event, |name| shared.host_of(name));
     }

@@ -3,12 +3,8 @@
 use crate::baseline::Supply;
 use crate::check::{median, share};
 use crate::network::Millis;
-use crate::plot::Plot;
-use crate::record::{End, Opinion, Request, Served};
+use crate::record::{End, Request, Served};
 use crate::world::World;
-
-/// Points of a curve over time.
-const POINTS: u64 = 40;
 
 /// Everything that was asked for, in the order of asking, and what came of it.
 pub struct Summary<'a> {
@@ -164,70 +160,6 @@ impl<'a> Summary<'a> {
             let balance = node.balance();
             (settled + balance.settled.0, pending + balance.pending.0)
         })
-    }
-
-    /// A curve of a value of the requests that were served in each stretch of time.
-    pub fn over_time(&self, value: impl Fn(&[(&Request, &Served)]) -> f64) -> Vec<(f64, f64)> {
-        let end = self.world.now().max(1);
-        let width = end.div_ceil(POINTS);
-        let mut stretches: Vec<Vec<(&Request, &Served)>> = vec![Vec::new(); POINTS as usize];
-        for (request, served) in self.served() {
-            if let Some(stretch) = stretches.get_mut((served.at / width) as usize) {
-                stretch.push((request, served));
-            }
-        }
-        let middle = |number: usize| (number as u64 * width + width / 2) as f64 / 1_000.0;
-        let stretches = stretches
-            .iter()
-            .enumerate()
-            .filter(|(_, stretch)| !stretch.is_empty());
-        stretches
-            .map(|(number, stretch)| (middle(number), value(stretch)))
-            .collect()
-    }
-
-    /// Welfare and prices over time.
-    pub fn plots(&self) -> Vec<Plot> {
-        let seconds = (self.world.now().div_ceil(POINTS) as f64 / 1_000.0).max(1e-3);
-        let worth = |stretch: &[(&Request, &Served)]| {
-            stretch
-                .iter()
-                .map(|(request, _)| request.worth as f64)
-                .sum::<f64>()
-                / seconds
-        };
-        let spent = |stretch: &[(&Request, &Served)]| {
-            stretch.iter().map(|(_, served)| served.price as f64).sum::<f64>() / seconds
-        };
-        vec![
-            Plot::new("Worth of what was served", "credits a second / 1000")
-                .curve("worth to buyers", self.over_time(worth))
-                .curve("paid", self.over_time(spent)),
-            Plot::new("Price of 1,000 tokens", "millicredits")
-                .curve("median", self.over_time(|stretch| median(prices(stretch)))),
-        ]
-    }
-
-    /// The mean score that watched hosts have with everyone, over time.
-    pub fn scores(&self, name: &str) -> Plot {
-        let opinions: Vec<&Opinion> = self.world.hosts().flat_map(|host| &host.opinions).collect();
-        let mut times: Vec<Millis> = opinions.iter().map(|opinion| opinion.at).collect();
-        times.sort_unstable();
-        times.dedup();
-        let mean = |at: Millis| {
-            let then = || {
-                opinions
-                    .iter()
-                    .filter(|opinion| opinion.at == at && opinion.receipts > 0)
-            };
-            let sum: f64 = then().map(|opinion| f64::from(opinion.score)).sum();
-            share(sum, then().count() as f64)
-        };
-        let points = times
-            .into_iter()
-            .map(|at| (at as f64 / 1_000.0, mean(at)))
-            .collect();
-        Plot::new("Reputation with those who traded", "mean score").curve(name, points)
     }
 }
 

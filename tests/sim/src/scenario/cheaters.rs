@@ -6,6 +6,7 @@
 //! table says what it costs buyers and what it gains, and the bound is that it earns less than honest work.
 
 use crate::check::{Bound, share};
+use crate::curves::Curves;
 use crate::effort::Effort;
 use crate::engine::Honesty;
 use crate::record::End;
@@ -25,6 +26,7 @@ const STRATEGIES: [(&str, Honesty); 5] = [
 /// One world for each strategy, twice as long as others; the bounds are for the second half of each, when there are records.
 pub(super) fn run(setting: Setting) -> Report {
     let mut report: Option<Report> = None;
+    let mut curves = Curves::new();
     for (strategy, honesty) in STRATEGIES {
         let mut spec = town(setting.nodes, setting.seed);
         let lenders = spec.hosts.iter_mut().filter_map(|host| host.lends.as_mut());
@@ -37,6 +39,7 @@ pub(super) fn run(setting: Setting) -> Report {
         spec.until += REQUESTS * GAP_MS;
         let world = live(spec, setting);
         let summary = Summary::new(&world).of_honest();
+        curves = curves.add(strategy, &summary);
         let report = match &mut report {
             Some(report) => {
                 sound(report, &summary);
@@ -46,7 +49,9 @@ pub(super) fn run(setting: Setting) -> Report {
         };
         outcome(report, strategy, honesty, summary);
     }
-    report.unwrap_or_else(|| Report::new("cheaters", setting.nodes, setting.seed))
+    let mut report = report.unwrap_or_else(|| Report::new("cheaters", setting.nodes, setting.seed));
+    report.plots = curves.plots();
+    report
 }
 
 fn outcome(report: &mut Report, strategy: &str, honesty: Honesty, summary: Summary<'_>) {

@@ -32,7 +32,10 @@ mod spenders;
 use crate::baseline::compare;
 use crate::check::{Bound, share};
 use crate::effort::Effort;
+use crate::curves::Curves;
 use crate::record::End;
+use crate::event::Act;
+use crate::network::Millis;
 use crate::report::Report;
 use crate::spec::{HostSpec, WorldSpec};
 use crate::summary::Summary;
@@ -40,6 +43,12 @@ use crate::town;
 use crate::world::World;
 
 /// Which world, how large, how random, on how many threads.
+/// Lenders that are watched for the plots, and hosts that are asked about them.
+const WATCHED_MAX: usize = 20;
+const OBSERVERS_MAX: usize = 200;
+/// They are asked this often, milliseconds.
+const OBSERVE_MS: Millis = 20_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Hosts; for `ledger`, schedules.
@@ -86,8 +95,11 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
 }
 
-/// Lets a world live to its end.
-fn live(spec: WorldSpec, setting: Setting) -> World {
+/// Lets a world live to its end. Where the scenario watches nobody, a few lenders are watched for the plots.
+fn live(mut spec: WorldSpec, setting: Setting) -> World {
+    if spec.watched.is_empty() {
+        watch(&mut spec, WATCHED_MAX, OBSERVERS_MAX);
+    }
     let until = spec.until;
     let mut world = World::new(spec, setting.threads);
     world.run(until);
@@ -96,6 +108,23 @@ fn live(spec: WorldSpec, setting: Setting) -> World {
 
 /// Changes every so-manyth of the hosts that `choose` picks; returns their numbers.
 fn change(
+/// Lets so many hosts note now and then what they think of so many lenders; half of these are cheats, where there are some.
+fn watch(spec: &mut WorldSpec, watched: usize, observers: usize) {
+    let (honest, dishonest): (Vec<u32>, Vec<u32>) = (0..)
+        .zip(&spec.hosts)
+        .filter(|(_, host)| host.lends.is_some())
+        .map(|(index, _)| index)
+        .partition(|index| spec.hosts[*index as usize].is_honest());
+    let cheats = dishonest.len().min(watched / 2);
+    spec.watched = honest.into_iter().take(watched - cheats).collect();
+    spec.watched.extend(dishonest.into_iter().take(cheats));
+    let every = spec.hosts.len().div_ceil(observers).max(1);
+    let hosts = || (0..spec.hosts.len() as u32).step_by(every);
+    let times = (spec.asking.start..=spec.asking.end + OBSERVE_MS).step_by(OBSERVE_MS as usize);
+    spec.acts
+        .extend(times.flat_map(|at| hosts().map(move |host| (at, host, Act::Observe))));
+}
+
     spec: &mut WorldSpec,
     every: usize,
     choose: impl Fn(&HostSpec) -> bool,
@@ -112,7 +141,7 @@ fn change(
 /// A report with what every scenario shows of its world.
 fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
     let mut report = Report::new(name, setting.nodes, setting.seed);
-    report.plots = summary.plots();
+    report.plots = Curves::new().add("all hosts", summary).plots();
     report.row("requests", summary.requests.len());
     report.row("served", summary.served().count());
     report.row("served in time", summary.in_time().count());
