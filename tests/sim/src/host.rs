@@ -51,7 +51,7 @@ pub struct Host {
     pub tally: Tally,
     /// Everything that its engine did.
     pub works: Vec<Work>,
-    /// The prices of what a host that keeps its payments agreed to.
+    /// The prices of what a host agreed to that is not going to pay for it.
     pub agreed: BTreeMap<AgreementId, i64>,
     /// What it had to do with each of its buyers.
     pub dealings: BTreeMap<u32, Dealing>,
@@ -66,9 +66,9 @@ impl Host {
     pub(crate) fn new(index: u32, spec: HostSpec, shared: &Shared) -> Self {
         Self {
             index,
+            date_skew_ms: spec.skew_ms,
             spec,
             name: shared.name(index, 0),
-            date_skew_ms: spec.skew_ms,
             renames: 0,
             node: None,
             life: 0,
@@ -99,6 +99,26 @@ impl Host {
     /// Its number.
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// The prices of what was delivered to a buyer that keeps count of its agreements, and what of them was never paid.
+    pub fn taken_by(&self, buyer: Option<&Host>) -> (i64, i64) {
+        let Some((buyer, dealing)) = buyer.and_then(|buyer| Some((buyer, self.dealings.get(&buyer.index)?)))
+        else {
+            return (0, 0);
+        };
+        let prices = dealing.delivered.iter().filter_map(|id| buyer.agreed.get(id));
+        let delivered: i64 = prices.sum();
+        (delivered, delivered - dealing.paid)
+    }
+
+    /// Whether its node holds a proof of fraud against a host.
+    pub(crate) fn convicts(&self, host: u32, shared: &Shared) -> bool {
+        let view = self
+            .node
+            .as_ref()
+            .map(|node| node.reputation(&shared.name(host, 0)));
+        view.is_some_and(|view| view.upper == 0.0)
     }
 
     /// The part that the scenario gave it.
@@ -149,6 +169,7 @@ impl Host {
                 self.start(shared, effects);
             }
             Act::Part => self.part(shared, effects),
+            Act::SetClock { skew_ms } => self.date_skew_ms = skew_ms,
             Act::Observe => self.observe(shared, effects.now),
         }
     }
@@ -158,6 +179,7 @@ impl Host {
             return;
         }
         self.life += 1;
+        self.spec.skew_ms = self.date_skew_ms;
         let signer = Box::new(Ed25519Signer::from_secret(
             &shared.secret(self.index, self.renames),
         ));
@@ -172,7 +194,6 @@ impl Host {
         self.node = node.ok();
         // A disk that its own node cannot read is a defect of the node: the audit counts it.
         self.tally.times_unreadable += u32::from(self.node.is_none());
-            Act::SetClock { skew_ms } => self.date_skew_ms = skew_ms,
         let relay = shared.relay_name(self.index);
         self.input(
             Input::Addresses(vec![format!("/memory/{}", self.index)]),
@@ -182,7 +203,6 @@ impl Host {
         self.input(
             Input::Connected {
                 peer: relay,
-        self.spec.skew_ms = self.date_skew_ms;
                 path: Path::Server,
             },
             shared,

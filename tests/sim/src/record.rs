@@ -84,6 +84,8 @@ pub struct Tally {
     pub paid: u32,
     /// Their prices, millicredits.
     pub earned: i64,
+    /// Activities begun for somebody against whom its node held a proof of fraud.
+    pub for_convicts: u64,
     /// Agreements that ended without payment.
     pub times_unpaid: u32,
     /// Times that a node could not be made from what was stored.

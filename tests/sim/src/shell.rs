@@ -163,7 +163,7 @@ impl Host {
                 let written = What::Written { life, seq, writes };
                 self.cause(effects.now + WRITE_MS, self.index, written, effects);
             }
-            Output::Work { work, input, .. } => self.work(work, input, effects),
+            Output::Work { work, input, .. } => self.work(work, input, shared, effects),
             Output::Event(event) => self.event(event, shared, effects),
         }
     }
@@ -172,10 +172,11 @@ impl Host {
         if self.spec.conduct.forks && is(&frame, FETCH_BLOCKS) {
             return;
         }
-        if self.spec.conduct.keeps_payments {
-            if is(&frame, SETTLE) {
-                return;
-            }
+        let conduct = self.spec.conduct;
+        if conduct.keeps_payments && is(&frame, SETTLE) {
+            return;
+        }
+        if conduct.keeps_payments || conduct.slanders || conduct.forks {
             self.note_agreement(&frame);
         }
         let (to, copies) = match shared.relay_named(&peer) {
@@ -217,11 +218,11 @@ impl Host {
         }
     }
 
-    fn work(&mut self, work: WorkId, input: WorkInput, effects: &mut Effects) {
+    fn work(&mut self, work: WorkId, input: WorkInput, shared: &Shared, effects: &mut Effects) {
         let Some(device) = self.spec.lends else { return };
         let WorkInput::Texts { texts } = input;
         let right = device.honesty.is_right(&mut self.rng, self.tally.works);
-        let done = self.note_work(&texts, right, device.speed, effects.now);
+        let done = self.note_work(&texts, right, effects.now, shared);
         let worked = What::Worked {
             life: self.life,
             work,
@@ -233,7 +234,7 @@ impl Host {
     }
 
     /// Remembers what the engine does, and for whose request.
-    fn note_work(&mut self, texts: &[String], right: bool, speed: u32, at: Millis) -> Work {
+    fn note_work(&mut self, texts: &[String], right: bool, at: Millis, shared: &Shared) -> Work {
         let (buyer, request) = texts
             .iter()
             .find_map(|text| engine::asked(text))
@@ -245,7 +246,8 @@ impl Host {
         let tokens = |texts: &[&String]| if pretended { 0 } else { price::tokens(texts) };
         let (item_tokens, probe_tokens) = (tokens(&items), tokens(&probes));
         let tokens = u64::from(item_tokens) + u64::from(probe_tokens);
-        let took_ms = (tokens * 1_000).div_ceil(u64::from(speed.max(1)));
+        let speed = self.spec.lends.map_or(1, |device| device.speed.max(1));
+        let took_ms = (tokens * 1_000).div_ceil(speed.into());
         let work = Work {
             at,
             buyer,
@@ -255,6 +257,8 @@ impl Host {
             took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
             right,
         };
+        let for_convict = shared.watched.contains(&buyer) && self.convicts(buyer, shared);
+        self.tally.for_convicts += u64::from(for_convict);
         self.tally.works += 1;
         self.tally.work_tokens += tokens;
         self.tally.busy_ms += took_ms;
@@ -276,13 +280,13 @@ impl Host {
                     self.tally.paid += 1;
                     self.tally.earned += price.0;
                 }
+                ServeStep::Quoted { quote } => {
+                    self.reputation_factor = Some(quote.factors.reputation_factor);
+                }
                 ServeStep::Unpaid { .. } => self.tally.times_unpaid += 1,
                 _ => {}
             }
         }
-                ServeStep::Quoted { quote } => {
-                    self.reputation_factor = Some(quote.factors.reputation_factor);
-                }
         self.requests
             .note(effects.now, event, |name| shared.host_of(name));
     }

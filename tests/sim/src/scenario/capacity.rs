@@ -3,7 +3,7 @@
 use crate::check::{Bound, share};
 use crate::host::Host;
 use crate::report::Report;
-use crate::scenario::{Setting, begin, live, percent, served_in_time, welfare};
+use crate::scenario::{Setting, begin, live, percent, predicted, served_in_time, welfare};
 use crate::summary::Summary;
 use crate::town::town;
 
@@ -66,6 +66,7 @@ pub(super) fn liars(setting: Setting) -> Report {
         format!("{:.3}", share(earned(true), earned(false))),
     );
     served_in_time(&mut report, &summary);
+    predicted(&mut report, &summary);
     report
 }
 

@@ -5,7 +5,7 @@ use crate::event::Act;
 use crate::network::{Millis, Partition};
 use crate::report::Report;
 use crate::rng::Rng;
-use crate::scenario::{Setting, begin, live, served_in_time};
+use crate::scenario::{Setting, begin, live, predicted, served_in_time};
 use crate::spec::WorldSpec;
 use crate::summary::{Summary, prices};
 use crate::town::{DEADLINE_MS, SETTLING_MS, town};
@@ -38,10 +38,10 @@ pub(super) fn churn(setting: Setting) -> Report {
     let mut report = begin("churn", setting, &summary);
     report.row("crashes", leaving);
     served_in_time(&mut report, &summary);
+    predicted(&mut report, &summary);
     report
 }
 
-/// Requests come slower over a longer time, as many as before.
 /// The lender whose clock is most ahead is set right in the middle of the run and started anew: all that it stored lies in
 /// its future.
 fn set_a_clock_right(spec: &mut WorldSpec) {
@@ -55,6 +55,7 @@ fn set_a_clock_right(spec: &mut WorldSpec) {
         .extend((at..).step_by(1_000).zip(acts).map(|(at, act)| (at, ahead, act)));
 }
 
+/// Requests come slower over a longer time, as many as before.
 fn stretch(spec: &mut WorldSpec, gap_ms: u64) {
     let requests = crate::town::REQUESTS;
     for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {

@@ -2,32 +2,41 @@
 
 use node_proto::Millicredits;
 
-use crate::check::Bound;
+use crate::check::{Bound, share};
 use crate::report::Report;
-use crate::scenario::{Setting, begin, live, served_in_time, welfare};
+use crate::scenario::{Setting, begin, live, predicted, served_in_time, welfare};
 use crate::summary::Summary;
-use crate::town::{LENDERS, SETTLING_MS, town};
+use crate::town::{GAP_MS, LENDERS, SETTLING_MS, town};
+
+/// Requests of each host on average: some more than the trades that are to be completed, for those that nobody serves at
+/// what they are worth.
+const REQUESTS: u64 = 21;
+/// Fewest trades for each host.
+const TRADES_MIN: f64 = 20.0;
 
 /// Half of the engine time is asked for.
 pub(super) fn calm(setting: Setting) -> Report {
-    let world = live(town(setting.nodes, setting.seed), setting);
+    let mut spec = town(setting.nodes, setting.seed);
+    spec.asking.end = spec.asking.start + REQUESTS * GAP_MS;
+    spec.until = spec.asking.end + SETTLING_MS;
+    let world = live(spec, setting);
     let summary = Summary::new(&world);
     let mut report = begin("honest", setting, &summary);
     welfare(&mut report, &summary, false);
     served_in_time(&mut report, &summary);
     let wrong = summary.served().filter(|(_, served)| !served.right).count();
     report.never("a wrong result accepted", wrong as u64);
-    report.row(
-        "predicted over actual time, median",
-        format!("{:.3}", summary.predicted_over_actual()),
-    );
-    let error = summary.prediction_error();
-    report.check(
-        "predicted and actual time, median difference",
-        "",
-        error,
-        Bound::AtMost(0.25),
-    );
+    predicted(&mut report, &summary);
+    let trades = share(summary.served().count() as f64, setting.nodes.into());
+    // With `--nodes 10000` these are the 200,000 trades whose time is measured; few hosts may ask for less by chance.
+    if setting.nodes >= 1_000 {
+        report.check(
+            "trades completed, for each host",
+            "",
+            trades,
+            Bound::AtLeast(TRADES_MIN),
+        );
+    }
     report
 }
 

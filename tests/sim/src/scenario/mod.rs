@@ -8,15 +8,16 @@
 //! | `cheaters` | three lenders in ten give wrong results, by five strategies | wrong results accepted, extra work |
 //! | `whitewashing` | one host in ten takes a new name after a few unpaid requests | the newcomer pool |
 //! | `free-riders` | one host in ten never pays | the newcomer pool |
+//! | `riders` | both together, and others that take results and call them wrong | the newcomer pool |
 //! | `colluders` | ten fake identities on each cheat's machine | their share of jobs |
-//! | `slander` | one host in ten calls every right result wrong | honest peers' scores |
-//! | `capacity-liars` | one lender in ten claims ten times its speed | its traffic |
+//! | `slander` | one host in ten calls every right result wrong | honest peers' scores and prices |
+//! | `capacity-liars` | one lender in ten claims ten times its speed | its traffic, predicted times |
 //! | `double-spenders` | a few go back to an old backup twice and spend again | gain per victim, time to detection |
 //! | `flash-crowd` | demand twentyfold for a while | served within capacity, prices afterwards |
 //! | `partition` | a third of the hosts is cut off, and comes back | nothing lost, service afterwards |
 //! | `giant` | one lender with a hundred times the speed | welfare, service |
 //! | `ledger` | crashes, partitions, loss and repetition in random order | conservation at every step |
-//! | `size` | the honest town at three sizes | messages per trade |
+//! | `size` | the honest town at several sizes | frames, requests and bytes per trade |
 
 mod capacity;
 mod cheaters;
@@ -31,24 +32,24 @@ mod spenders;
 
 use crate::baseline::compare;
 use crate::check::{Bound, share};
-use crate::effort::Effort;
 use crate::curves::Curves;
-use crate::record::End;
+use crate::effort::Effort;
 use crate::event::Act;
 use crate::network::Millis;
+use crate::record::End;
 use crate::report::Report;
 use crate::spec::{HostSpec, WorldSpec};
 use crate::summary::Summary;
 use crate::town;
 use crate::world::World;
 
-/// Which world, how large, how random, on how many threads.
 /// Lenders that are watched for the plots, and hosts that are asked about them.
 const WATCHED_MAX: usize = 20;
 const OBSERVERS_MAX: usize = 200;
 /// They are asked this often, milliseconds.
 const OBSERVE_MS: Millis = 20_000;
 
+/// Which world, how large, how random, on how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Hosts; for `ledger`, schedules.
@@ -77,6 +78,7 @@ pub const ALL: &[Scenario] = &[
     scenario("colluders", colluders::run),
     scenario("slander", slander::run),
     scenario("free-riders", riders::free_riders),
+    scenario("riders", riders::all),
     scenario("capacity-liars", capacity::liars),
     scenario("double-spenders", spenders::run),
     scenario("flash-crowd", disturbed::flash_crowd),
@@ -106,8 +108,6 @@ fn live(mut spec: WorldSpec, setting: Setting) -> World {
     world
 }
 
-/// Changes every so-manyth of the hosts that `choose` picks; returns their numbers.
-fn change(
 /// Lets so many hosts note now and then what they think of so many lenders; half of these are cheats, where there are some.
 fn watch(spec: &mut WorldSpec, watched: usize, observers: usize) {
     let (honest, dishonest): (Vec<u32>, Vec<u32>) = (0..)
@@ -125,6 +125,8 @@ fn watch(spec: &mut WorldSpec, watched: usize, observers: usize) {
         .extend(times.flat_map(|at| hosts().map(move |host| (at, host, Act::Observe))));
 }
 
+/// Changes every so-manyth of the hosts that `choose` picks; returns their numbers.
+fn change(
     spec: &mut WorldSpec,
     every: usize,
     choose: impl Fn(&HostSpec) -> bool,
@@ -233,6 +235,19 @@ fn served_in_time(report: &mut Report, summary: &Summary<'_>) {
         "",
         served,
         Bound::AtLeast(0.99),
+    );
+}
+
+fn predicted(report: &mut Report, summary: &Summary<'_>) {
+    report.row(
+        "predicted over actual time, median",
+        format!("{:.3}", summary.predicted_over_actual()),
+    );
+    report.check(
+        "predicted and actual time, median difference",
+        "",
+        summary.prediction_error(),
+        Bound::AtMost(0.25),
     );
 }
 

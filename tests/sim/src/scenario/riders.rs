@@ -1,4 +1,5 @@
-//! Hosts that take and never pay, under one name or under many.
+//! Hosts that take and never pay: under one name or under many, silently or by calling right results wrong, and all of
+//! these together, since it is their sum that a provider's pool bounds.
 
 use node_proto::Millicredits;
 
@@ -18,17 +19,47 @@ const GREED: u64 = 10;
 const POOL: Millicredits = Millicredits(2_500);
 const PAIR: Millicredits = Millicredits(500);
 
-/// Payments never leave; the riders' own nodes would let them spend without end.
+/// Payments never leave.
+const KEEPS: Conduct = Conduct {
+    keeps_payments: true,
+    slanders: false,
+    renames_after: None,
+    forks: false,
+    coalition: None,
+};
+/// Whoever whitewashes is a stranger again after so many requests.
+const RENAMES_AFTER: Option<u32> = Some(3);
+const KEEPS_AND_RENAMES: Conduct = Conduct {
+    renames_after: RENAMES_AFTER,
+    ..KEEPS
+};
+/// Results are taken and called wrong, too.
+const REJECTS: Conduct = Conduct {
+    slanders: true,
+    ..KEEPS
+};
+const REJECTS_AND_RENAMES: Conduct = Conduct {
+    renames_after: RENAMES_AFTER,
+    ..REJECTS
+};
+
+/// One name each; the riders' own nodes would let them spend without end.
 pub(super) fn free_riders(setting: Setting) -> Report {
-    ride("free-riders", setting, None)
+    ride("free-riders", setting, &[KEEPS])
 }
 
-/// The same, and after three requests the riders are strangers again.
+/// The same under many names.
 pub(super) fn whitewashing(setting: Setting) -> Report {
-    ride("whitewashing", setting, Some(3))
+    ride("whitewashing", setting, &[KEEPS_AND_RENAMES])
 }
 
-fn ride(name: &str, setting: Setting, renames_after: Option<u32>) -> Report {
+/// All kinds in one town.
+pub(super) fn all(setting: Setting) -> Report {
+    let kinds = [KEEPS, REJECTS_AND_RENAMES, KEEPS_AND_RENAMES, REJECTS];
+    ride("riders", setting, &kinds)
+}
+
+fn ride(name: &str, setting: Setting, kinds: &[Conduct]) -> Report {
     let mut spec = town(setting.nodes, setting.seed);
     for host in &mut spec.hosts {
         host.config.stranger_pool_max = POOL;
@@ -39,29 +70,22 @@ fn ride(name: &str, setting: Setting, renames_after: Option<u32>) -> Report {
         EVERY,
         |host| host.lends.is_none(),
         |host| {
-            host.conduct = Conduct {
-                keeps_payments: true,
-                renames_after,
-                ..Conduct::default()
-            };
             host.config.newcomer_allowance = Millicredits(i64::MAX / 4);
             if let Some(wants) = &mut host.wants {
                 wants.gap_ms /= GREED;
             }
         },
     );
+    for (rider, kind) in riders.iter().zip(kinds.iter().cycle()) {
+        spec.hosts[*rider as usize].conduct = *kind;
+    }
     let world = live(spec, setting);
     let honest = Summary::new(&world).of_honest();
     let mut report = begin(name, setting, &honest);
     report.row("riders", riders.len());
     let drawn = |lender: &Host| -> f64 {
-        let agreed = |rider: &u32| {
-            let prices = world.host(*rider).map(|host| &host.agreed);
-            let delivered = lender.dealings.get(rider).map(|dealing| &dealing.delivered);
-            let ids = delivered.into_iter().flatten();
-            ids.filter_map(|id| prices?.get(id)).sum::<i64>()
-        };
-        riders.iter().map(agreed).sum::<i64>() as f64
+        let taken = riders.iter().map(|rider| lender.taken_by(world.host(*rider)).1);
+        taken.sum::<i64>() as f64
     };
     let lenders = || world.hosts().filter(|host| host.spec().lends.is_some());
     let total: f64 = lenders().map(drawn).sum();

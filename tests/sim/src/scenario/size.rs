@@ -1,6 +1,10 @@
-//! The same town at a hundredth, a tenth and the whole of its size: what grows with the number of hosts?
+//! The same town at a hundred hosts and at ten times as many, up to what `--nodes` says: what grows with their number?
+//!
+//! Each host of a large town takes a few hundred kilobytes, so a hundred thousand are for machines with a lot of memory:
+//! `--scenario size --nodes 100000`.
 
 use crate::check::{Bound, share};
+use crate::curves::Curves;
 use crate::report::Report;
 use crate::scenario::{Setting, live, sound};
 use crate::summary::Summary;
@@ -11,40 +15,51 @@ const NODES_MIN: u32 = 100;
 /// How much more a trade may take in the largest than in the smallest; what is left is noise.
 const GROWTH_MAX: f64 = 1.1;
 
+/// What grows, or does not.
+const MEASURES: [&str; 3] = [
+    "frames between peers",
+    "requests to discovery points",
+    "kilobytes",
+];
+
 pub(super) fn run(setting: Setting) -> Report {
     let mut report = Report::new("size", setting.nodes, setting.seed);
-    let sizes = [100, 10, 1].map(|part| (setting.nodes / part).max(NODES_MIN));
-    let frames = sizes.map(|nodes| {
+    let larger = std::iter::successors(Some(NODES_MIN), |nodes| nodes.checked_mul(10));
+    let mut curves = Curves::new();
+    let mut sizes: Vec<[f64; 3]> = Vec::new();
+    for nodes in larger.take_while(|nodes| *nodes <= setting.nodes.max(NODES_MIN)) {
         let world = live(town(nodes, setting.seed), setting);
         let summary = Summary::new(&world);
         let trades = summary.served().count() as f64;
+        report.row(&format!("{nodes} hosts: trades"), trades);
         let relays: u64 = world.hosts().map(|host| host.tally.to_relays).sum();
         let bytes: u64 = world.hosts().map(|host| host.tally.bytes).sum();
-        report.row(&format!("{nodes} hosts: trades"), trades);
-        let per_trade = summary.messages_per_trade();
-        report.row(
-            &format!("{nodes} hosts: frames between peers, per trade"),
-            format!("{per_trade:.1}"),
-        );
-        let asked = share(relays as f64, trades);
-        report.row(
-            &format!("{nodes} hosts: requests to discovery points, per trade"),
-            format!("{asked:.1}"),
-        );
-        let kilobytes = share(bytes as f64, trades) / 1_000.0;
-        report.row(
-            &format!("{nodes} hosts: kilobytes, per trade"),
-            format!("{kilobytes:.1}"),
-        );
+        let per_trade = [
+            summary.messages_per_trade(),
+            share(relays as f64, trades),
+            share(bytes as f64, trades) / 1_000.0,
+        ];
+        for (name, value) in MEASURES.iter().zip(per_trade) {
+            report.row(
+                &format!("{nodes} hosts: {name}, per trade"),
+                format!("{value:.2}"),
+            );
+        }
         sound(&mut report, &summary);
-        per_trade
-    });
-    let growth = share(frames[2], frames[0]);
-    report.check(
-        "frames per trade, largest over smallest",
-        "×",
-        growth,
-        Bound::AtMost(GROWTH_MAX),
-    );
+        curves = curves.add(&format!("{nodes} hosts"), &summary);
+        sizes.push(per_trade);
+    }
+    report.plots = curves.plots();
+    let (Some(smallest), Some(largest)) = (sizes.first(), sizes.last()) else {
+        return report;
+    };
+    for (name, (after, before)) in MEASURES.iter().zip(largest.iter().zip(smallest)) {
+        report.check(
+            &format!("{name} per trade, largest over smallest"),
+            "×",
+            share(*after, *before),
+            Bound::AtMost(GROWTH_MAX),
+        );
+    }
     report
 }

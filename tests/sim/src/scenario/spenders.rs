@@ -22,6 +22,8 @@ const SPENDERS_MAX: u32 = 8;
 const GAP_MS: u64 = 1_000;
 /// What one stranger may owe, so that a run of minutes reaches it.
 const CAP: Millicredits = Millicredits(1_000);
+/// Lenders that are asked about, too.
+const WATCHED: usize = 4;
 /// Lenders are asked this often, milliseconds.
 const LOOK_MS: u64 = 2_000;
 /// ConTrib's reference is 22 s; the bound is 20 s.
@@ -51,6 +53,9 @@ pub(super) fn run(setting: Setting) -> Report {
         spec.acts.push((rollback, *spender, Act::Rollback));
     }
     spec.watched.clone_from(&spenders);
+    // And a few lenders beside them, to compare with.
+    spec.watched
+        .extend((0..setting.nodes).step_by(LENDERS as usize).take(WATCHED));
     let times = (rollback..spec.asking.end + 40_000).step_by(LOOK_MS as usize);
     let lenders = (0..setting.nodes).step_by(LENDERS as usize);
     spec.acts
@@ -97,13 +102,32 @@ fn judge(report: &mut Report, summary: &Summary<'_>, spenders: &[u32], rollback:
         slowest,
         Bound::AtMost(DETECTION_S_MAX),
     );
-    report.never("served by someone later than that after the proof", after);
-    let gains = lenders().flat_map(|host| spenders.iter().filter_map(|spender| host.dealings.get(spender)));
-    let most = gains.map(|dealing| dealing.paid).max().unwrap_or(0);
+    report.never(
+        "lenders that served one later than that after the first proof",
+        after,
+    );
+    report.never(
+        "work begun by a lender that holds the proof itself",
+        lenders().map(|host| host.tally.for_convicts).sum(),
+    );
+    // Their payments are debts, and worth nothing from whoever signs them twice: all that was delivered is gained.
+    let taken: Vec<(i64, i64)> = lenders()
+        .flat_map(|host| {
+            let spenders = spenders.iter();
+            spenders.map(move |spender| host.taken_by(summary.world.host(*spender)))
+        })
+        .collect();
+    let most = |part: fn(&(i64, i64)) -> i64| taken.iter().map(part).max().unwrap_or(0) as f64;
+    let all: i64 = taken.iter().map(|(delivered, _)| delivered).sum();
+    report.row("delivered to all of them, millicredits", all);
+    report.row(
+        "most delivered and not even promised to be paid, of the cap",
+        format!("{:.4}", most(|(_, unpaid)| *unpaid) / CAP.0 as f64),
+    );
     report.check(
-        "most owed to one victim, of the cap",
+        "most delivered to one by one victim, of the cap",
         "×",
-        most as f64 / CAP.0 as f64,
+        most(|(delivered, _)| *delivered) / CAP.0 as f64,
         Bound::AtMost(1.0),
     );
 }
