@@ -1,5 +1,7 @@
 //! Scenarios small enough for every run of the tests. The sizes that the bounds are meant for are run by
-//! `cargo xtask prove`.
+//! `cargo xtask prove`, and so are those that mean something only in a larger town: `slander` needs twenty buyers that know
+//! a lender, `colluders` a machine's ten names among many lenders, `size` towns of a hundred and more, `cheaters` five towns
+//! that live twice as long as others.
 
 use simulator::Report;
 use simulator::scenario::{Setting, find};
@@ -37,6 +39,16 @@ fn free_riders_stay_within_the_newcomer_pool() {
 #[test]
 fn new_names_do_not_get_past_the_newcomer_pool() {
     keeps("whitewashing", 20);
+}
+
+#[test]
+fn riders_of_all_kinds_together_stay_within_the_newcomer_pool() {
+    keeps("riders", 30);
+}
+
+#[test]
+fn a_giant_leaves_everyone_served() {
+    keeps("giant", 20);
 }
 
 #[test]

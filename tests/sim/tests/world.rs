@@ -2,6 +2,7 @@
 
 use simulator::World;
 use simulator::check::Bound;
+use simulator::effort::Effort;
 use simulator::event::Act;
 use simulator::network::Partition;
 use simulator::spec::WorldSpec;
@@ -42,6 +43,31 @@ fn the_same_seed_gives_the_same_trace_on_any_number_of_threads() {
     assert_ne!(alone.trace(), lived(2, 1).trace());
 }
 
+/// The trace of a small world as it was computed once, optimised and not: a machine or a compiler that computes something
+/// else is found out here. Whoever changes what nodes do, or what the simulator does to them, renews it:
+///
+/// ```text
+/// RENEW_TRACE=1 cargo nextest run -p simulator the_trace_is_the_committed_one
+/// ```
+#[test]
+fn the_trace_is_the_committed_one() {
+    let trace: String = lived(1, 2)
+        .trace()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if std::env::var_os("RENEW_TRACE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world.trace");
+        std::fs::write(path, format!("{trace}\n")).unwrap();
+        return;
+    }
+    let committed = include_str!("world.trace").trim();
+    assert_eq!(
+        trace, committed,
+        "see this test's comment when that was meant to change"
+    );
+}
+
 #[test]
 fn trades_end_in_receipts_that_cancel_out() {
     let world = lived(3, 2);
@@ -56,6 +82,21 @@ fn trades_end_in_receipts_that_cancel_out() {
 }
 
 #[test]
+fn every_accepted_token_is_found_in_the_work_of_its_provider() {
+    let world = lived(3, 2);
+    let summary = Summary::new(&world);
+    let served: u64 = summary
+        .served()
+        .map(|(request, _)| u64::from(request.tokens))
+        .sum();
+    let effort = Effort::of(&summary);
+    assert_eq!(effort.useful, served);
+    let all = effort.useful + effort.probes + effort.samples + effort.wrong + effort.given_up;
+    let computed: u64 = world.hosts().map(|host| host.tally.work_tokens).sum();
+    assert_eq!(all, computed);
+}
+
+#[test]
 fn a_report_shows_what_was_measured() {
     let report = (simulator::scenario::find("honest").unwrap().run)(simulator::scenario::Setting {
         nodes: 10,
@@ -64,6 +105,13 @@ fn a_report_shows_what_was_measured() {
     });
     let shown = report.to_string();
     assert!(shown.contains(&format!("trace {}", report.trace)) && report.trace.len() == 64);
+    assert_eq!(report.plots.len(), 3, "welfare, prices, reputation");
+    let out = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
+    report.write(&out, 1.0).unwrap();
+    for ending in ["txt", "json", "svg"] {
+        let file = out.join(format!("honest-10-1.{ending}"));
+        assert!((100..40_000).contains(&std::fs::metadata(file).unwrap().len()));
+    }
     let conserved = report
         .checks
         .iter()
