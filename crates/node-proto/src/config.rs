@@ -114,8 +114,23 @@ pub struct Config {
     pub group_line: Option<Millicredits>,
     /// Millicredits for one second of this device's engine at its own measured speed.
     pub engine_second_price: Millicredits,
-    /// Other people's blocks that are kept to notice contradictions.
+    /// Other people's blocks that are kept to notice contradictions, checked or not. With 2,048 a node that knows 1,000
+    /// peers stays below 4 MiB (`tests/memory.rs`), and a payment is remembered for minutes: in five rounds 32 hear of it, so
+    /// at one sale in ten seconds each the unchecked half holds five minutes of them, and 20 s find a double spender.
     pub witness_blocks_max: usize,
+    /// How many of them may be unchecked: what others told of. The rest of the room is for checked ones alone.
+    pub witness_told_max: usize,
+    /// Convictions that are kept, each with its proof; which go first, `node::convict` says.
+    pub convictions_max: usize,
+    /// What a peer tells may cost this node one check of a signature this often, milliseconds.
+    pub gossip_check_ms: u32,
+    /// And so many at once.
+    pub gossip_burst: u32,
+    /// A proof of fraud against somebody that neither traded with this node nor was paid by those it trusts is passed on this
+    /// often, milliseconds.
+    pub strange_proof_ms: u32,
+    /// And so many at once.
+    pub strange_proofs_burst: u32,
     /// Payments that were newly heard of are passed on to one more member this often, milliseconds.
     pub gossip_ms: u32,
     /// So many times by whoever received them, and by whoever is told as often as is left then.
@@ -187,7 +202,13 @@ impl Default for Config {
             stranger_line_max: Millicredits(1_000_000),
             group_line: None,
             engine_second_price: Millicredits(100),
-            witness_blocks_max: 4_096,
+            witness_blocks_max: 2_048,
+            witness_told_max: 1_024,
+            convictions_max: 256,
+            gossip_check_ms: 25,
+            gossip_burst: 256,
+            strange_proof_ms: 10_000,
+            strange_proofs_burst: 16,
             gossip_ms: 2_500,
             gossip_rounds: 5,
             reputation_half_life_ms: 30 * 24 * 3_600_000,
@@ -301,6 +322,29 @@ impl Config {
                 "witness_blocks_max",
                 self.witness_blocks_max >= 1 && self.witness_blocks_max <= 65_536,
             ),
+            // The checked have a room of their own, or junk could push them out.
+            (
+                "witness_told_max",
+                self.witness_told_max < self.witness_blocks_max,
+            ),
+            (
+                "convictions_max",
+                self.convictions_max >= 1 && self.convictions_max <= 65_536,
+            ),
+            (
+                "gossip_check_ms",
+                self.gossip_check_ms >= 1 && self.gossip_check_ms <= 60_000,
+            ),
+            // One message full of proofs and rumours must fit, or an honest peer is not heard out.
+            (
+                "gossip_burst",
+                self.gossip_burst >= 72 && self.gossip_burst <= 65_536,
+            ),
+            (
+                "strange_proof_ms",
+                self.strange_proof_ms >= 100 && self.strange_proof_ms <= 3_600_000,
+            ),
+            ("strange_proofs_burst", self.strange_proofs_burst <= 1_024),
             ("gossip_ms", self.gossip_ms >= 100),
             ("gossip_rounds", self.gossip_rounds <= 8),
             ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
@@ -338,6 +382,24 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(unbounded.validate(), Err(ConfigError("peers_max")));
+        let crowded = Config {
+            witness_told_max: Config::default().witness_blocks_max,
+            ..Config::default()
+        };
+        assert_eq!(crowded.validate(), Err(ConfigError("witness_told_max")));
+        let changed = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().map_err(|ConfigError(name)| name)
+        };
+        assert_eq!(changed(|c| c.convictions_max = 0), Err("convictions_max"));
+        assert_eq!(changed(|c| c.gossip_check_ms = 0), Err("gossip_check_ms"));
+        assert_eq!(changed(|c| c.gossip_burst = 71), Err("gossip_burst"));
+        assert_eq!(changed(|c| c.strange_proof_ms = 0), Err("strange_proof_ms"));
+        assert_eq!(
+            changed(|c| c.strange_proofs_burst = u32::MAX),
+            Err("strange_proofs_burst")
+        );
         let nan = Config {
             cosine_min: f32::NAN,
             ..Config::default()

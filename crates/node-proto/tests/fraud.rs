@@ -6,11 +6,18 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 mod world;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use node_proto::ledger::FraudProof;
-use node_proto::{Failure, Group, Timestamp, Write};
-use world::{Engine, World};
+use node_proto::group::Purpose;
+use node_proto::ledger::{Block, Check, FraudProof};
+use node_proto::wire::{Gossip, OBJECT_VERSION, Request, Signed, decode_frame, encode_frame};
+use node_proto::{
+    AgreementId, Ed25519Signer, ExchangeId, Factors, Failure, Group, Hash, Input, Millicredits, NodeId,
+    Scope, Signer, Timestamp, Verification, Write,
+};
+use world::{Engine, Fate, World};
 
 const TEXTS: [&str; 2] = ["one text", "and another"];
 
@@ -147,4 +154,101 @@ fn a_restored_backup_first_asks_what_it_lost() {
     world.crash(person);
     world.start(person);
     assert_eq!(world.balance(person), balance);
+}
+
+/// A proof against a key that was made up for it.
+fn made_up(number: u32) -> FraudProof {
+    let mut secret = [77; 32];
+    secret[..4].copy_from_slice(&number.to_le_bytes());
+    let signer = Ed25519Signer::from_secret(&secret);
+    let half = |agreement| {
+        let block = Block {
+            version: OBJECT_VERSION,
+            author: signer.id(),
+            epoch: 1,
+            sequence: 1,
+            previous: Hash([0; 32]),
+            counterparty: NodeId([9; 32]),
+            agreement: AgreementId([agreement; 32]),
+            delta: Millicredits(-1),
+            service: 0,
+            model: None,
+            units: 1,
+            factors: Factors {
+                base_cost: 1,
+                quality_multiplier: 1,
+                market_demand: 1,
+                reputation_factor: 1,
+            },
+            scope: Scope::Anyone,
+            mark: Hash([0; 32]),
+            check: Check::from(&Verification::Unchecked),
+            link: None,
+            at_ms: 0,
+        };
+        Signed::seal(&signer, &block)
+    };
+    FraudProof {
+        author: signer.id(),
+        first: half(1),
+        second: half(2),
+    }
+}
+
+#[test]
+fn a_thousand_made_up_keys_push_out_no_record_and_no_conviction() {
+    let (mut world, shops, cheat) = strangers();
+    let honest = world.join_buyer(Group::open());
+    let attacker = world.join_buyer(Group::open());
+    world.run(8_000);
+    let before = world.hosts[cheat].clone_state();
+    buy(&mut world, honest, 9, shops[0]).unwrap();
+    buy(&mut world, cheat, 1, shops[0]).unwrap();
+    world.crash(cheat);
+    world.hosts[cheat].restore_state(&before);
+    world.start_cheating(cheat);
+    world.run(8_000);
+    let _ = buy(&mut world, cheat, 2, shops[1]);
+    world.run(20_000);
+    assert!(shops.iter().all(|shop| holds_proof(&world, *shop, cheat)));
+    let sent = Rc::new(Cell::new(0_usize));
+    let counter = sent.clone();
+    world.fate = Box::new(move |passing| {
+        if passing.is_request
+            && let Ok(Request::Gossip(gossip)) = decode_frame(passing.frame)
+        {
+            counter.set(counter.get() + gossip.proofs.len());
+        }
+        Fate::Arrives
+    });
+    let (shop, peer) = (shops[0], world.hosts[attacker].id);
+    let tag = Hash(Group::open().tag(Purpose::Trade, &peer, &world.hosts[shop].id));
+    for first in (0..1_000).step_by(4) {
+        let frame = encode_frame(&Request::Gossip(Gossip {
+            tag,
+            proofs: (first..first + 4).map(made_up).collect(),
+            rumours: Vec::new(),
+        }));
+        let exchange = ExchangeId(1 << 40);
+        world.input(
+            shop,
+            Input::Request {
+                exchange,
+                peer,
+                frame,
+            },
+        );
+        world.run(200);
+    }
+    world.run(20_000);
+    for shop in shops {
+        let stored = &world.hosts[shop].stored;
+        assert_eq!(stored.keys().filter(|key| key[0] == b'f').count(), 1);
+        assert!(holds_proof(&world, shop, cheat));
+        assert_eq!(world.node(shop).reputation(&world.hosts[cheat].id).upper, 0.0);
+    }
+    let reputation = world.node(shops[0]).reputation(&world.hosts[honest].id);
+    assert_eq!(reputation.receipts, 1);
+    // The first sixteen, and one in ten seconds of the seventy that it took, once over each of fifteen connections and back.
+    assert!(sent.get() <= 24 * 30, "{} proofs were passed on", sent.get());
 }

@@ -66,6 +66,9 @@ pub struct Block {
     pub at_ms: u64,
 }
 
+/// A block is no longer than this, bytes: every field has a bound, and all at theirs take 370.
+pub(crate) const BLOCK_BYTES_MAX: usize = 384;
+
 impl Object for Block {
     const DOMAIN: Domain = Domain::Block;
 }

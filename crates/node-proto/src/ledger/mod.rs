@@ -25,7 +25,7 @@
 //! [`found`].
 //!
 //! Stored under `b` ‖ epoch ‖ sequence (big-endian, so that keys sort) is everything that a payment needs after a crash:
-//! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof.
+//! both halves and the agreement with both signatures. `m` holds format, owner and epoch; `f` ‖ author a fraud proof, see `node::convict`.
 //!
 //! An agreement that was given up half-way is paid for in proportion: the provider signs how many of the agreed units were
 //! done ([`Partial`]), the payer's half names those units and their part of the price, and the provider's own word travels
@@ -61,8 +61,10 @@ use totals::{Entry, Totals};
 pub use block::{Block, Check};
 pub(crate) use credit::{CreditTerms, Exposure};
 pub use fraud::FraudProof;
-pub(crate) use store::{BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, StoredLedger, put_fraud, restored_meta};
-pub(crate) use witness::{Shown, Witness, head_of};
+pub(crate) use store::{
+    BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, StoredLedger, delete_fraud, put_fraud, restored_meta,
+};
+pub(crate) use witness::{Claim, Shown, Source, Witness, head_of};
 
 /// Why the ledger refused something. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -248,6 +250,11 @@ impl Ledger {
     /// The same for all of them.
     pub(crate) fn exposures(&self) -> impl Iterator<Item = (&NodeId, &Exposure)> {
         self.totals.pairs.iter()
+    }
+
+    /// Whether there were ever receipts with a counterparty of the present group, or claims against it.
+    pub(crate) fn has_dealt_with(&self, peer: &NodeId) -> bool {
+        self.totals.pairs.contains_key(peer)
     }
 
     /// Restored from a backup: closed until [`open`](Self::open).

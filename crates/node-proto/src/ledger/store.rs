@@ -157,13 +157,23 @@ pub(super) fn put(record: &Record) -> Write {
     }
 }
 
-/// Keeps a proof for whoever asks later.
+/// Keeps a proof: the conviction lasts as long as it does.
 pub(crate) fn put_fraud(proof: &FraudProof) -> Write {
-    let key = [&[FRAUD_PREFIX], proof.author.as_bytes().as_slice()].concat();
     Write::Put {
-        key,
+        key: fraud_key(&proof.author),
         value: to_cbor(proof),
     }
+}
+
+/// Drops the proof against an author.
+pub(crate) fn delete_fraud(author: &NodeId) -> Write {
+    Write::Delete {
+        key: fraud_key(author),
+    }
+}
+
+fn fraud_key(author: &NodeId) -> Vec<u8> {
+    [&[FRAUD_PREFIX], author.as_bytes().as_slice()].concat()
 }
 
 impl Ledger {

@@ -9,21 +9,46 @@
 //!                           another block held        check both signatures: a FraudProof, or a forgery
 //! ```
 //!
-//! Signatures are checked only when two blocks disagree. That is enough: an unsigned block can displace nothing, convict
-//! nobody and is dropped at the first disagreement. It makes passing on cheap, which is what lets every receipt be passed
-//! on (ConTrib checks each record on arrival: M. de Vos, J. Pouwelse, *ConTrib: Maintaining Fairness in Decentralized Big
-//! Tech Alternatives by Accounting Work*, Computer Networks 192, 2021).
+//! Signatures of blocks that others tell of are checked only when two disagree. That makes passing on cheap, which is what
+//! lets every receipt be passed on (ConTrib checks each record on arrival: M. de Vos, J. Pouwelse, *ConTrib: Maintaining
+//! Fairness in Decentralized Big Tech Alternatives by Accounting Work*, Computer Networks 192, 2021). It is enough, because
+//! what is unchecked has a room of its own, convicts nobody, casts no doubt, and is dropped at the first disagreement:
 //!
-//! Bounds: `blocks_max` blocks, the oldest go first; at most [`PER_AUTHOR_MAX`] of one author.
+//! | block | its room | what it pushes out when that is full |
+//! | --- | --- | --- |
+//! | another half of an own receipt | `blocks_max` less `told_max`, at most [`PER_AUTHOR_MAX`] of one author | the author's oldest; else the oldest that is not of an own receipt; else the oldest |
+//! | its signature was checked | the same | the same, and nothing of an own receipt |
+//! | somebody told of it | `told_max`, at most [`TOLD_PER_AUTHOR_MAX`] of one author | the oldest of whoever told most: of this author, or of all |
+//!
+//! So a teller keeps its even share of the room whatever the others tell, and a flood pushes out its own. Tellers that have
+//! left count as one, or names that come and go would be many. A block takes at most [`BLOCK_BYTES_MAX`] bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::{Hash, NodeId};
-use crate::ledger::{Block, FraudProof, Place};
-use crate::wire::{OBJECT_BYTES_MAX, OBJECT_VERSION, Signed};
+use litemap::LiteMap;
 
-/// Blocks of one author that are kept: a cheat that floods pushes out its own.
+use crate::ids::{Hash, NodeId};
+use crate::ledger::block::BLOCK_BYTES_MAX;
+use crate::ledger::{Block, FraudProof, Place};
+use crate::wire::{OBJECT_VERSION, Signed};
+
+/// Checked blocks of one author that are kept.
 const PER_AUTHOR_MAX: usize = 64;
+/// Unchecked blocks of one author that are kept: at the rate of one payment a second, those of half a minute.
+const TOLD_PER_AUTHOR_MAX: usize = 32;
+/// Stands for every teller that has left.
+const GONE: NodeId = NodeId([0; 32]);
+
+/// Why a block is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The other half of an own receipt.
+    Own,
+    /// Its author's signature was checked.
+    Checked,
+    /// It is not: this peer told of it.
+    Told(NodeId),
+}
 
 /// What came of a block that somebody showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,21 +57,44 @@ pub(crate) enum Shown {
     New,
     /// Held already.
     Known,
-    /// Not a block, or not signed by its author.
+    /// Not seen before: what was held on its place is forged, and this peer had told of it.
+    Replaced(NodeId),
+    /// Not a block.
     Worthless,
+    /// Not signed by its author.
+    Forged,
     /// It contradicts another one.
     Fraud(Box<FraudProof>),
 }
 
+/// What is held says of an author's claim on which block is on a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Nothing against it.
+    Stands,
+    /// The author signed another one.
+    Contradicted,
+    /// What was held against it is forged, and this peer had told of it. It is dropped.
+    Slandered(NodeId),
+}
+
 struct Seen {
     signed: Signed,
-    checked: bool,
+    source: Source,
 }
+
+impl Seen {
+    fn is_genuine(&self, author: &NodeId) -> bool {
+        !matches!(self.source, Source::Told(_)) || is_genuine(&self.signed, author)
+    }
+}
+
+type Key = (NodeId, Place);
 
 /// Author and place as the body of a block names them. Nothing else is looked at: everything that follows from a block
 /// opens it and checks its signature first.
 pub(crate) fn head_of(body: &[u8]) -> Option<(NodeId, Place)> {
-    if body.len() > OBJECT_BYTES_MAX {
+    if body.len() > BLOCK_BYTES_MAX {
         return None;
     }
     let mut decoder = minicbor::Decoder::new(body);
@@ -57,203 +105,267 @@ pub(crate) fn head_of(body: &[u8]) -> Option<(NodeId, Place)> {
     (version == OBJECT_VERSION && place.0 >= 1 && place.1 >= 1).then_some((author, place))
 }
 
+fn is_genuine(signed: &Signed, author: &NodeId) -> bool {
+    signed.open::<Block>(author).is_ok_and(|block| block.is_sound())
+}
+
 /// Other people's blocks.
 pub(crate) struct Witness {
-    blocks_max: usize,
-    seen: BTreeMap<(NodeId, Place), Seen>,
-    /// In the order in which they came.
-    order: VecDeque<(NodeId, Place)>,
+    checked_max: usize,
+    told_max: usize,
+    seen: BTreeMap<Key, Seen>,
+    /// Those that are checked, in the order in which they came.
+    checked: VecDeque<Key>,
+    /// Those that are not, likewise.
+    told: VecDeque<Key>,
+    /// How many of these each teller accounts for.
+    tellers: LiteMap<NodeId, u32>,
 }
 
 impl Witness {
-    pub(crate) fn new(blocks_max: usize) -> Self {
+    /// For `blocks_max` blocks, of which up to `told_max` are unchecked.
+    pub(crate) fn new(blocks_max: usize, told_max: usize) -> Self {
         Self {
-            blocks_max,
+            checked_max: blocks_max.saturating_sub(told_max),
+            told_max,
             seen: BTreeMap::new(),
-            order: VecDeque::new(),
+            checked: VecDeque::new(),
+            told: VecDeque::new(),
+            tellers: LiteMap::new(),
         }
     }
 
-    /// Takes a block that this node or somebody else received; `checked` when its signature is known to hold.
-    pub(crate) fn show(&mut self, signed: &Signed, checked: bool) -> Shown {
-        let Some((author, place)) = head_of(&signed.body) else {
+    /// Takes a block that this node received, or that somebody told of. At most two signatures are checked.
+    pub(crate) fn show(&mut self, signed: &Signed, source: Source) -> Shown {
+        let Some(key) = head_of(&signed.body) else {
             return Shown::Worthless;
         };
-        let genuine = |signed: &Signed| signed.open::<Block>(&author).is_ok_and(|block| block.is_sound());
-        match self.seen.get_mut(&(author, place)) {
-            None => {}
-            Some(held) if held.signed.body == signed.body => {
-                // The same body may have come before with a signature that was not one.
-                let better = held.signed != *signed && !held.checked && (checked || genuine(signed));
-                if better {
-                    (held.signed, held.checked) = (signed.clone(), true);
+        let author = key.0;
+        let Some(held) = self.seen.get(&key) else {
+            self.insert(key, signed.clone(), source);
+            return Shown::New;
+        };
+        if held.signed.body == signed.body {
+            return self.show_again(key, signed, source);
+        }
+        if matches!(source, Source::Told(_)) && !is_genuine(signed, &author) {
+            return Shown::Forged;
+        }
+        if held.is_genuine(&author) {
+            let (first, second) = (held.signed.clone(), signed.clone());
+            return Shown::Fraud(Box::new(FraudProof {
+                author,
+                first,
+                second,
+            }));
+        }
+        let forger = self.remove(&key);
+        self.insert(key, signed.clone(), source.checked());
+        forger.map_or(Shown::New, Shown::Replaced)
+    }
+
+    /// A body that is held already. It may have come before with a signature that was not one.
+    fn show_again(&mut self, key: Key, signed: &Signed, source: Source) -> Shown {
+        let Some(held) = self.seen.get(&key) else {
+            return Shown::New;
+        };
+        let same = held.signed == *signed;
+        match (held.source, source) {
+            (Source::Own, _) | (Source::Checked, Source::Checked) => Shown::Known,
+            // Whoever else tells of it answers for it from now on if it tells less: what it keeps of its share does not
+            // depend on who was first.
+            (Source::Told(first), Source::Told(teller)) if same => {
+                if self.told_by(&teller) < self.told_by(&first) {
+                    self.count(&first, false);
+                    self.count(&teller, true);
+                    self.seen.entry(key).and_modify(|seen| seen.source = source);
                 }
-                return Shown::Known;
+                Shown::Known
             }
-            Some(_) if !(checked || genuine(signed)) => return Shown::Worthless,
-            Some(held) if held.checked || genuine(&held.signed) => {
-                let (first, second) = (held.signed.clone(), signed.clone());
-                return Shown::Fraud(Box::new(FraudProof {
-                    author,
-                    first,
-                    second,
-                }));
-            }
-            Some(held) => {
-                *held = Seen {
-                    signed: signed.clone(),
-                    checked: true,
-                };
-                return Shown::New;
+            (Source::Checked, Source::Told(_)) => Shown::Known,
+            (Source::Told(_), Source::Told(_)) if !is_genuine(signed, &key.0) => Shown::Forged,
+            (former, _) => {
+                self.remove(&key);
+                self.insert(key, signed.clone(), source.checked());
+                match former {
+                    Source::Told(forger) if !same => Shown::Replaced(forger),
+                    _ => Shown::Known,
+                }
             }
         }
-        self.make_room(&author);
-        self.order.push_back((author, place));
-        let seen = Seen {
-            signed: signed.clone(),
-            checked,
+    }
+
+    /// Holds an author's claim on which block is on a place against what is held. At most one signature is checked: what
+    /// nobody checked casts no doubt.
+    pub(crate) fn contradicts(&mut self, author: &NodeId, place: Place, hash: &Hash) -> Claim {
+        let key = (*author, place);
+        let Some(held) = self.seen.get(&key) else {
+            return Claim::Stands;
         };
-        self.seen.insert((author, place), seen);
-        Shown::New
+        if held.signed.hash::<Block>() == *hash {
+            return Claim::Stands;
+        }
+        let Source::Told(teller) = held.source else {
+            return Claim::Contradicted;
+        };
+        let signed = is_genuine(&held.signed, author).then(|| held.signed.clone());
+        self.remove(&key);
+        let Some(signed) = signed else {
+            return Claim::Slandered(teller);
+        };
+        if !self.insert(key, signed.clone(), Source::Checked) {
+            self.insert(key, signed, Source::Told(teller));
+        }
+        Claim::Contradicted
     }
 
-    /// Whether an author's claim on which block is on a place agrees with what is held; `None` when nothing is.
-    pub(crate) fn agrees(&self, author: &NodeId, place: Place, hash: &Hash) -> Option<bool> {
-        let held = self.seen.get(&(*author, place));
-        held.map(|seen| seen.signed.hash::<Block>() == *hash)
+    /// Whether a block of this author was checked.
+    pub(crate) fn has_checked(&self, author: &NodeId) -> bool {
+        self.of(author)
+            .any(|(_, seen)| !matches!(seen.source, Source::Told(_)))
     }
 
-    /// The newest blocks, newest first.
+    /// The newest blocks, newest first, and those that were checked before others.
     pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &Signed> {
-        let newest = self.order.iter().rev().take(count);
+        let newest = self.checked.iter().rev().chain(self.told.iter().rev());
         newest
+            .take(count)
             .filter_map(|key| self.seen.get(key))
             .map(|seen| &seen.signed)
     }
 
-    fn make_room(&mut self, author: &NodeId) {
-        let theirs = self
-            .seen
-            .range((*author, (0, 0))..=(*author, (u32::MAX, u64::MAX)))
-            .count();
-        let goes = if theirs >= PER_AUTHOR_MAX {
-            self.order.iter().position(|(other, _)| other == author)
-        } else {
-            (self.order.len() >= self.blocks_max).then_some(0)
+    /// A teller is not connected any more.
+    pub(crate) fn left(&mut self, teller: &NodeId) {
+        let Some(count) = self.tellers.remove(teller) else {
+            return;
         };
-        if let Some(key) = goes.and_then(|place| self.order.remove(place)) {
-            self.seen.remove(&key);
+        *self.tellers.entry(GONE).or_default() += count;
+        for key in &self.told {
+            let seen = self.seen.get_mut(key);
+            if let Some(seen) = seen.filter(|seen| seen.source == Source::Told(*teller)) {
+                seen.source = Source::Told(GONE);
+            }
+        }
+    }
+
+    fn of(&self, author: &NodeId) -> impl Iterator<Item = (&Key, &Seen)> {
+        self.seen
+            .range((*author, (0, 0))..=(*author, (u32::MAX, u64::MAX)))
+    }
+
+    fn told_by(&self, teller: &NodeId) -> u32 {
+        self.tellers.get(teller).copied().unwrap_or(0)
+    }
+
+    fn count(&mut self, teller: &NodeId, one_more: bool) {
+        let count = self.tellers.entry(*teller).or_default();
+        *count = if one_more {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+        if *count == 0 {
+            self.tellers.remove(teller);
+        }
+    }
+
+    /// Keeps a block on a place that is free, unless there is no room for it.
+    fn insert(&mut self, key: Key, signed: Signed, source: Source) -> bool {
+        let (goes, is_full) = match source {
+            Source::Told(teller) => (self.most_told(&key.0, &teller), self.told_max == 0),
+            Source::Own | Source::Checked => self.least_checked(&key.0, source),
+        };
+        if is_full {
+            return false;
+        }
+        if let Some(key) = goes {
+            self.remove(&key);
+        }
+        match source {
+            Source::Told(teller) => {
+                self.told.push_back(key);
+                self.count(&teller, true);
+            }
+            Source::Own | Source::Checked => self.checked.push_back(key),
+        }
+        self.seen.insert(key, Seen { signed, source });
+        true
+    }
+
+    /// Who had told of it, when it was not checked.
+    fn remove(&mut self, key: &Key) -> Option<NodeId> {
+        let seen = self.seen.remove(key)?;
+        let order = match seen.source {
+            Source::Told(_) => &mut self.told,
+            Source::Own | Source::Checked => &mut self.checked,
+        };
+        if let Some(place) = order.iter().position(|other| other == key) {
+            order.remove(place);
+        }
+        let Source::Told(teller) = seen.source else {
+            return None;
+        };
+        self.count(&teller, false);
+        Some(teller)
+    }
+
+    /// Which checked block makes room, and whether none may.
+    fn least_checked(&self, author: &NodeId, source: Source) -> (Option<Key>, bool) {
+        let is_own = |key: &Key| self.seen.get(key).is_some_and(|seen| seen.source == Source::Own);
+        let theirs = self
+            .of(author)
+            .filter(|(_, seen)| !matches!(seen.source, Source::Told(_)));
+        let crowded = theirs.count() >= PER_AUTHOR_MAX;
+        if !crowded && self.checked.len() < self.checked_max {
+            return (None, false);
+        }
+        let mut oldest = self.checked.iter().filter(|key| !crowded || key.0 == *author);
+        let first = oldest.clone().next().copied();
+        let other = oldest.find(|key| !is_own(key)).copied();
+        let goes = match source {
+            Source::Own => other.or(first),
+            _ => other,
+        };
+        (goes, goes.is_none())
+    }
+
+    /// Which unchecked block makes room for one more of this author that `another` tells of.
+    fn most_told(&self, author: &NodeId, another: &NodeId) -> Option<Key> {
+        let teller_of = |key: &Key| match self.seen.get(key)?.source {
+            Source::Told(teller) => Some(teller),
+            _ => None,
+        };
+        let theirs: Vec<NodeId> = self.of(author).filter_map(|(key, _)| teller_of(key)).collect();
+        let crowded = theirs.len() >= TOLD_PER_AUTHOR_MAX;
+        if !crowded && self.told.len() < self.told_max {
+            return None;
+        }
+        // The one that is told of now counts, or whoever has no more than its share would lose of it.
+        let share = |teller: &NodeId| {
+            let told = match crowded {
+                true => theirs.iter().filter(|other| *other == teller).count(),
+                false => self.told_by(teller) as usize,
+            };
+            told + usize::from(teller == another)
+        };
+        let most = match crowded {
+            true => theirs.iter().max_by_key(|teller| share(teller)),
+            false => self.tellers.keys().max_by_key(|teller| share(teller)),
+        };
+        let most = Some(*most?);
+        let mut oldest = self.told.iter().filter(|key| !crowded || key.0 == *author);
+        oldest.find(|key| teller_of(key) == most).copied()
+    }
+}
+
+impl Source {
+    fn checked(self) -> Self {
+        match self {
+            Self::Own => Self::Own,
+            Self::Checked | Self::Told(_) => Self::Checked,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-    use crate::ids::{AgreementId, Millicredits};
-    use crate::ledger::Check;
-    use crate::price::Factors;
-    use crate::service::Scope;
-    use crate::sign::{Ed25519Signer, Signer as _};
-    use crate::view::Verification;
-    use crate::wire::OBJECT_VERSION;
-
-    fn half(author: u8, sequence: u64, agreement: u8) -> Signed {
-        let signer = Ed25519Signer::from_secret(&[author; 32]);
-        let block = Block {
-            version: OBJECT_VERSION,
-            author: signer.id(),
-            epoch: 1,
-            sequence,
-            previous: Hash([0; 32]),
-            counterparty: NodeId([9; 32]),
-            agreement: AgreementId([agreement; 32]),
-            delta: Millicredits(-1),
-            service: 0,
-            model: None,
-            units: 1,
-            factors: Factors {
-                base_cost: 1,
-                quality_multiplier: 1,
-                market_demand: 1,
-                reputation_factor: 1,
-            },
-            scope: Scope::Anyone,
-            mark: Hash([0; 32]),
-            check: Check::from(&Verification::Unchecked),
-            link: None,
-            at_ms: 0,
-        };
-        Signed::seal(&signer, &block)
-    }
-
-    fn forged(mut signed: Signed) -> Signed {
-        signed.signature[0] ^= 1;
-        signed
-    }
-
-    #[test]
-    fn two_blocks_on_one_place_are_fraud_whoever_showed_them() {
-        let mut witness = Witness::new(10);
-        assert_eq!(witness.show(&half(1, 1, 1), false), Shown::New);
-        assert_eq!(witness.show(&half(1, 1, 1), false), Shown::Known);
-        assert_eq!(witness.show(&half(1, 2, 2), false), Shown::New);
-        let Shown::Fraud(proof) = witness.show(&half(1, 1, 3), false) else {
-            panic!("not noticed")
-        };
-        assert_eq!(proof.verify(), Ok(()));
-    }
-
-    #[test]
-    fn a_forgery_accuses_nobody_and_displaces_nothing() {
-        let mut witness = Witness::new(10);
-        let (good, bad) = (half(1, 1, 1), forged(half(1, 1, 2)));
-        assert_eq!(witness.show(&good, true), Shown::New);
-        assert_eq!(witness.show(&bad, false), Shown::Worthless);
-        // The other way round: the forgery came first and makes room for the real one.
-        let mut witness = Witness::new(10);
-        assert_eq!(witness.show(&bad, false), Shown::New);
-        assert_eq!(witness.show(&good, false), Shown::New);
-        assert_eq!(
-            witness.show(&half(1, 1, 3), false),
-            Shown::Fraud(Box::new(FraudProof {
-                author: Ed25519Signer::from_secret(&[1; 32]).id(),
-                first: good.clone(),
-                second: half(1, 1, 3),
-            }))
-        );
-        // The real body under a false signature does not hide the real one either.
-        let mut witness = Witness::new(10);
-        assert_eq!(witness.show(&forged(good.clone()), false), Shown::New);
-        assert_eq!(witness.show(&good, false), Shown::Known);
-        assert!(matches!(witness.show(&half(1, 1, 3), false), Shown::Fraud(_)));
-        let nonsense = Signed {
-            body: vec![1],
-            signature: [0; 64],
-        };
-        assert_eq!(witness.show(&nonsense, false), Shown::Worthless);
-    }
-
-    #[test]
-    fn the_oldest_make_room_and_a_flood_pushes_out_its_own() {
-        let mut witness = Witness::new(70);
-        witness.show(&half(1, 1, 1), true);
-        for sequence in 1..=100 {
-            witness.show(&half(2, sequence, 1), true);
-        }
-        assert_eq!(witness.order.len(), 1 + PER_AUTHOR_MAX);
-        let one = half(1, 1, 1).hash::<Block>();
-        let first = Ed25519Signer::from_secret(&[1; 32]).id();
-        assert_eq!(witness.agrees(&first, (1, 1), &one), Some(true));
-        assert_eq!(witness.agrees(&first, (1, 1), &Hash([7; 32])), Some(false));
-        for author in 3..=20 {
-            witness.show(&half(author, 1, 1), true);
-        }
-        assert_eq!((witness.order.len(), witness.seen.len()), (70, 70));
-        assert_eq!(witness.agrees(&first, (1, 1), &one), None);
-        assert_eq!(witness.newest(2).count(), 2);
-    }
-}
+mod tests;

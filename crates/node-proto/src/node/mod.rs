@@ -17,7 +17,7 @@
 //! | `settle` | receipts, on both sides |
 //! | `credit`, `lines` | how much a stranger, and a member, may owe |
 //! | `recover` | receipts that were lost, from those who hold them |
-//! | `gossip` | blocks and proofs that show fraud |
+//! | `gossip`, `convict` | blocks and proofs that show fraud, and what follows from one |
 //! | `journal`, `restore` | what must be durable before it is said, and the way back |
 //! | `snapshot` | what a person sees |
 //!
@@ -26,6 +26,7 @@
 
 mod buy;
 mod choose;
+mod convict;
 mod coordinate;
 mod credit;
 mod discover;
@@ -56,7 +57,7 @@ use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
 use crate::ids::{AgreementId, ExchangeId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
 use crate::io::{Command, ExchangeFailure, Input, Output};
-use crate::ledger::{Ledger, Place, Witness};
+use crate::ledger::{Ledger, Place, Source, Witness};
 use crate::monitor::Monitor;
 use crate::pace::Paces;
 use crate::reputation::{Aspect, Reputation};
@@ -66,6 +67,7 @@ use crate::sign::Signer;
 use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
+use convict::Aside;
 use coordinate::Coordination;
 use gossip::Gossip;
 use job::{Job, Parting};
@@ -106,6 +108,7 @@ pub struct Node {
     /// Other people's blocks.
     witness: Witness,
     gossip: Gossip,
+    aside: Aside,
     recovery: Recovery,
     network: Network,
     coordination: Coordination,
@@ -141,14 +144,14 @@ impl Node {
         let mut reputation = Reputation::new(me, config.reputation_half_life_ms, config.peers_max);
         let stored = Stored::sort(stored, &mut reputation)?;
         let mut ledger = Ledger::restore(me, group.clone(), config.ledger_blocks_max, stored.ledger)?;
-        let mut witness = Witness::new(config.witness_blocks_max);
-        ledger.others().for_each(|half| drop(witness.show(half, true)));
+        let mut witness = Witness::new(config.witness_blocks_max, config.witness_told_max);
+        ledger
+            .others()
+            .for_each(|half| drop(witness.show(half, Source::Own)));
         for (peer, exposure) in ledger.exposures() {
             reputation.paid(&me, peer, Millicredits(exposure.given));
         }
         let recovery = Recovery::new(ledger.exposures().map(|(peer, _)| *peer));
-        let mut gossip = Gossip::default();
-        stored.proofs.into_iter().for_each(|proof| gossip.keep(proof));
         let mut rng = Rng::new(seed, &me);
         ledger.begin_epoch(u16::from_le_bytes(rng.bytes()));
         let mut node = Self {
@@ -168,7 +171,8 @@ impl Node {
             ledger,
             reputation,
             witness,
-            gossip,
+            gossip: Gossip::default(),
+            aside: Aside::default(),
             recovery,
             network: Network::default(),
             coordination: Coordination::default(),
@@ -180,6 +184,7 @@ impl Node {
             passed: 0,
             changed: true,
         };
+        node.restore_convictions(stored.proofs);
         node.rate_own_standing();
         node.resume_payments();
         Ok(node)
@@ -343,6 +348,7 @@ impl Node {
             .get(&peer)
             .and_then(|former| former.rtt_ms);
         self.network.connections.insert(peer, Connection { path, rtt_ms });
+        self.turned_up(&peer);
         self.retry_payments_to(&peer);
         // A search may have dialled to ask this very peer.
         self.search_again();
@@ -360,6 +366,7 @@ impl Node {
         self.network.connections.remove(peer);
         self.network.proven.remove(peer);
         self.gossip.disconnected(peer);
+        self.witness.left(peer);
         self.forget_registrations(peer);
         for exchange in self.exchanges.to(peer) {
             self.answered(exchange, Err(ExchangeFailure::Unreachable));
@@ -440,17 +447,17 @@ impl Node {
             Request::Gossip(gossip) => Some(gossip.tag),
             _ => None,
         };
-        if let Some(tag) = tag {
-            if !self.group.check_tag(TagPurpose::Trade, &peer, &self.me, &tag.0) {
-                return self.refuse(exchange, &Refusal::new(RefusalCode::NotAMember));
-            }
-            if self.reputation.is_fraud(&peer) {
-                return self.refuse(exchange, &Refusal::new(RefusalCode::Fraud));
-            }
-            if self.network.connections.contains_key(&peer) {
-                self.changed |= self.network.proven.insert(peer);
-                self.met(&peer);
-            }
+        if let Some(tag) = tag
+            && !self.group.check_tag(TagPurpose::Trade, &peer, &self.me, &tag.0)
+        {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::NotAMember));
+        }
+        if self.shuns(&peer, &request) {
+            return self.refuse(exchange, &Refusal::new(RefusalCode::Fraud));
+        }
+        if tag.is_some() && self.network.connections.contains_key(&peer) {
+            self.changed |= self.network.proven.insert(peer);
+            self.met(&peer);
         }
         let response = match request {
             Request::RequestProposal { demand, .. } if self.doubts(&peer, &demand) => {
@@ -471,7 +478,7 @@ impl Node {
             }
             Request::Reject(verdict) => self.rejected(peer, &verdict),
             Request::FetchBlocks(fetch) => self.show_blocks(&peer, &fetch),
-            Request::Gossip(gossip) => Ok(self.hear(gossip)),
+            Request::Gossip(gossip) => Ok(self.hear(&peer, gossip)),
             Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => {
                 match self.coordinate(peer, frame) {

@@ -384,8 +384,8 @@ impl Node {
         }
     }
 
-    /// Gives back one agreement that waited for the engine.
-    fn shed(&mut self, id: &AgreementId, code: RefusalCode, reason: Failure) {
+    /// Gives back one agreement that has not begun.
+    pub(super) fn shed(&mut self, id: &AgreementId, code: RefusalCode, reason: Failure) {
         let Some(active) = self.seller.active.remove(id) else {
             return;
         };

@@ -6,7 +6,7 @@
 
 use crate::ids::{AgreementId, ExchangeId, NodeId, Timestamp};
 use crate::io::Write;
-use crate::ledger::{Contract, FraudProof, LedgerError, PartialDelivery, Place, put_fraud};
+use crate::ledger::{Contract, LedgerError, PartialDelivery, Place, Source};
 use crate::node::job::{End, Job, Stage};
 use crate::node::network::Purpose;
 use crate::node::{After, Node};
@@ -136,7 +136,7 @@ impl Node {
             Ok(writes) => {
                 self.retries.remove(&place);
                 self.journal.commit(writes, [After::Receipted(place)]);
-                self.witnessed(&answer);
+                self.witnessed(&answer, Source::Own);
             }
             Err(LedgerError::Fraud(proof)) => {
                 self.convict(&proof);
@@ -296,18 +296,6 @@ impl Node {
             LedgerError::Full => Refusal::new(RefusalCode::Storage),
             other => Refusal::because(RefusalCode::InvalidRequest, other.to_string()),
         }
-    }
-
-    /// Keeps the proof, tells others and trades with its author no more.
-    pub(super) fn convict(&mut self, proof: &FraudProof) {
-        if self.reputation.is_fraud(&proof.author) {
-            return;
-        }
-        self.gossip.spread(proof.clone());
-        let mut writes = vec![put_fraud(proof)];
-        writes.extend(self.reputation.convict(self.now, &proof.author));
-        self.journal.commit(writes, []);
-        self.changed = true;
     }
 
     /// Ends a request whose payment is complete, or has waited long enough for the other half.

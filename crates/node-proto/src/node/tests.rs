@@ -1,5 +1,7 @@
 //! What a provider answers to a member that breaks the rules, and whom a node dials when.
 
+mod fraud;
+
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -105,9 +107,14 @@ impl Pair {
     }
 
     fn quoted(&mut self) -> (Agreement, Hash) {
+        let demand = self.demand();
+        self.quoted_for(demand)
+    }
+
+    fn quoted_for(&mut self, demand: Demand) -> (Agreement, Hash) {
         let request = Request::RequestProposal {
             tag: self.tag(),
-            demand: self.demand(),
+            demand,
         };
         let Response::Proposal(signed) = self.ask(&request) else {
             panic!("no proposal")

@@ -13,9 +13,14 @@
 //! up to [`SUPPORT_MAX`] good observations to the score of a peer, divided by one more than there are own ones of the same
 //! kind: enough to prefer a stranger that one's partners paid over one that nobody did, and gone after a few trades of
 //! one's own. Payments are the only reports, so a peer cannot be talked down.
+//!
+//! Whoever is convicted of fraud scores nothing, whatever its record says. Which convictions there are is decided elsewhere
+//! (`node::convict`), by proofs; opinions and convictions make no room for each other.
 
 mod beta;
 mod merit;
+
+use std::collections::BTreeSet;
 
 use litemap::LiteMap;
 
@@ -75,9 +80,6 @@ struct Record {
     /// Checked results in a row that were right.
     #[n(3)]
     streak: u32,
-    /// It signed two blocks for one place in its chain.
-    #[n(4)]
-    fraud: bool,
 }
 
 /// Everyone this node has an opinion of.
@@ -85,6 +87,9 @@ pub struct Reputation {
     half_life_ms: u64,
     records_max: usize,
     records: LiteMap<NodeId, Record>,
+    /// Peers that signed two blocks for one place in their chain. They are kept apart from the opinions, so that neither
+    /// makes room for the other; their bound is that of the proofs they rest on.
+    convicted: BTreeSet<NodeId>,
     merit: MeritRank,
 }
 
@@ -95,6 +100,7 @@ impl Reputation {
             half_life_ms,
             records_max,
             records: LiteMap::new(),
+            convicted: BTreeSet::new(),
             merit: MeritRank::new(me),
         }
     }
@@ -158,13 +164,33 @@ impl Reputation {
     }
 
     /// Marks a peer that signed contradicting blocks. This does not fade.
-    pub(crate) fn convict(&mut self, now: Timestamp, peer: &NodeId) -> Vec<Write> {
-        self.change(now, peer, |record| record.fraud = true)
+    pub(crate) fn convict(&mut self, peer: NodeId) {
+        self.convicted.insert(peer);
+    }
+
+    /// The proof against a peer is not held any more.
+    pub(crate) fn forget_conviction(&mut self, peer: &NodeId) {
+        self.convicted.remove(peer);
     }
 
     /// Whether a fraud proof against the peer is held.
     pub(crate) fn is_fraud(&self, peer: &NodeId) -> bool {
-        self.records.get(peer).is_some_and(|record| record.fraud)
+        self.convicted.contains(peer)
+    }
+
+    /// Everyone against whom one is.
+    pub(crate) fn convicted(&self) -> &BTreeSet<NodeId> {
+        &self.convicted
+    }
+
+    /// Whether anything was seen of the peer.
+    pub(crate) fn knows(&self, peer: &NodeId) -> bool {
+        self.records.contains_key(peer)
+    }
+
+    /// Fully signed receipts with the peer, as far as its record goes back.
+    pub(crate) fn receipts(&self, peer: &NodeId) -> u32 {
+        self.records.get(peer).map_or(0, |record| record.receipts)
     }
 
     /// Checked results in a row that were right.
@@ -172,9 +198,9 @@ impl Reputation {
         self.records.get(peer).map_or(0, |record| record.streak)
     }
 
-    /// The peers that something is known of.
+    /// The peers that something is known of; one may be named twice.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeId> {
-        self.records.keys()
+        self.records.keys().chain(&self.convicted)
     }
 
     /// Everything known of a peer, with intervals.
@@ -187,7 +213,7 @@ impl Reputation {
         // The Beta distribution with this mean and variance.
         let size = mean * (1.0 - mean) / variance - 1.0;
         let bound = |p| beta::quantile(p, mean * size, (1.0 - mean) * size) as f32;
-        let (score, lower, upper) = if record.fraud {
+        let (score, lower, upper) = if self.is_fraud(peer) {
             (0.0, 0.0, 0.0)
         } else {
             (mean as f32, bound(0.05), bound(0.95))
@@ -230,12 +256,12 @@ impl Reputation {
     /// counts half. Unlike the [score](Self::view), to which each metric only adds its part, it goes down with every one of
     /// them: who is always wrong is no better for being reliable.
     pub(crate) fn success(&self, now: Timestamp, peer: &NodeId) -> f32 {
+        if self.is_fraud(peer) {
+            return 0.0;
+        }
         let Some(record) = self.records.get(peer) else {
             return Record::default().success(self.support(peer)) as f32;
         };
-        if record.fraud {
-            return 0.0;
-        }
         let mut record = record.clone();
         record.fade(now, self.half_life_ms);
         record.success(self.support(peer)) as f32
@@ -280,12 +306,12 @@ impl Reputation {
         writes
     }
 
-    /// Makes room: whoever has fewest receipts, then the oldest observations. Convictions stay.
+    /// Makes room: whoever has fewest receipts, then the oldest observations.
     fn forget_one(&mut self) -> Option<Write> {
         let least = self
             .records
             .iter()
-            .min_by_key(|(_, record)| (record.fraud, record.receipts, record.at_ms))
+            .min_by_key(|(_, record)| (record.receipts, record.at_ms))
             .map(|(id, _)| *id)?;
         self.records.remove(&least);
         Some(Write::Delete { key: key(&least) })
@@ -479,7 +505,7 @@ mod tests {
     #[test]
     fn fraud_is_not_forgotten() {
         let mut reputation = trades(50, true);
-        reputation.convict(Timestamp(1), &PEER);
+        reputation.convict(PEER);
         assert!(reputation.is_fraud(&PEER));
         assert_eq!(reputation.view(Timestamp(400 * DAY_MS), &PEER).upper, 0.0);
     }

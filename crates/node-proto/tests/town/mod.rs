@@ -39,9 +39,14 @@ impl Town {
 
     /// A node that was told of everyone by one discovery point.
     pub fn known_by_one(&self) -> Node {
+        self.known_with(Config::default())
+    }
+
+    /// The same under this configuration.
+    pub fn known_with(&self, config: Config) -> Node {
         let config = Config {
             peers_max: self.members.len().max(16),
-            ..Config::default()
+            ..config
         };
         let signer = Box::new(signer(0));
         let mut node = Node::new(config, signer, Group::open(), 1, NOW, []).unwrap();
@@ -90,7 +95,7 @@ impl Town {
     }
 }
 
-fn signer(number: u32) -> Ed25519Signer {
+pub fn signer(number: u32) -> Ed25519Signer {
     let mut secret = [7; 32];
     secret[..4].copy_from_slice(&number.to_le_bytes());
     Ed25519Signer::from_secret(&secret)
