@@ -7,8 +7,8 @@
 //!
 //! Making a key and signing two blocks with it costs nothing, so a proof is worth something only against somebody that this
 //! node has to do with: it has a record of it, has traded with it, holds checked blocks of it, knows its offer or is connected
-//! to it. Whoever is passed on whatever happens has a *standing*, which cost somebody credits: it traded with this node, or
-//! those that this node trusts paid it. These are the links along which a proof always spreads.
+//! to it. Of these, some have a *standing*, which cost somebody credits: they traded with this node, or those that it trusts paid
+//! them. Proofs against them are always passed on.
 //!
 //! They need not link everyone: of 10,000 nodes each knows one in twenty, and of 16 connections less than one leads on. So
 //! proofs against all others are passed on, too, up to `strange_proofs_burst` at once and one in `strange_proof_ms`. While
