@@ -175,7 +175,7 @@ impl Default for Config {
             models_max: 16,
             probes_kept_max: 32,
             compare_max: 1,
-            trials_max: 3,
+            trials_max: 4,
             trial_ms: 3_000,
             cosine_min: 0.99,
             trust_after: 10,

@@ -8,7 +8,8 @@
 //! Whoever picks the best of several claims picks the boldest liar among them: the maximum of noisy estimates is biased
 //! upwards, and the cure is to shrink what is not known towards the rest (J. Smith, R. Winkler, *The Optimizer's Curse*,
 //! Management Science 52(3), 2006). So a time that was only claimed and never measured counts as no better than the middle
-//! one of the candidates.
+//! one of the candidates, and where the price is a claim as well, in offers, so does that. A crowd of fresh names that all
+//! boast alike is thus asked as often as it is large, and not before everyone else.
 
 use crate::ids::{Hash, Millicredits};
 use crate::order;
@@ -35,6 +36,20 @@ pub struct Candidate {
     pub success: f32,
 }
 
+/// The places of candidates whose prices are offers and bind nobody yet, the best first; equal ones stay in the order in
+/// which they came.
+pub fn rank_offers(candidates: &[Candidate]) -> Vec<usize> {
+    let middle = middle(candidates.iter().map(|candidate| candidate.price).collect());
+    let shrunk = candidates.iter().map(|candidate| match candidate.measured {
+        true => *candidate,
+        false => Candidate {
+            price: candidate.price.max(middle.unwrap_or_default()),
+            ..*candidate
+        },
+    });
+    rank(&shrunk.collect::<Vec<_>>())
+}
+
 /// The candidates' places, the best first; equal ones stay in the order in which they came.
 pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
     let dearest = candidates
@@ -43,7 +58,10 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
         .max()
         .unwrap_or(0)
         .max(1) as f64;
-    let middle_ms = middle_ms(candidates);
+    let times = candidates
+        .iter()
+        .map(|candidate| Millicredits(candidate.expected_ms.into()));
+    let middle_ms = middle(times.collect()).map_or(0, |middle| u32::try_from(middle.0).unwrap_or(u32::MAX));
     let utility = |candidate: &Candidate| {
         let expected_ms = match candidate.measured {
             true => candidate.expected_ms,
@@ -58,11 +76,10 @@ pub fn rank(candidates: &[Candidate]) -> Vec<usize> {
     })
 }
 
-/// The middle one of the candidates' times; the upper one of two.
-fn middle_ms(candidates: &[Candidate]) -> u32 {
-    let mut times: Vec<u32> = candidates.iter().map(|candidate| candidate.expected_ms).collect();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or(0)
+/// The middle one of the values; the upper one of two.
+fn middle(mut values: Vec<Millicredits>) -> Option<Millicredits> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 /// What to offer the best candidate instead of taking its quote; `None` where asking does not pay.
@@ -151,6 +168,18 @@ mod tests {
             ..boast
         };
         assert_eq!(rank(&[measured, honest, slow]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_price_of_an_offer_is_a_claim_too() {
+        let honest = candidate(300, 1_000, 0.5);
+        let bait = Candidate {
+            measured: false,
+            ..candidate(10, 100, 0.5)
+        };
+        let dear = candidate(330, 3_000, 0.5);
+        assert_eq!(rank_offers(&[honest, bait, dear]), [0, 1, 2]);
+        assert_eq!(rank(&[honest, bait, dear]), [1, 0, 2]);
     }
 
     #[test]

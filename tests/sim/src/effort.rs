@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::share;
-use crate::record::End;
+use crate::record::{End, Served};
 use crate::summary::Summary;
 
 /// Tokens by what they were computed for.
@@ -31,37 +31,88 @@ pub struct Effort {
     pub given_up: u64,
 }
 
+/// One activity that was done for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Who did it.
+    pub provider: u32,
+    /// Its tokens, known answers not counted.
+    pub tokens: u64,
+    /// Those of known answers.
+    pub probe_tokens: u64,
+    /// What it was.
+    pub kind: Kind,
+}
+
+/// What an activity was to its buyer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The result that was accepted.
+    Accepted {
+        /// It was checked, and is right.
+        verified: bool,
+    },
+    /// A part that was computed rightly; there is none without known answers in it.
+    Sample,
+    /// Wrong, and not accepted.
+    Wrong,
+    /// A whole that nobody took.
+    GivenUp,
+}
+
+/// Everything that was done for these requests.
+pub fn pieces(summary: &Summary<'_>) -> Vec<Piece> {
+    let requests = summary.requests.iter();
+    let mut open: BTreeMap<(u32, u32), (u32, Option<&Served>)> = requests
+        .map(|request| {
+            let served = match &request.end {
+                End::Served(served) => Some(served),
+                _ => None,
+            };
+            ((request.buyer, request.number), (request.tokens, served))
+        })
+        .collect();
+    let mut pieces = Vec::new();
+    for host in summary.world.hosts() {
+        for work in &host.works {
+            let Some((tokens, served)) = open.get_mut(&(work.buyer, work.request)) else {
+                continue;
+            };
+            let whole = work.item_tokens >= *tokens;
+            // Accepted once, however often it was computed.
+            let accepted = served.take_if(|served| whole && served.provider == host.index());
+            let kind = match (accepted, work.right) {
+                (Some(served), right) => Kind::Accepted {
+                    verified: right && served.checked,
+                },
+                (None, false) => Kind::Wrong,
+                (None, true) if whole => Kind::GivenUp,
+                (None, true) => Kind::Sample,
+            };
+            pieces.push(Piece {
+                provider: host.index(),
+                tokens: work.item_tokens.into(),
+                probe_tokens: work.probe_tokens.into(),
+                kind,
+            });
+        }
+    }
+    pieces
+}
+
 impl Effort {
     /// What was done for these requests.
     pub fn of(summary: &Summary<'_>) -> Self {
-        let requests = summary.requests.iter();
-        let mut open: BTreeMap<(u32, u32), (u32, Option<u32>)> = requests
-            .map(|request| {
-                let provider = match &request.end {
-                    End::Served(served) => Some(served.provider),
-                    _ => None,
-                };
-                ((request.buyer, request.number), (request.tokens, provider))
-            })
-            .collect();
         let mut effort = Self::default();
-        for host in summary.world.hosts() {
-            for work in &host.works {
-                let Some((tokens, provider)) = open.get_mut(&(work.buyer, work.request)) else {
-                    continue;
-                };
-                effort.probes += u64::from(work.probe_tokens);
-                let whole = work.item_tokens >= *tokens;
-                // Accepted once, however often it was computed.
-                let accepted = whole && provider.take_if(|provider| *provider == host.index()).is_some();
-                let part = match (accepted, work.right) {
-                    (true, _) => &mut effort.useful,
-                    (_, false) => &mut effort.wrong,
-                    _ if whole => &mut effort.given_up,
-                    _ => &mut effort.samples,
-                };
-                *part += u64::from(work.item_tokens);
-            }
+        for piece in pieces(summary) {
+            effort.probes += piece.probe_tokens;
+            let part = match piece.kind {
+                Kind::Accepted { .. } => &mut effort.useful,
+                Kind::Wrong => &mut effort.wrong,
+                Kind::GivenUp => &mut effort.given_up,
+                Kind::Sample => &mut effort.samples,
+            };
+            *part += piece.tokens;
         }
         effort
     }

@@ -11,6 +11,7 @@ use crate::event::{Asker, What};
 use crate::host::{Effects, Host};
 use crate::network::Millis;
 use crate::record::Work;
+use crate::rng::Rng;
 use crate::world::Shared;
 
 /// A write takes this long, milliseconds.
@@ -110,6 +111,14 @@ impl Host {
         if self.links.insert(peer) {
             let path = Path::Direct;
             self.input(Input::Connected { peer, path }, shared, effects);
+            // What the transport's ping would say.
+            if let Some(other) = shared.host_of(&peer) {
+                let way = |rng: &mut Rng, from, to| shared.links.latency_ms(rng, from, to);
+                let there = way(&mut self.rng, self.index, other);
+                let rtt_ms = u32::try_from(there + way(&mut self.rng, other, self.index));
+                let rtt_ms = rtt_ms.unwrap_or(u32::MAX);
+                self.input(Input::RoundTrip { peer, rtt_ms }, shared, effects);
+            }
         }
     }
 

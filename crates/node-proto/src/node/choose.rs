@@ -69,7 +69,7 @@ impl Node {
             .map(|(peer, quoted)| {
                 let candidate = Candidate {
                     price: quoted.proposal.price,
-                    expected_ms: self.paces.expected_ms(peer, quoted.proposal.promised_ms),
+                    expected_ms: self.expected_ms(peer, quoted.proposal.promised_ms),
                     measured: self.paces.knows(peer),
                     success: self.reputation.success(now, peer),
                 };
@@ -96,7 +96,7 @@ impl Node {
                 what: "a coarser precision than was offered".to_owned(),
             });
         }
-        let expected_ms = self.paces.expected_ms(&proposal.provider, proposal.promised_ms);
+        let expected_ms = self.expected_ms(&proposal.provider, proposal.promised_ms);
         if u64::from(expected_ms) > job.deadline.ms_since(self.now) {
             return Some(Failure::Deadline);
         }

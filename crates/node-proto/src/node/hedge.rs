@@ -133,8 +133,7 @@ impl Node {
         let waited_ms = self.now.ms_since(leg.sent_at);
         if leg.stage == LegStage::Executing && waited_ms > u64::from(leg.terms.promised_ms) {
             // It took at least so long.
-            self.paces
-                .took(self.now, &provider, Some(waited_ms), leg.terms.promised_ms);
+            self.took(&provider, Some(waited_ms), leg.terms.promised_ms);
             self.observe(&provider, Aspect::ResponseTime, false, 1.0);
         }
         let parting = Parting { leg, since: self.now };

@@ -165,7 +165,7 @@ impl Node {
             let promised_ms = leg.terms.promised_ms;
             leg.delivery = Some(delivery);
             leg.stage = LegStage::Delivered;
-            node.paces.took(node.now, peer, Some(took_ms), promised_ms);
+            node.took(peer, Some(took_ms), promised_ms);
             node.observe(peer, Aspect::ResponseTime, in_time, 1.0);
             let to_use = match which {
                 Which::Main => true,
@@ -183,6 +183,25 @@ impl Node {
         });
     }
 
+    /// The time to expect of a provider's promise, milliseconds: on the way there and back, and with it.
+    pub(super) fn expected_ms(&self, provider: &NodeId, promised_ms: u32) -> u32 {
+        let there = self.paces.expected_ms(provider, promised_ms);
+        there.saturating_add(self.round_trip_ms(provider))
+    }
+
+    /// Counts how long a trade took; `None` when no result came at all.
+    pub(super) fn took(&mut self, provider: &NodeId, took_ms: Option<u64>, promised_ms: u32) {
+        let round_trip_ms = u64::from(self.round_trip_ms(provider));
+        let there_ms = took_ms.map(|took_ms| took_ms.saturating_sub(round_trip_ms));
+        self.paces.took(self.now, provider, there_ms, promised_ms);
+    }
+
+    /// What the transport measured; while it has not, that time counts as the provider's.
+    fn round_trip_ms(&self, provider: &NodeId) -> u32 {
+        let connection = self.network.connections.get(provider);
+        connection.and_then(|connection| connection.rtt_ms).unwrap_or(0)
+    }
+
     /// A provider failed. Only the main one has to be replaced: by the hedge where there is one, or else by a new search.
     pub(super) fn leg_failed(&mut self, job: &mut Job, which: Which, reason: Failure) -> Option<End> {
         let leg = job.take(which)?;
@@ -191,7 +210,7 @@ impl Node {
             self.observe(&provider, Aspect::Reliability, false, 1.0);
         }
         if reason == Failure::Deadline {
-            self.paces.took(self.now, &provider, None, leg.terms.promised_ms);
+            self.took(&provider, None, leg.terms.promised_ms);
             self.observe(&provider, Aspect::ResponseTime, false, 1.0);
         }
         if let Which::Sample(_) = which {

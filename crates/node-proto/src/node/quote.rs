@@ -113,7 +113,8 @@ impl Node {
 
     /// Tokens that are to be computed before anything new.
     pub(super) fn tokens_waiting(&self) -> u32 {
-        let running = self.seller.running.as_ref().map_or(0, |run| run.tokens);
+        let running = self.seller.running.as_ref();
+        let running = running.map_or(0, |run| run.tokens_left(self.now));
         let waiting = u32::try_from(self.monitor.queue.cost()).unwrap_or(u32::MAX);
         let held = self.seller.held(self.now, self.config.place_ms).tokens;
         waiting.saturating_add(running).saturating_add(held)

@@ -59,6 +59,11 @@ impl Node {
         }
     }
 
+    /// Only strangers have quoted: somebody to compare them with is worth a moment.
+    pub(super) fn is_all_strangers(&self, job: &Job) -> bool {
+        job.quotes.keys().all(|peer| self.is_stranger(job, peer))
+    }
+
     /// Nothing speaks for a provider that can be checked.
     fn is_stranger(&self, job: &Job, peer: &NodeId) -> bool {
         let model = job.quotes.get(peer).and_then(|quoted| quoted.proposal.model);

@@ -4,7 +4,7 @@ use litemap::LiteMap;
 
 use crate::ids::{JobId, Millicredits, ModelId, NodeId};
 use crate::io::Path;
-use crate::market::{Candidate, rank};
+use crate::market::{Candidate, rank_offers};
 use crate::node::Node;
 use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
 use crate::node::network::Purpose;
@@ -40,7 +40,9 @@ impl Node {
         let more_to_come = self.ask_candidates(job);
         let patience_over = self.now >= job.search_until;
         let grace_over = job.grace_until.is_some_and(|until| self.now >= until);
-        if !job.quotes.is_empty() && (job.asked.is_empty() || grace_over || patience_over) {
+        let alone = job.quotes.len() == 1 && more_to_come;
+        let all_here = job.asked.is_empty() && !(alone && self.is_all_strangers(job));
+        if !job.quotes.is_empty() && (all_here || grace_over || patience_over) {
             return self.choose(job);
         }
         if !job.asked.is_empty() {
@@ -173,13 +175,16 @@ impl Node {
     fn shortlist(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
         let drawn = self.draw(job);
         let tokens = price::tokens(&job.texts);
+        let known = drawn.len();
+        // In no order, so that those who are equal are not asked by their names.
+        let drawn = self.rng.sample(drawn, known);
         let fit: Vec<((NodeId, Option<ModelId>), Candidate)> = drawn
             .into_iter()
             .filter(|(provider, _)| self.may_be_asked(job, provider))
             .filter_map(|place| Some((place, self.foreseen(job, &place, tokens)?)))
             .collect();
         let candidates: Vec<Candidate> = fit.iter().map(|(_, candidate)| *candidate).collect();
-        let mut order: Vec<(NodeId, Option<ModelId>)> = rank(&candidates)
+        let mut order: Vec<(NodeId, Option<ModelId>)> = rank_offers(&candidates)
             .into_iter()
             .filter_map(|place| fit.get(place).map(|(provider, _)| *provider))
             .collect();
@@ -248,7 +253,7 @@ impl Node {
         let promised_ms = u32::try_from(promised_ms).unwrap_or(u32::MAX);
         Some(Candidate {
             price: Millicredits(price::base_cost(known.offer.unit_price.0, tokens)),
-            expected_ms: self.paces.expected_ms(provider, promised_ms),
+            expected_ms: self.expected_ms(provider, promised_ms),
             measured: self.paces.knows(provider),
             success: self.reputation.success(self.now, provider),
         })

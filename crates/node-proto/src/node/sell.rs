@@ -217,13 +217,17 @@ impl Node {
             let started = self.now;
             active.state = State::Running { exchanges, started };
             active.until = started.plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
+            let model = active.terms.model;
+            let engine = self.lending.model(model.as_ref());
             self.seller.running = Some(Run {
                 work,
                 agreement: id,
                 tokens: active.terms.tokens,
+                tokens_per_s: engine.map_or(0.0, |engine| engine.tokens_per_second),
+                since: started,
                 until: active.until,
             });
-            let (model, input) = (active.terms.model, WorkInput::Texts { texts });
+            let input = WorkInput::Texts { texts };
             self.outputs.push_back(Output::Work {
                 work,
                 model,

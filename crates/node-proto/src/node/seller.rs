@@ -61,7 +61,18 @@ pub(super) struct Run {
     pub(super) work: WorkId,
     pub(super) agreement: AgreementId,
     pub(super) tokens: u32,
+    pub(super) tokens_per_s: f32,
+    pub(super) since: Timestamp,
     pub(super) until: Timestamp,
+}
+
+impl Run {
+    /// Tokens that are still to be computed, at the measured speed.
+    pub(super) fn tokens_left(&self, now: Timestamp) -> u32 {
+        let done = now.ms_since(self.since) as f64 * f64::from(self.tokens_per_s) / 1_000.0;
+        // Saturates at the ends of `u32`.
+        self.tokens.saturating_sub(done as u32)
+    }
 }
 
 /// Everything a provider has open.

@@ -2,6 +2,7 @@
 //! that never took any work. The bound is for the whole run, and once more for the second half, when there are records.
 
 use crate::check::{Bound, share};
+use crate::effort::{Kind, Piece, pieces};
 use crate::network::Millis;
 use crate::record::End;
 use crate::report::Report;
@@ -36,24 +37,21 @@ pub(super) fn run(setting: Setting) -> Report {
     let outsiders = Summary::new(&world).of_honest();
     let mut report = begin("colluders", setting, &outsiders);
     report.row("fake identities", all.count);
-    let whole = Shares::of(&world, &outsiders, &all, false);
-    let late = Shares::of(&world, &outsiders, &all, true);
+    let whole = Shares::of(&world, &all, false);
+    let late = Shares::of(&world, &all, true);
     for (when, shares) in [("whole run", &whole), ("second half", &late)] {
         let mut row = |name: &str, value: f64| report.row(&format!("{when}: {name}"), format!("{value:.4}"));
         row("their share of outsiders' jobs", shares.jobs);
         row("their share of work that outsiders verified", shares.work);
     }
     gains(&mut report, &world, &all);
-    for (when, shares) in [("whole run", &whole), ("second half", &late)] {
-        // Shares are counted on a sample: two standard errors of the number of jobs are allowed for.
-        let noise = 2.0 / libm::sqrt(shares.count.max(1.0));
-        report.check(
-            &format!("{when}: share of jobs over share of verified work"),
-            "×",
-            shares.over_work(),
-            Bound::AtMost(1.0 + noise),
-        );
-    }
+    report.check(
+        "share of jobs over share of verified work",
+        "×",
+        whole.over_work(),
+        Bound::AtMost(1.0),
+    );
+    report.row("second half: the same", format!("{:.4}", late.over_work()));
     report
 }
 
@@ -87,9 +85,7 @@ fn gains(report: &mut Report, world: &World, all: &Coalition) {
 struct Shares {
     /// Of the jobs that outsiders gave.
     jobs: f64,
-    /// How many these are.
-    count: f64,
-    /// Of the work that outsiders checked and found right.
+    /// Of the work that outsiders checked and found right: whole requests and samples, known answers included.
     work: f64,
 }
 
@@ -102,7 +98,7 @@ impl Shares {
         }
     }
 
-    fn of(world: &World, outsiders: &Summary<'_>, all: &Coalition, late_only: bool) -> Self {
+    fn of(world: &World, all: &Coalition, late_only: bool) -> Self {
         let then = |at: Millis| !late_only || world.shared().is_late(at);
         let chosen = || {
             let hosts = world.hosts().filter(|host| host.spec().is_honest());
@@ -110,16 +106,22 @@ impl Shares {
             chosen.filter(|(at, _)| then(*at))
         };
         let count = chosen().filter(|(_, provider)| all.contains(*provider)).count() as f64;
+        let requests = Summary::new(world).of_honest();
+        let requests = if late_only { requests.late() } else { requests };
+        let verified: Vec<Piece> = pieces(&requests)
+            .into_iter()
+            .filter(|piece| matches!(piece.kind, Kind::Accepted { verified: true } | Kind::Sample))
+            .collect();
         let tokens = |inside: bool| -> f64 {
-            let verified = outsiders
-                .served()
-                .filter(|(_, served)| then(served.at) && served.right && served.checked);
-            let theirs = verified.filter(|(_, served)| !inside || all.contains(served.provider));
-            theirs.map(|(request, _)| f64::from(request.tokens)).sum()
+            let theirs = verified
+                .iter()
+                .filter(|piece| !inside || all.contains(piece.provider));
+            theirs
+                .map(|piece| (piece.tokens + piece.probe_tokens) as f64)
+                .sum()
         };
         Self {
             jobs: share(count, chosen().count() as f64),
-            count,
             work: share(tokens(true), tokens(false)),
         }
     }
