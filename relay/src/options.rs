@@ -205,7 +205,9 @@ impl Options {
         if counts.contains(&0) || sizes.contains(&0) || limits.circuit_bytes_max == 0 {
             return wrong("a limit of 0 would admit nobody: give each limit at least 1");
         }
-        Ok(())
+        node_proto::RegistryLimits::default()
+            .validate()
+            .map_err(|error| Error::Options(error.to_string()))
     }
 
     /// The port of a further listener, beside a page that really listens on `page_port`.

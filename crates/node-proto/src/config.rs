@@ -1,7 +1,26 @@
 //! Every limit and parameter of a node, in one place.
+//!
+//! Some numbers stay constants beside the code that they bound, because nobody has a reason to set them:
+//!
+//! | constant | bounds | why it is fixed |
+//! | --- | --- | --- |
+//! | `node::sell::HUNG_FACTOR`, 4 | an engine that never reports | a buyer waits twice the promise, so at four times it is gone |
+//! | `node::sell::ASKERS_MAX`, 4 | exchanges that wait for one result | a buyer asks again after a reconnection, not more often |
+//! | `node::credit::HEARD_AFTER`, 10 | whose verdict weighs in full | it is what [`trust_after`](Config::trust_after) is to buyers, by default |
+//! | `node::recover::PAGES_MAX`, 4,096 | pages of lost receipts from one peer | 65,536 receipts are more than a ledger keeps whole |
+//! | `node::coordinate::OWN_MAX`, 64 | requests of a coordinator to itself | it files 31 keys and samples two at most in one interval |
+//! | `reputation::merit`'s walks, peers and edges | memory and time of one update | measured together, see its documentation |
+//!
+//! What the wire format allows (`wire::message`) is no parameter either: both sides must agree on it.
 
 use crate::ids::Millicredits;
 use crate::node::SAMPLES_MAX;
+use crate::wire::FRAME_BYTES_MAX;
+
+/// No wait is longer than this, so that a request whose other side went silent always ends, milliseconds.
+const HOUR_MS: u32 = 3_600_000;
+/// More than any line or price needs, and so little that a million of them are added up without overflow.
+const CREDIT_MAX: Millicredits = Millicredits(1_000_000_000_000);
 
 /// The parameters of a [`Node`](crate::Node). The defaults are what the network runs on; tests and the simulator vary them.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +162,8 @@ pub struct Config {
     pub ledger_whole_max: usize,
     /// After a restore nothing is signed until counterparties have told what they hold, or for so long, milliseconds.
     pub recover_ms: u32,
+    /// Storage that reports neither success nor failure for so long counts as failing, milliseconds.
+    pub persist_ms: u32,
     /// A write that storage refused is tried again after this long, milliseconds.
     pub persist_retry_ms: u32,
 }
@@ -215,6 +236,7 @@ impl Default for Config {
             ledger_blocks_max: 100_000,
             ledger_whole_max: 4_096,
             recover_ms: 5_000,
+            persist_ms: 20_000,
             persist_retry_ms: 5_000,
         }
     }
@@ -239,36 +261,37 @@ impl Config {
             ),
             (
                 "registration_ttl_ms",
-                self.registration_ttl_ms >= 1_000 && self.registration_ttl_ms <= 3_600_000,
+                self.registration_ttl_ms >= 1_000 && self.registration_ttl_ms <= HOUR_MS,
             ),
             (
                 "discovery_points_max",
                 self.discovery_points_max >= 1 && self.discovery_points_max <= 64,
             ),
-            ("refile_ms", self.refile_ms >= 100),
-            ("refile_failed_ms", self.refile_failed_ms >= 100),
+            // Filed or sampled less often than registrations run out, a node is not found and finds nobody.
+            (
+                "refile_ms",
+                (100..=self.registration_ttl_ms).contains(&self.refile_ms),
+            ),
+            (
+                "refile_failed_ms",
+                (100..=self.registration_ttl_ms).contains(&self.refile_failed_ms),
+            ),
+            (
+                "sample_interval_ms",
+                (100..=self.registration_ttl_ms).contains(&self.sample_interval_ms),
+            ),
+            ("sample_size", self.sample_size >= 1 && self.sample_size <= 64),
+            ("dial_grace_ms", self.dial_grace_ms <= HOUR_MS),
+            ("redial_ms", (100..=HOUR_MS).contains(&self.redial_ms)),
+            (
+                "exchange_timeout_ms",
+                (100..=HOUR_MS).contains(&self.exchange_timeout_ms),
+            ),
+            ("unreported_ms", (100..=HOUR_MS).contains(&self.unreported_ms)),
+            ("search_ms", (100..=HOUR_MS).contains(&self.search_ms)),
+            ("proposals_grace_ms", self.proposals_grace_ms <= self.search_ms),
             // Presence, and every model under its own key; discovery points take 32 in all.
             ("models_max", self.models_max >= 1 && self.models_max <= 30),
-            (
-                "quotes_max",
-                self.quotes_max >= self.agreements_per_buyer_max && self.quotes_max <= 65_536,
-            ),
-            (
-                "agreements_per_buyer_max",
-                self.agreements_per_buyer_max >= 1 && self.agreements_per_buyer_max <= self.agreements_max,
-            ),
-            ("input_ms", self.input_ms >= 1_000),
-            ("place_ms", self.place_ms <= self.input_ms),
-            ("payment_ms", self.payment_ms >= 1_000),
-            ("engine_min_ms", self.engine_min_ms >= 100),
-            (
-                "settle_retry_max_ms",
-                self.settle_retry_max_ms >= self.settle_retry_ms,
-            ),
-            ("answers_max", self.answers_max >= 1),
-            ("sample_interval_ms", self.sample_interval_ms >= 100),
-            ("sample_size", self.sample_size >= 1 && self.sample_size <= 64),
-            ("exchange_timeout_ms", self.exchange_timeout_ms >= 100),
             (
                 "proposals_max",
                 self.proposals_max >= 1 && self.proposals_max <= 16,
@@ -283,40 +306,84 @@ impl Config {
                 self.busy_retry_ms >= 100 && self.busy_retry_ms <= 60_000,
             ),
             ("jobs_max", self.jobs_max >= 1 && self.jobs_max <= 256),
+            ("late_ms", (100..=HOUR_MS).contains(&self.late_ms)),
+            ("second_grace_ms", self.second_grace_ms <= HOUR_MS),
             ("probes_max", self.probes_max <= 16),
-            ("probes_kept_max", self.probes_kept_max <= 256),
+            (
+                "probes_kept_max",
+                self.probes_kept_max >= self.probes_max && self.probes_kept_max <= 256,
+            ),
             ("compare_max", self.compare_max <= 16),
             ("trials_max", self.trials_max <= SAMPLES_MAX),
             ("trial_ms", self.trial_ms >= 100 && self.trial_ms <= 60_000),
             ("cosine_min", self.cosine_min >= -1.0 && self.cosine_min <= 1.0),
-            ("trust_after", self.trust_after >= 1),
-            ("quote_valid_ms", self.quote_valid_ms >= 1_000),
+            // Beyond this nobody would ever have a record.
+            ("trust_after", (1..=1_000).contains(&self.trust_after)),
+            ("quote_valid_ms", (1_000..=HOUR_MS).contains(&self.quote_valid_ms)),
+            (
+                "quotes_max",
+                self.quotes_max >= self.agreements_per_buyer_max && self.quotes_max <= 65_536,
+            ),
             (
                 "agreements_max",
                 self.agreements_max >= 1 && self.agreements_max <= 4_096,
             ),
-            ("queue_max", self.queue_max <= 256),
-            ("fair_quantum_tokens", self.fair_quantum_tokens >= 64),
-            ("settle_retry_ms", self.settle_retry_ms >= 100),
+            (
+                "agreements_per_buyer_max",
+                self.agreements_per_buyer_max >= 1 && self.agreements_per_buyer_max <= self.agreements_max,
+            ),
+            ("input_ms", (1_000..=HOUR_MS).contains(&self.input_ms)),
+            ("place_ms", self.place_ms <= self.input_ms),
+            ("payment_ms", (1_000..=HOUR_MS).contains(&self.payment_ms)),
+            ("engine_min_ms", (100..=HOUR_MS).contains(&self.engine_min_ms)),
+            ("overhead_ms", self.overhead_ms <= 60_000),
+            ("queue_max", self.queue_max >= 1 && self.queue_max <= 256),
+            // A turn of more than the largest request is none: whoever came first would be served to the end.
+            (
+                "fair_quantum_tokens",
+                (64..=1_048_576).contains(&self.fair_quantum_tokens),
+            ),
+            (
+                "compute_burst_ms",
+                (1_000..=HOUR_MS).contains(&self.compute_burst_ms),
+            ),
+            ("settle_retry_ms", (100..=HOUR_MS).contains(&self.settle_retry_ms)),
+            (
+                "settle_retry_max_ms",
+                (self.settle_retry_ms..=24 * HOUR_MS).contains(&self.settle_retry_max_ms),
+            ),
+            ("answers_max", self.answers_max >= 1 && self.answers_max <= 65_536),
+            // A payment with its agreement has to fit.
+            (
+                "relayed_bytes_max",
+                self.relayed_bytes_max >= 16 * 1024 && self.relayed_bytes_max <= FRAME_BYTES_MAX,
+            ),
             (
                 "newcomer_allowance",
-                self.newcomer_allowance >= Millicredits::ZERO,
+                (Millicredits::ZERO..=CREDIT_MAX).contains(&self.newcomer_allowance),
             ),
-            ("stranger_pair_max", self.stranger_pair_max >= Millicredits::ZERO),
-            ("stranger_pool_max", self.stranger_pool_max >= Millicredits::ZERO),
+            (
+                "stranger_pair_max",
+                (Millicredits::ZERO..=CREDIT_MAX).contains(&self.stranger_pair_max),
+            ),
+            (
+                "stranger_pool_max",
+                (Millicredits::ZERO..=CREDIT_MAX).contains(&self.stranger_pool_max),
+            ),
             // Beyond this a defector would take more than four times what it gave.
             ("stranger_growth_ppm", self.stranger_growth_ppm <= 4_000_000),
             (
                 "stranger_line_max",
-                self.stranger_line_max >= self.stranger_pair_max,
+                (self.stranger_pair_max..=CREDIT_MAX).contains(&self.stranger_line_max),
             ),
             (
                 "group_line",
-                self.group_line.is_none_or(|line| line >= Millicredits::ZERO),
+                self.group_line
+                    .is_none_or(|line| (Millicredits::ZERO..=CREDIT_MAX).contains(&line)),
             ),
             (
                 "engine_second_price",
-                self.engine_second_price > Millicredits::ZERO,
+                (Millicredits(1)..=CREDIT_MAX).contains(&self.engine_second_price),
             ),
             (
                 "witness_blocks_max",
@@ -345,9 +412,13 @@ impl Config {
                 self.strange_proof_ms >= 100 && self.strange_proof_ms <= 3_600_000,
             ),
             ("strange_proofs_burst", self.strange_proofs_burst <= 1_024),
-            ("gossip_ms", self.gossip_ms >= 100),
+            ("gossip_ms", (100..=HOUR_MS).contains(&self.gossip_ms)),
             ("gossip_rounds", self.gossip_rounds <= 8),
-            ("reputation_half_life_ms", self.reputation_half_life_ms >= 1_000),
+            // A year is 31.5 billion; after ten nothing would ever be forgotten.
+            (
+                "reputation_half_life_ms",
+                (1_000..=315_360_000_000).contains(&self.reputation_half_life_ms),
+            ),
             (
                 "ledger_blocks_max",
                 self.ledger_blocks_max >= 1 && self.ledger_blocks_max <= 1_000_000,
@@ -357,8 +428,12 @@ impl Config {
                 "ledger_whole_max",
                 self.ledger_whole_max >= 256 && self.ledger_whole_max <= self.ledger_blocks_max,
             ),
-            ("recover_ms", self.recover_ms >= 100),
-            ("persist_retry_ms", self.persist_retry_ms >= 100),
+            ("recover_ms", (100..=HOUR_MS).contains(&self.recover_ms)),
+            ("persist_ms", (1_000..=HOUR_MS).contains(&self.persist_ms)),
+            (
+                "persist_retry_ms",
+                (100..=HOUR_MS).contains(&self.persist_retry_ms),
+            ),
         ];
         match bounds.iter().find(|(_, good)| !good) {
             Some((name, _)) => Err(ConfigError(name)),
@@ -374,36 +449,221 @@ mod tests {
 
     use super::*;
 
+    type Change = fn(&mut Config);
+
+    /// One value below and one above what is allowed of each field; no value is below for those that may be zero.
+    const BEYOND: &[(&str, Option<Change>, Change)] = &[
+        ("connections_max", Some(|c| c.connections_max = 0), |c| {
+            c.connections_max = 257
+        }),
+        ("peers_max", Some(|c| c.peers_max = 15), |c| {
+            c.peers_max = usize::MAX
+        }),
+        (
+            "discovery_points_max",
+            Some(|c| c.discovery_points_max = 0),
+            |c| c.discovery_points_max = 65,
+        ),
+        (
+            "registration_ttl_ms",
+            Some(|c| c.registration_ttl_ms = 999),
+            |c| c.registration_ttl_ms = u32::MAX,
+        ),
+        ("refile_ms", Some(|c| c.refile_ms = 0), |c| c.refile_ms = u32::MAX),
+        ("refile_failed_ms", Some(|c| c.refile_failed_ms = 0), |c| {
+            c.refile_failed_ms = u32::MAX
+        }),
+        ("sample_interval_ms", Some(|c| c.sample_interval_ms = 0), |c| {
+            c.sample_interval_ms = u32::MAX
+        }),
+        ("sample_size", Some(|c| c.sample_size = 0), |c| c.sample_size = 65),
+        ("dial_grace_ms", None, |c| c.dial_grace_ms = u32::MAX),
+        ("redial_ms", Some(|c| c.redial_ms = 0), |c| c.redial_ms = u32::MAX),
+        ("exchange_timeout_ms", Some(|c| c.exchange_timeout_ms = 0), |c| {
+            c.exchange_timeout_ms = u32::MAX
+        }),
+        ("unreported_ms", Some(|c| c.unreported_ms = 0), |c| {
+            c.unreported_ms = u32::MAX
+        }),
+        ("search_ms", Some(|c| c.search_ms = 0), |c| c.search_ms = u32::MAX),
+        ("proposals_grace_ms", None, |c| c.proposals_grace_ms = 8_001),
+        ("proposals_max", Some(|c| c.proposals_max = 0), |c| {
+            c.proposals_max = 17
+        }),
+        ("shortlist_max", Some(|c| c.shortlist_max = 3), |c| {
+            c.shortlist_max = 1_025
+        }),
+        ("attempts_max", Some(|c| c.attempts_max = 0), |c| {
+            c.attempts_max = 17
+        }),
+        ("busy_retry_ms", Some(|c| c.busy_retry_ms = 0), |c| {
+            c.busy_retry_ms = u32::MAX
+        }),
+        ("jobs_max", Some(|c| c.jobs_max = 0), |c| c.jobs_max = 257),
+        ("late_ms", Some(|c| c.late_ms = 0), |c| c.late_ms = u32::MAX),
+        ("second_grace_ms", None, |c| c.second_grace_ms = u32::MAX),
+        ("probes_max", None, |c| c.probes_max = 17),
+        ("models_max", Some(|c| c.models_max = 0), |c| c.models_max = 31),
+        ("probes_kept_max", Some(|c| c.probes_kept_max = 1), |c| {
+            c.probes_kept_max = 257
+        }),
+        ("compare_max", None, |c| c.compare_max = 17),
+        ("trials_max", None, |c| c.trials_max = 5),
+        ("trial_ms", Some(|c| c.trial_ms = 0), |c| c.trial_ms = 60_001),
+        ("place_ms", None, |c| c.place_ms = u32::MAX),
+        ("witness_told_max", None, |c| {
+            c.witness_told_max = c.witness_blocks_max
+        }),
+        ("convictions_max", Some(|c| c.convictions_max = 0), |c| {
+            c.convictions_max = 65_537
+        }),
+        ("gossip_check_ms", Some(|c| c.gossip_check_ms = 0), |c| {
+            c.gossip_check_ms = 60_001
+        }),
+        ("gossip_burst", Some(|c| c.gossip_burst = 71), |c| {
+            c.gossip_burst = 65_537
+        }),
+        ("strange_proof_ms", Some(|c| c.strange_proof_ms = 0), |c| {
+            c.strange_proof_ms = u32::MAX
+        }),
+        ("strange_proofs_burst", None, |c| {
+            c.strange_proofs_burst = u32::MAX
+        }),
+        ("cosine_min", Some(|c| c.cosine_min = f32::NAN), |c| {
+            c.cosine_min = 1.1
+        }),
+        ("trust_after", Some(|c| c.trust_after = 0), |c| {
+            c.trust_after = u32::MAX
+        }),
+        ("quote_valid_ms", Some(|c| c.quote_valid_ms = 0), |c| {
+            c.quote_valid_ms = u32::MAX
+        }),
+        ("quotes_max", Some(|c| c.quotes_max = 15), |c| {
+            c.quotes_max = usize::MAX
+        }),
+        ("agreements_max", Some(|c| c.agreements_max = 0), |c| {
+            c.agreements_max = usize::MAX
+        }),
+        (
+            "agreements_per_buyer_max",
+            Some(|c| c.agreements_per_buyer_max = 0),
+            |c| c.agreements_per_buyer_max = 65,
+        ),
+        ("input_ms", Some(|c| c.input_ms = 0), |c| c.input_ms = u32::MAX),
+        ("payment_ms", Some(|c| c.payment_ms = 0), |c| {
+            c.payment_ms = u32::MAX
+        }),
+        ("engine_min_ms", Some(|c| c.engine_min_ms = 0), |c| {
+            c.engine_min_ms = u32::MAX
+        }),
+        ("overhead_ms", None, |c| c.overhead_ms = u32::MAX),
+        ("queue_max", Some(|c| c.queue_max = 0), |c| c.queue_max = 257),
+        ("fair_quantum_tokens", Some(|c| c.fair_quantum_tokens = 63), |c| {
+            c.fair_quantum_tokens = u32::MAX
+        }),
+        ("compute_burst_ms", Some(|c| c.compute_burst_ms = 0), |c| {
+            c.compute_burst_ms = u32::MAX
+        }),
+        ("settle_retry_ms", Some(|c| c.settle_retry_ms = 0), |c| {
+            c.settle_retry_ms = u32::MAX
+        }),
+        (
+            "settle_retry_max_ms",
+            Some(|c| c.settle_retry_max_ms = 4_999),
+            |c| c.settle_retry_max_ms = u32::MAX,
+        ),
+        ("answers_max", Some(|c| c.answers_max = 0), |c| {
+            c.answers_max = usize::MAX
+        }),
+        ("relayed_bytes_max", Some(|c| c.relayed_bytes_max = 1_024), |c| {
+            c.relayed_bytes_max = usize::MAX
+        }),
+        ("newcomer_allowance", Some(|c| c.newcomer_allowance = DEBT), |c| {
+            c.newcomer_allowance = RICHES
+        }),
+        ("stranger_pair_max", Some(|c| c.stranger_pair_max = DEBT), |c| {
+            c.stranger_pair_max = RICHES
+        }),
+        ("stranger_pool_max", Some(|c| c.stranger_pool_max = DEBT), |c| {
+            c.stranger_pool_max = RICHES
+        }),
+        ("stranger_growth_ppm", None, |c| c.stranger_growth_ppm = 4_000_001),
+        (
+            "stranger_line_max",
+            Some(|c| c.stranger_line_max = Millicredits(9_999)),
+            |c| c.stranger_line_max = RICHES,
+        ),
+        ("group_line", Some(|c| c.group_line = Some(DEBT)), |c| {
+            c.group_line = Some(RICHES)
+        }),
+        (
+            "engine_second_price",
+            Some(|c| c.engine_second_price = Millicredits::ZERO),
+            |c| c.engine_second_price = RICHES,
+        ),
+        ("witness_blocks_max", Some(|c| c.witness_blocks_max = 0), |c| {
+            c.witness_blocks_max = usize::MAX
+        }),
+        ("gossip_ms", Some(|c| c.gossip_ms = 0), |c| c.gossip_ms = u32::MAX),
+        ("gossip_rounds", None, |c| c.gossip_rounds = 9),
+        (
+            "reputation_half_life_ms",
+            Some(|c| c.reputation_half_life_ms = 0),
+            |c| c.reputation_half_life_ms = u64::MAX,
+        ),
+        ("ledger_blocks_max", Some(|c| c.ledger_blocks_max = 0), |c| {
+            c.ledger_blocks_max = usize::MAX
+        }),
+        ("ledger_whole_max", Some(|c| c.ledger_whole_max = 255), |c| {
+            c.ledger_whole_max = usize::MAX
+        }),
+        ("recover_ms", Some(|c| c.recover_ms = 0), |c| {
+            c.recover_ms = u32::MAX
+        }),
+        ("persist_ms", Some(|c| c.persist_ms = 0), |c| {
+            c.persist_ms = u32::MAX
+        }),
+        ("persist_retry_ms", Some(|c| c.persist_retry_ms = 0), |c| {
+            c.persist_retry_ms = u32::MAX
+        }),
+    ];
+    const DEBT: Millicredits = Millicredits(-1);
+    const RICHES: Millicredits = Millicredits(i64::MAX);
+
     #[test]
     fn the_defaults_are_within_their_own_bounds() {
         assert_eq!(Config::default().validate(), Ok(()));
-        let unbounded = Config {
-            peers_max: usize::MAX,
-            ..Config::default()
-        };
-        assert_eq!(unbounded.validate(), Err(ConfigError("peers_max")));
-        let crowded = Config {
-            witness_told_max: Config::default().witness_blocks_max,
-            ..Config::default()
-        };
-        assert_eq!(crowded.validate(), Err(ConfigError("witness_told_max")));
-        let changed = |change: fn(&mut Config)| {
-            let mut config = Config::default();
-            change(&mut config);
-            config.validate().map_err(|ConfigError(name)| name)
-        };
-        assert_eq!(changed(|c| c.convictions_max = 0), Err("convictions_max"));
-        assert_eq!(changed(|c| c.gossip_check_ms = 0), Err("gossip_check_ms"));
-        assert_eq!(changed(|c| c.gossip_burst = 71), Err("gossip_burst"));
-        assert_eq!(changed(|c| c.strange_proof_ms = 0), Err("strange_proof_ms"));
-        assert_eq!(
-            changed(|c| c.strange_proofs_burst = u32::MAX),
-            Err("strange_proofs_burst")
-        );
-        let nan = Config {
-            cosine_min: f32::NAN,
-            ..Config::default()
-        };
-        assert_eq!(nan.validate(), Err(ConfigError("cosine_min")));
+    }
+
+    #[test]
+    fn every_field_is_refused_below_and_above_its_bounds() {
+        for (name, below, above) in BEYOND {
+            for change in below.iter().chain([above]) {
+                let mut config = Config::default();
+                change(&mut config);
+                let refused = config.validate();
+                // A bound may be another field, which is the one that is named then.
+                assert!(refused.is_err(), "{name} passes: {config:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_field_is_without_bounds() {
+        let shown = format!("{:#?}", Config::default());
+        let fields = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+        let fields: Vec<&str> = fields
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with(' '))
+            .collect();
+        assert!(fields.len() > 50);
+        for field in fields {
+            assert!(
+                BEYOND.iter().any(|(name, ..)| *name == field),
+                "{field} is not checked"
+            );
+        }
     }
 }

@@ -234,3 +234,12 @@ pub enum Write {
         key: Vec<u8>,
     },
 }
+
+impl Write {
+    /// The key that is set or removed.
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}

@@ -44,13 +44,15 @@ pub mod wire;
 
 pub use capability::{Capability, Environment, LendPolicy, Measurements, PauseReason, Reading, Tier};
 pub use config::{Config, ConfigError};
-pub use discovery::{Registry, RegistryLimits};
+pub use discovery::{Registry, RegistryLimits, RegistryLimitsError};
 pub use group::{Group, GroupSecret, InviteError};
 pub use ids::{
     AgreementId, ExchangeId, GroupId, Hash, JobId, Millicredits, ModelId, NodeId, ParseIdError, ReceiptId,
     Timestamp, WorkId,
 };
 pub use io::{Command, ExchangeFailure, Input, Line, Output, Path, Write};
+#[doc(hidden)]
+pub use node::Audit;
 pub use node::{Node, RestoreError};
 pub use price::Factors;
 pub use service::{

@@ -181,6 +181,9 @@ impl OfferBook {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::ids::Millicredits;
     use crate::price::Factors;

@@ -13,4 +13,4 @@ mod pool;
 mod registry;
 
 pub(crate) use book::{KnownOffer, OfferBook};
-pub use registry::{Registry, RegistryLimits};
+pub use registry::{Registry, RegistryLimits, RegistryLimitsError};

@@ -74,6 +74,9 @@ impl<T: Copy + Ord> Pool<T> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::ids::NodeId;
 

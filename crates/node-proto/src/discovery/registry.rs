@@ -10,7 +10,8 @@ use crate::discovery::pool::Pool;
 use crate::ids::{Hash, NodeId, Timestamp};
 use crate::rng::Rng;
 use crate::wire::{
-    Refusal, RefusalCode, Registration, Request, Response, SampledRecord, Signed, decode_frame, encode_frame,
+    Refusal, RefusalCode, Registration, Request, Response, SAMPLE_MAX, SampledRecord, Signed, decode_frame,
+    encode_frame,
 };
 
 /// The bounds of a [`Registry`].
@@ -36,6 +37,30 @@ impl Default for RegistryLimits {
             total_max: 65_536,
             ttl_ms_max: 600_000,
             sample_max: 64,
+        }
+    }
+}
+
+/// Which bound of a [`Registry`] would make it useless or unbounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the registry's {0} is out of bounds")]
+pub struct RegistryLimitsError(pub &'static str);
+
+impl RegistryLimits {
+    /// Checks every bound; whoever makes a [`Registry`] from numbers that are not constants asks first.
+    pub fn validate(&self) -> Result<(), RegistryLimitsError> {
+        let bounds = [
+            // Presence and one model at least.
+            ("per_node_max", (2..=1_024).contains(&self.per_node_max)),
+            // Ten times the default is 300 MB.
+            ("total_max", (1..=655_360).contains(&self.total_max)),
+            ("per_key_max", (1..=self.total_max).contains(&self.per_key_max)),
+            ("ttl_ms_max", (1_000..=3_600_000).contains(&self.ttl_ms_max)),
+            ("sample_max", (1..=SAMPLE_MAX).contains(&self.sample_max)),
+        ];
+        match bounds.iter().find(|(_, good)| !good) {
+            Some((name, _)) => Err(RegistryLimitsError(name)),
+            None => Ok(()),
         }
     }
 }
@@ -183,7 +208,7 @@ impl Registry {
         };
         let count = usize::try_from(count).map_or(self.limits.sample_max, |n| n.min(self.limits.sample_max));
         let total = u32::try_from(filed.owners.len()).unwrap_or(u32::MAX);
-        let count = count.min(crate::wire::SAMPLE_MAX);
+        let count = count.min(SAMPLE_MAX);
         let owners = filed.owners.draw(&mut self.rng, count).into_iter();
         let records = owners
             .filter_map(|owner| Some((owner, filed.by_owner.get(&owner)?)))
@@ -348,6 +373,34 @@ mod tests {
             register(&mut registry, 6, 4, 1, KEY),
             Response::Registered { .. }
         ));
+    }
+
+    #[test]
+    fn bounds_are_checked_both_ways() {
+        assert_eq!(RegistryLimits::default().validate(), Ok(()));
+        type Change = fn(&mut RegistryLimits);
+        let beyond: [(&str, Change, Change); 5] = [
+            (
+                "per_node_max",
+                |l| l.per_node_max = 1,
+                |l| l.per_node_max = usize::MAX,
+            ),
+            (
+                "per_key_max",
+                |l| l.per_key_max = 0,
+                |l| l.per_key_max = usize::MAX,
+            ),
+            ("total_max", |l| l.total_max = 0, |l| l.total_max = usize::MAX),
+            ("ttl_ms_max", |l| l.ttl_ms_max = 0, |l| l.ttl_ms_max = u32::MAX),
+            ("sample_max", |l| l.sample_max = 0, |l| l.sample_max = 65),
+        ];
+        for (name, below, above) in beyond {
+            for change in [below, above] {
+                let mut limits = RegistryLimits::default();
+                change(&mut limits);
+                assert_eq!(limits.validate(), Err(RegistryLimitsError(name)));
+            }
+        }
     }
 
     #[test]

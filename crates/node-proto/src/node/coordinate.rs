@@ -75,6 +75,7 @@ impl Node {
         let able = wanted && !self.monitor.sheds(self.paused());
         if able != self.coordinates() {
             let seed = self.rng.next_u64();
+            debug_assert_eq!(limits().validate(), Ok(()), "constants that a test holds to");
             self.coordination.registry = able.then(|| Registry::new(limits(), seed));
             self.set_discovery_point(self.me, able);
         }
@@ -89,6 +90,9 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::capability::{Environment, LendPolicy, Measurements, Reading};
     use crate::group::Group;
@@ -154,6 +158,11 @@ mod tests {
                 _ => None,
             })
             .unwrap()
+    }
+
+    #[test]
+    fn a_tabs_table_is_within_the_bounds_of_all_tables() {
+        assert_eq!(limits().validate(), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,18 @@
 //! A change of the ledger is written first; whatever acknowledges it waits here until the shell reports the write done.
 //! One write is under way at a time and later ones gather behind it into the next, so order is kept and a burst of trades
 //! costs few writes. When storage refuses, the writes stay, first in line, and are tried again; the node takes on no new
-//! trades meanwhile, so what gathers is bounded by what had begun.
+//! trades meanwhile, so what gathers is bounded by what had begun, and a key that is written again takes one place.
+//!
+//! ```text
+//! gathering ──poll──▶ under way ──persisted──▶ what waited is done
+//!     ▲                 │   └──persist_ms over──▶ overdue: nothing new is begun until storage answers after all
+//!     └─failed, a pause─┘
+//! ```
+//!
+//! This is the one wait that no deadline ends. What is not known to be durable must never be said, and a write that may be
+//! on its way must not be handed out again, since the shell would queue one copy more each time. So a storage that fell
+//! silent holds its acknowledgements for ever, and everything else (requests, agreements, exchanges) ends by its own
+//! deadline.
 
 use crate::ids::Timestamp;
 use crate::io::{Output, Write};
@@ -24,27 +35,38 @@ impl<After> Batch<After> {
 }
 
 pub(super) struct Journal<After> {
+    persist_ms: u32,
     retry_ms: u32,
     last_seq: u64,
     under_way: Option<Batch<After>>,
     gathering: Batch<After>,
     retry_at: Option<Timestamp>,
+    /// When the write under way was handed out.
+    since: Timestamp,
+    overdue: bool,
 }
 
 impl<After> Journal<After> {
-    pub(super) fn new(retry_ms: u32) -> Self {
+    pub(super) fn new(persist_ms: u32, retry_ms: u32) -> Self {
         Self {
+            persist_ms,
             retry_ms,
             last_seq: 0,
             under_way: None,
             gathering: Batch::new(),
             retry_at: None,
+            since: Timestamp(0),
+            overdue: false,
         }
     }
 
     /// Writes, then does what `afters` say.
     pub(super) fn commit(&mut self, writes: Vec<Write>, afters: impl IntoIterator<Item = After>) {
-        self.gathering.writes.extend(writes);
+        for write in writes {
+            // All of a batch is durable or nothing, so only the last value of a key matters.
+            self.gathering.writes.retain(|former| former.key() != write.key());
+            self.gathering.writes.push(write);
+        }
         self.gathering.afters.extend(afters);
     }
 
@@ -63,6 +85,7 @@ impl<After> Journal<After> {
             writes: batch.writes.clone(),
         };
         self.under_way = Some(batch);
+        self.since = now;
         Some(Step::Persist(output))
     }
 
@@ -74,7 +97,7 @@ impl<After> Journal<After> {
         let Some(batch) = self.under_way.take() else {
             return Vec::new();
         };
-        self.retry_at = None;
+        (self.retry_at, self.overdue) = (None, false);
         batch.afters
     }
 
@@ -83,12 +106,12 @@ impl<After> Journal<After> {
         if seq != self.last_seq {
             return;
         }
-        let Some(mut batch) = self.under_way.take() else {
+        let Some(batch) = self.under_way.take() else {
             return;
         };
-        batch.writes.append(&mut self.gathering.writes);
-        batch.afters.append(&mut self.gathering.afters);
-        self.gathering = batch;
+        let later = std::mem::replace(&mut self.gathering, batch);
+        self.commit(later.writes, later.afters);
+        self.overdue = false;
         self.retry_at = Some(now.plus_ms(self.retry_ms.into()));
     }
 
@@ -97,13 +120,33 @@ impl<After> Journal<After> {
         self.gathering.afters.len()
     }
 
-    /// Storage refused the last write and none has succeeded since.
+    /// Writes that wait behind the one under way.
+    pub(super) fn writes(&self) -> usize {
+        self.gathering.writes.len()
+    }
+
+    /// Storage refused the last write, or is silent about it, and none has succeeded since.
     pub(super) fn is_failing(&self) -> bool {
-        self.retry_at.is_some()
+        self.retry_at.is_some() || self.overdue
+    }
+
+    /// Whether the write under way has just become overdue.
+    pub(super) fn falls_silent(&mut self, now: Timestamp) -> bool {
+        let falls = !self.overdue && self.overdue_at().is_some_and(|at| at <= now);
+        self.overdue |= falls;
+        falls
     }
 
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        self.retry_at.filter(|_| self.under_way.is_none())
+        match self.under_way {
+            Some(_) => self.overdue_at().filter(|_| !self.overdue),
+            None => self.retry_at,
+        }
+    }
+
+    fn overdue_at(&self) -> Option<Timestamp> {
+        let since = self.under_way.as_ref().map(|_| self.since);
+        since.map(|since| since.plus_ms(self.persist_ms.into()))
     }
 }
 
@@ -135,7 +178,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_it_is_durable() {
-        let mut journal = Journal::new(1_000);
+        let mut journal = Journal::new(9_000, 1_000);
         let now = Timestamp(0);
         journal.commit(vec![put(1)], [1]);
         assert_eq!(writes(journal.poll(now)), Some((1, 1)));
@@ -151,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_refused_write_is_tried_again_in_order() {
-        let mut journal = Journal::new(1_000);
+        let mut journal = Journal::new(9_000, 1_000);
         journal.commit(vec![put(1)], [1]);
         journal.poll(Timestamp(0));
         journal.commit(vec![put(2)], [2]);
@@ -162,5 +205,40 @@ mod tests {
         assert!(journal.persisted(1).is_empty());
         assert_eq!(journal.persisted(2), [1, 2]);
         assert!(!journal.is_failing());
+    }
+
+    #[test]
+    fn silent_storage_counts_as_failing_until_it_answers() {
+        let mut journal = Journal::new(9_000, 1_000);
+        journal.commit(vec![put(1)], [1]);
+        journal.poll(Timestamp(5));
+        assert_eq!(journal.timeout(), Some(Timestamp(9_005)));
+        assert!(!journal.falls_silent(Timestamp(9_004)) && !journal.is_failing());
+        assert!(journal.falls_silent(Timestamp(9_005)) && journal.is_failing());
+        assert!(!journal.falls_silent(Timestamp(9_006)));
+        assert_eq!(journal.timeout(), None);
+        // Handed out once only, however long it takes.
+        assert!(journal.poll(Timestamp(99_000)).is_none());
+        assert_eq!(journal.persisted(1), [1]);
+        assert!(!journal.is_failing());
+    }
+
+    #[test]
+    fn a_key_that_is_written_again_takes_one_place() {
+        let mut journal = Journal::new(9_000, 1_000);
+        let other = |value| Write::Put {
+            key: vec![1],
+            value: vec![value],
+        };
+        journal.commit(vec![put(1), put(2)], [1]);
+        assert_eq!(writes(journal.poll(Timestamp(0))), Some((1, 2)));
+        for value in 0..100 {
+            journal.commit(vec![other(value)], []);
+        }
+        journal.failed(Timestamp(0), 1);
+        let Some(Step::Persist(Output::Persist { writes, .. })) = journal.poll(Timestamp(1_000)) else {
+            panic!("not tried again")
+        };
+        assert_eq!(writes, [put(2), other(99)]);
     }
 }

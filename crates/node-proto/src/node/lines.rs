@@ -89,6 +89,9 @@ fn write(key: Vec<u8>, limit: Option<Limit>) -> Write {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
 
     const FRIEND: NodeId = NodeId([1; 32]);

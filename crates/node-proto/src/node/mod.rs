@@ -22,8 +22,11 @@
 //! | `snapshot` | what a person sees |
 //!
 //! Every input is handled to its end before the next: state changes, outputs queue up, and what is due by now is done.
-//! Waits are deadlines that [`Node::poll_timeout`] reports; nothing waits without one.
+//! Waits are deadlines that [`Node::poll_timeout`] reports. Two things wait without one, because no time makes them right:
+//! what must be durable before it is said (`journal`), and a ledger restored from a backup, which stays closed until the
+//! first member is there to be asked (`recover`). Neither holds up a request, an agreement or an exchange.
 
+mod audit;
 mod buy;
 mod choose;
 mod convict;
@@ -67,6 +70,7 @@ use crate::sign::Signer;
 use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
+pub use audit::Audit;
 use convict::Aside;
 use coordinate::Coordination;
 use gossip::Gossip;
@@ -156,7 +160,7 @@ impl Node {
         ledger.begin_epoch(u16::from_le_bytes(rng.bytes()));
         let mut node = Self {
             rng,
-            journal: Journal::new(config.persist_retry_ms),
+            journal: Journal::new(config.persist_ms, config.persist_retry_ms),
             lending: Lending::new(&config, now),
             lines: stored.lines,
             monitor: Monitor::new(&config, now),
@@ -278,6 +282,10 @@ impl Node {
     }
 
     fn do_due(&mut self) {
+        if self.journal.falls_silent(self.now) {
+            self.fail_all_jobs(&Failure::Storage);
+            self.changed = true;
+        }
         for exchange in self.exchanges.expired(self.now) {
             self.answered(exchange, Err(ExchangeFailure::Timeout));
         }
@@ -477,7 +485,15 @@ impl Node {
                 return self.take_payment(exchange, peer, &agreement, &countersignature, &block, partial);
             }
             Request::Reject(verdict) => self.rejected(peer, &verdict),
-            Request::FetchBlocks(fetch) => self.show_blocks(&peer, &fetch),
+            Request::FetchBlocks(fetch) => match self.show_blocks(&peer, &fetch) {
+                // A receipt that is shown counts for its reader, so it leaves no sooner than it is durable here.
+                Ok(response) if self.journal.waiting() < self.config.answers_max => {
+                    let respond = After::Respond(exchange, encode_frame(&response));
+                    return self.journal.commit(Vec::new(), [respond]);
+                }
+                Ok(_) => Err(Refusal::new(RefusalCode::Busy)),
+                Err(refusal) => Err(refusal),
+            },
             Request::Gossip(gossip) => Ok(self.hear(&peer, gossip)),
             Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => {

@@ -7,6 +7,10 @@
 //! start from what was there ─▶ open; counterparties are asked all the same, once in each run
 //! ```
 //!
+//! Until the first member connects nothing ends the wait, and nothing needs to: without a member there is nobody to sign for,
+//! and a time that passes alone tells nothing about what was lost. Whoever could trade proves membership first, which is
+//! when it is asked; from then on `recover_ms` bounds the wait.
+//!
 //! The second line is for a copy that nobody declared (a profile that a device's own backup brought back): its run signs
 //! in an epoch of its own from the start, and finds what it lost on the way.
 
