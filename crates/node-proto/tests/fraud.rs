@@ -252,3 +252,73 @@ fn a_thousand_made_up_keys_push_out_no_record_and_no_conviction() {
     // The first sixteen, and one in ten seconds of the seventy that it took, once over each of fifteen connections and back.
     assert!(sent.get() <= 24 * 30, "{} proofs were passed on", sent.get());
 }
+
+/// Buys by turns with two nodes of one key, from different shops and from the same one, and twice at the same moment.
+fn buy_with_both(world: &mut World, shops: [usize; 3], nodes: [usize; 2]) -> i64 {
+    let mut spent = 0;
+    for job in 10..16 {
+        let (node, shop) = (nodes[job as usize % 2], shops[job as usize / 2 % 3]);
+        buy(world, node, job, shop).unwrap();
+        spent += world.outcome(node, job).unwrap().unwrap().price.0;
+    }
+    for (job, apart) in [(20, 0), (21, 1)] {
+        for (turn, node) in nodes.into_iter().enumerate() {
+            let requirements = node_proto::Requirements {
+                provider: Some(world.hosts[shops[turn * apart]].id),
+                ..Default::default()
+            };
+            world.ask_with(node, job, &TEXTS, requirements);
+        }
+        for node in nodes {
+            spent += world.finish(node, job).unwrap().price.0;
+        }
+    }
+    world.run(30_000);
+    spent
+}
+
+/// Nobody holds a proof against a person, everybody still trades with them, and the shops got what was spent.
+fn stays_honest(world: &mut World, shops: [usize; 3], nodes: [usize; 2], spent: i64) {
+    let earned: i64 = shops.iter().map(|shop| world.balance(*shop).0).sum();
+    assert_eq!(earned, spent);
+    for shop in shops {
+        assert!(!holds_proof(world, shop, nodes[0]));
+        assert!(world.node(shop).reputation(&world.hosts[nodes[0]].id).upper > 0.0);
+        for node in nodes {
+            buy(world, node, 30 + shop as u64, shop).unwrap();
+        }
+    }
+    let late = world.join_provider(Group::open(), Engine::Honest);
+    world.run(30_000);
+    assert!(!holds_proof(world, late, nodes[0]));
+    buy(world, nodes[1], 40, late).unwrap();
+}
+
+#[test]
+fn two_tabs_at_once_brand_nobody() {
+    let (mut world, shops, person) = strangers();
+    buy(&mut world, person, 1, shops[0]).unwrap();
+    let first = world.outcome(person, 1).unwrap().unwrap().price.0;
+    world.run(1_000);
+    // Both tabs begin from what is stored now; the lock that keeps the second one from starting has failed.
+    let stored = world.hosts[person].clone_state();
+    let tab = world.join_twin(person, stored);
+    world.run(8_000);
+    let spent = first + buy_with_both(&mut world, shops, [person, tab]);
+    stays_honest(&mut world, shops, [person, tab], spent);
+}
+
+#[test]
+fn two_devices_with_one_key_brand_nobody() {
+    let (mut world, shops, phone) = strangers();
+    let laptop = world.join_twin(phone, BTreeMap::new());
+    world.run(8_000);
+    let spent = buy_with_both(&mut world, shops, [phone, laptop]);
+    stays_honest(&mut world, shops, [phone, laptop], spent);
+    // And one of them sells: its half-blocks are of its own epoch too.
+    world.lend(laptop);
+    world.run(30_000);
+    let _ = buy(&mut world, shops[0], 1, laptop);
+    world.run(30_000);
+    assert!(shops.iter().all(|shop| !holds_proof(&world, *shop, phone)));
+}

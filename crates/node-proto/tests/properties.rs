@@ -1,114 +1,142 @@
 //! What holds whatever comes: nothing panics, and money is neither made nor lost.
-#![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+mod draw;
 mod world;
 
+use draw::{Draw, holds};
 use node_proto::wire::{Blocks, Request, Response, Signed, WireError, decode_frame, encode_frame};
 use node_proto::{ExchangeId, Hash, Input, Registry, RegistryLimits, Timestamp};
-use proptest::collection::vec;
-use proptest::prelude::*;
 use world::{Engine, Fate, World, private};
 
-fn signed() -> impl Strategy<Value = Signed> {
-    (vec(any::<u8>(), 0..200), any::<[u8; 32]>()).prop_map(|(body, half)| {
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&half);
-        Signed { body, signature }
-    })
-}
-
-fn request() -> impl Strategy<Value = Request> {
-    prop_oneof![
-        signed().prop_map(Request::Register),
-        signed().prop_map(Request::Reject),
-        any::<[u8; 32]>().prop_map(|key| Request::Unregister(Hash(key))),
-        (any::<[u8; 32]>(), any::<u32>()).prop_map(|(key, count)| Request::Sample {
-            key: Hash(key),
-            count
-        }),
-        (any::<[u8; 32]>(), vec(".{0,40}", 0..20)).prop_map(|(id, texts)| Request::Execute {
-            agreement: node_proto::AgreementId(id),
-            texts
-        }),
-        (signed(), signed()).prop_map(|(agreement, block)| Request::Settle {
-            countersignature: agreement.signature,
-            agreement,
-            block,
-            partial: None,
-        }),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn messages_come_back_as_they_went(request in request(), blocks in vec(signed(), 0..32)) {
-        let frame = encode_frame(&request);
-        prop_assert_eq!(decode_frame::<Request>(&frame), Ok(request));
-        let response = Response::Blocks(Blocks { head: None, blocks, receipts: None });
-        prop_assert_eq!(decode_frame::<Response>(&encode_frame(&response)), Ok(response));
+fn signed(draw: &mut Draw) -> Signed {
+    let length = draw.below(200);
+    Signed {
+        body: draw.bytes(length),
+        signature: draw.array(),
     }
+}
 
-    #[test]
-    fn a_frame_that_was_cut_or_changed_is_an_error_or_another_message(
-        request in request(),
-        cut in any::<prop::sample::Index>(),
-        place in any::<prop::sample::Index>(),
-        byte in any::<u8>(),
-    ) {
+fn request(draw: &mut Draw) -> Request {
+    match draw.below(6) {
+        0 => Request::Register(signed(draw)),
+        1 => Request::Reject(signed(draw)),
+        2 => Request::Unregister(Hash(draw.array())),
+        3 => Request::Sample {
+            key: Hash(draw.array()),
+            count: draw.u32(),
+        },
+        4 => {
+            let count = draw.below(20);
+            Request::Execute {
+                agreement: node_proto::AgreementId(draw.array()),
+                texts: (0..count).map(|_| draw.text(40)).collect(),
+            }
+        }
+        _ => Request::Settle {
+            agreement: signed(draw),
+            countersignature: draw.array(),
+            block: signed(draw),
+            partial: draw.one_in(2).then(|| signed(draw)),
+        },
+    }
+}
+
+#[test]
+fn messages_come_back_as_they_went() {
+    holds(256, |draw| {
+        let request = request(draw);
         let frame = encode_frame(&request);
-        let shorter = &frame[..cut.index(frame.len())];
-        prop_assert!(decode_frame::<Request>(shorter).is_err());
+        assert_eq!(decode_frame::<Request>(&frame), Ok(request));
+        let count = draw.below(32);
+        let response = Response::Blocks(Blocks {
+            head: None,
+            blocks: (0..count).map(|_| signed(draw)).collect(),
+            receipts: None,
+        });
+        assert_eq!(decode_frame::<Response>(&encode_frame(&response)), Ok(response));
+    });
+}
+
+#[test]
+fn a_frame_that_was_cut_or_changed_is_an_error_or_another_message() {
+    holds(256, |draw| {
+        let request = request(draw);
+        let frame = encode_frame(&request);
+        let shorter = &frame[..draw.below(frame.len())];
+        assert!(decode_frame::<Request>(shorter).is_err());
         let mut changed = frame.clone();
-        let place = place.index(frame.len());
-        changed[place] = byte;
+        let place = draw.below(frame.len());
+        changed[place] = draw.byte();
         if let Ok(other) = decode_frame::<Request>(&changed) {
-            prop_assert!(changed == frame || other != request || encode_frame(&other) != changed);
+            assert!(changed == frame || other != request || encode_frame(&other) != changed);
         }
         let longer = [frame.as_slice(), &[0]].concat();
-        prop_assert!(decode_frame::<Request>(&longer).is_err());
-    }
+        assert!(decode_frame::<Request>(&longer).is_err());
+    });
+}
 
-    #[test]
-    fn a_discovery_point_answers_anything(mut frame in vec(any::<u8>(), 0..300), version in any::<bool>()) {
-        if version && !frame.is_empty() {
-            frame[0] = 1;
+#[test]
+fn a_discovery_point_answers_anything() {
+    holds(256, |draw| {
+        let length = draw.below(300);
+        let mut frame = draw.bytes(length);
+        if let Some(version) = frame.first_mut().filter(|_| draw.one_in(2)) {
+            *version = 1;
         }
         let mut registry = Registry::new(RegistryLimits::default(), 1);
         let answer = registry.handle_frame(Timestamp(1), world::World::new().relay, &frame);
-        prop_assert!(decode_frame::<Response>(&answer).is_ok());
-    }
+        assert!(decode_frame::<Response>(&answer).is_ok());
+    });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn a_node_answers_anything(frames in vec((any::<bool>(), vec(any::<u8>(), 0..200), request()), 1..10)) {
+#[test]
+fn a_node_answers_anything() {
+    holds(48, |draw| {
         let mut world = World::new();
         let host = world.join_provider(private(1), Engine::Honest);
         let peer = world.relay;
-        for (number, (random, bytes, request)) in frames.into_iter().enumerate() {
-            let frame = if random { [vec![1], bytes].concat() } else { encode_frame(&request) };
-            let exchange = ExchangeId(1_000_000 + number as u64);
-            world.input(host, Input::Request { exchange, peer, frame: frame.clone() });
-            world.input(host, Input::Response { exchange: ExchangeId(number as u64), result: Ok(frame) });
+        for number in 0..1 + draw.below(9) as u64 {
+            let frame = match draw.one_in(2) {
+                true => [vec![1], draw.bytes(100)].concat(),
+                false => encode_frame(&request(draw)),
+            };
+            let exchange = ExchangeId(1_000_000 + number);
+            world.input(
+                host,
+                Input::Request {
+                    exchange,
+                    peer,
+                    frame: frame.clone(),
+                },
+            );
+            world.input(
+                host,
+                Input::Response {
+                    exchange: ExchangeId(number),
+                    result: Ok(frame),
+                },
+            );
         }
         world.run(1_000);
-        prop_assert_eq!(world.balance(host), (0, 0));
-    }
+        assert_eq!(world.balance(host), (0, 0));
+    });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 8, ..ProptestConfig::default() })]
-
-    #[test]
-    fn balances_are_opposite_whatever_is_lost_or_doubled(
-        fates in vec(prop_oneof![6 => Just(Fate::Arrives), 2 => Just(Fate::Lost), 1 => Just(Fate::Twice)], 40),
-        crash in 0_usize..4,
-    ) {
+#[test]
+fn balances_are_opposite_whatever_is_lost_or_doubled() {
+    holds(8, |draw| {
+        let fates: Vec<Fate> = (0..40)
+            .map(|_| match draw.below(9) {
+                0..=5 => Fate::Arrives,
+                6 | 7 => Fate::Lost,
+                _ => Fate::Twice,
+            })
+            .collect();
+        let crash = draw.below(4);
         let mut world = World::new();
         let first = world.join_provider(private(1), Engine::Honest);
         let second = world.join_provider(private(1), Engine::Honest);
@@ -134,8 +162,8 @@ proptest! {
         let balances = [first, second, buyer].map(|host| world.balance(host));
         let settled: i64 = balances.iter().map(|(settled, _)| settled).sum();
         let pending: i64 = balances.iter().map(|(_, pending)| pending).sum();
-        prop_assert_eq!((settled, pending), (0, 0), "{:?}", balances);
-    }
+        assert_eq!((settled, pending), (0, 0), "{balances:?}");
+    });
 }
 
 #[test]

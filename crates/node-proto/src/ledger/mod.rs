@@ -574,4 +574,6 @@ impl Record {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

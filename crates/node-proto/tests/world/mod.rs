@@ -74,6 +74,8 @@ pub struct Host {
     pub engine: Engine,
     pub disk: Disk,
     pub works: usize,
+    /// The last request that it sent.
+    pub asked: u64,
     starts: u64,
 }
 
@@ -108,6 +110,10 @@ pub struct World {
     pub registry: Registry,
     pub relay: NodeId,
     pub fate: Box<dyn FnMut(Passing<'_>) -> Fate>,
+    /// From now on nothing that a node wants done is done, and nothing is reported to it.
+    silent: bool,
+    /// Who is behind an identity, for a host that is connected to one of several devices with the same key.
+    routes: BTreeMap<(usize, NodeId), usize>,
     queue: BTreeMap<(u64, u64), Arrival>,
     sequence: u64,
     /// Exchanges under way, by the handle the receiver was given: asker and its handle.
@@ -167,6 +173,8 @@ impl World {
             registry: Registry::new(RegistryLimits::default(), 7),
             relay: Ed25519Signer::from_secret(&[255; 32]).id(),
             fate: Box::new(|_| Fate::Arrives),
+            silent: false,
+            routes: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             incoming: BTreeMap::new(),
@@ -180,6 +188,27 @@ impl World {
 
     pub fn join_with(&mut self, group: Group, config: Config) -> usize {
         let number = u8::try_from(self.hosts.len() + 1).unwrap();
+        self.join_as(number, group, config, BTreeMap::new())
+    }
+
+    /// A second tab or device of the same person: another node with the same key, from what is `stored` there.
+    pub fn join_twin(&mut self, host: usize, stored: BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+        let Host {
+            number,
+            group,
+            config,
+            ..
+        } = &self.hosts[host];
+        self.join_as(*number, group.clone(), config.clone(), stored)
+    }
+
+    fn join_as(
+        &mut self,
+        number: u8,
+        group: Group,
+        config: Config,
+        stored: BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> usize {
         let id = Ed25519Signer::from_secret(&[number; 32]).id();
         self.hosts.push(Host {
             id,
@@ -187,11 +216,12 @@ impl World {
             group,
             config,
             node: None,
-            stored: BTreeMap::new(),
+            stored,
             events: Vec::new(),
             engine: Engine::Honest,
             disk: Disk::Writes,
             works: 0,
+            asked: 0,
             starts: 0,
         });
         let host = self.hosts.len() - 1;
@@ -250,7 +280,7 @@ impl World {
         let now = Timestamp(self.now);
         let state = &mut self.hosts[host];
         let signer = Box::new(Ed25519Signer::from_secret(&[state.number; 32]));
-        let seed = u64::from(state.number) * 1_000 + state.starts;
+        let seed = (host as u64 + 1) * 1_000 + state.starts;
         let stored: Vec<_> = state
             .stored
             .iter()
@@ -404,8 +434,16 @@ impl World {
         }
     }
 
-    fn host_of(&self, id: &NodeId) -> Option<usize> {
-        self.hosts.iter().position(|host| host.id == *id)
+    /// Who answers to an identity, as `from` is connected.
+    fn host_of(&self, from: usize, id: &NodeId) -> Option<usize> {
+        let route = self.routes.get(&(from, *id)).copied();
+        route.or_else(|| self.hosts.iter().position(|host| host.id == *id))
+    }
+
+    /// Network, storage and engines fall silent for ever, and so do the shells.
+    pub fn fall_silent(&mut self) {
+        self.silent = true;
+        self.queue.clear();
     }
 
     fn arrive(&mut self, arrival: Arrival) {
@@ -464,6 +502,8 @@ impl World {
             Arrival::Connect { a, b } => {
                 let (first, second) = (self.hosts[a].id, self.hosts[b].id);
                 if self.hosts[a].node.is_some() && self.hosts[b].node.is_some() {
+                    self.routes.insert((a, second), b);
+                    self.routes.insert((b, first), a);
                     self.input(
                         a,
                         Input::Connected {
@@ -490,6 +530,12 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize, output: Output) {
+        if let Output::Event(event) = output {
+            return self.hosts[host].events.push(event);
+        }
+        if self.silent {
+            return;
+        }
         match output {
             Output::Request {
                 exchange,
@@ -497,6 +543,7 @@ impl World {
                 frame,
                 timeout_ms,
             } => {
+                self.hosts[host].asked = exchange.0;
                 let timeout = Input::Response {
                     exchange,
                     result: Err(ExchangeFailure::Timeout),
@@ -511,7 +558,7 @@ impl World {
                             frame,
                         },
                     );
-                } else if let Some(to) = self.host_of(&peer) {
+                } else if let Some(to) = self.host_of(host, &peer) {
                     let passing = Passing {
                         from: host,
                         to,
@@ -551,13 +598,13 @@ impl World {
                 }
             }
             Output::Dial { peer, .. } => {
-                if let Some(other) = self.host_of(&peer) {
+                if let Some(other) = self.host_of(host, &peer) {
                     self.later(DIAL_MS, Arrival::Connect { a: host, b: other });
                 }
             }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
             Output::Work { work, input, .. } => self.work(host, work, input),
-            Output::Event(event) => self.hosts[host].events.push(event),
+            Output::Event(_) => {}
         }
     }
 
