@@ -11,19 +11,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use minicbor::{Decode, Encode};
+use node_proto::group::Purpose;
 use node_proto::ledger::{Block, FraudProof};
 use node_proto::sign::Domain;
 use node_proto::wire::{
-    Agreement, Object, Proposal, Registration, Request, Response, ResultHead, Signed, Verdict, decode_frame,
-    encode_frame,
+    Agreement, Demand, Gossip, Object, Partial, Proposal, Registration, Request, Response, ResultHead,
+    Rumour, Signed, Verdict, decode_frame, encode_frame,
 };
 use node_proto::{
-    Config, Ed25519Signer, ExchangeId, Group, GroupSecret, Input, ModelId, Node, NodeId, Registry,
+    Config, Ed25519Signer, ExchangeId, Group, GroupSecret, Hash, Input, ModelId, Node, NodeId, Registry,
     RegistryLimits, Signer, Timestamp, Write, backup,
 };
 
 #[path = "../tests/world/mod.rs"]
 mod world;
+
+mod machine;
+mod peers;
+
+pub use machine::{machine, reached};
 
 use world::{Disk, Engine, Fate, World, private};
 
@@ -52,10 +58,57 @@ pub fn objects(data: &[u8]) {
     taken_as_written::<Agreement>(data);
     taken_as_written::<ResultHead>(data);
     taken_as_written::<Verdict>(data);
+    taken_as_written::<Partial>(data);
     taken_as_written::<Block>(data);
+    named_by_its_meaning(data);
+    heard(data);
     if let Ok(proof) = minicbor::decode::<FraudProof>(data) {
         let _ = proof.verify();
     }
+}
+
+/// A demand is not signed; proposals name it by the hash of what it means, so that has to be stable.
+fn named_by_its_meaning(data: &[u8]) {
+    if let Ok(demand) = minicbor::decode::<Demand>(data) {
+        let again: Demand = minicbor::decode(&minicbor::to_vec(&demand).unwrap()).unwrap();
+        assert_eq!(again.hash(), demand.hash());
+        assert_eq!(again, demand);
+    }
+}
+
+/// A rumour, whole and with `data` for the body of its block, of which only the head is read before it is believed.
+fn heard(data: &[u8]) {
+    let block = Signed {
+        body: data.to_vec(),
+        signature: [0; 64],
+    };
+    let read = minicbor::decode::<Rumour>(data).ok();
+    let rumours = read.into_iter().chain([Rumour { block, hops: 3 }]).collect();
+    let (me, peer) = (
+        Ed25519Signer::from_secret(&[1; 32]),
+        Ed25519Signer::from_secret(&[2; 32]).id(),
+    );
+    let group = Group::open();
+    let tag = Hash(group.tag(Purpose::Trade, &peer, &me.id()));
+    let frame = encode_frame(&Request::Gossip(Gossip {
+        tag,
+        proofs: Vec::new(),
+        rumours,
+    }));
+    let mut node = Node::new(Config::default(), Box::new(me), group, 1, Timestamp(1), []).unwrap();
+    // Shown twice, so that it meets itself.
+    for exchange in [ExchangeId(1), ExchangeId(2)] {
+        let frame = frame.clone();
+        node.handle_input(
+            Timestamp(1),
+            Input::Request {
+                exchange,
+                peer,
+                frame,
+            },
+        );
+    }
+    assert!(node.reputation(&peer).upper > 0.0);
 }
 
 fn taken_as_written<T: Object>(data: &[u8]) {

@@ -1,0 +1,468 @@
+//! What the machine's node trades with: peers with real keys that sign and tag properly, in whatever order they are told to.
+
+use std::collections::BTreeMap;
+
+use node_proto::group::Purpose;
+use node_proto::ledger::{Block, Check, FraudProof};
+use node_proto::market::{input_hash, output_hash};
+use node_proto::sign::Domain;
+use node_proto::wire::{
+    Agreement, Blocks, ComparisonRule, Demand, FetchBlocks, Gossip, Head, OBJECT_VERSION, Offer, Partial,
+    Presence, Proposal, Receipt, Registration, Request, Response, ResultHead, Rumour, SampledRecord, Signed,
+    Verdict,
+};
+use node_proto::{
+    AgreementId, Ed25519Signer, Factors, Group, Hash, Millicredits, NodeId, Precision, Scope, Service,
+    Signer, Tier, Verification, price,
+};
+
+use super::machine::Bytes;
+use super::world::{DIMENSION, MODEL, embedding};
+
+/// What a peer bought, as far as it came.
+struct Deal {
+    terms: Agreement,
+    signed: Signed,
+    countersignature: Option<[u8; 64]>,
+    texts: Vec<String>,
+    partial: Option<Signed>,
+    half: Option<Signed>,
+}
+
+impl Deal {
+    fn id(&self) -> AgreementId {
+        AgreementId(self.signed.hash::<Agreement>().0)
+    }
+}
+
+pub(super) struct Peer {
+    signer: Ed25519Signer,
+    group: Group,
+    node: NodeId,
+    asked: Vec<(Demand, Vec<String>)>,
+    proposals: Vec<(Demand, Vec<String>, Signed, Proposal)>,
+    deals: Vec<Deal>,
+    /// What it agreed to sell.
+    sold: BTreeMap<AgreementId, Agreement>,
+    chain: Vec<Signed>,
+    /// The node's halves, answered.
+    receipts: Vec<Receipt>,
+}
+
+impl Peer {
+    pub(super) fn new(number: u8, group: Group, node: NodeId) -> Self {
+        Self {
+            signer: Ed25519Signer::from_secret(&[number; 32]),
+            group,
+            node,
+            asked: Vec::new(),
+            proposals: Vec::new(),
+            deals: Vec::new(),
+            sold: BTreeMap::new(),
+            chain: Vec::new(),
+            receipts: Vec::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.signer.id()
+    }
+
+    fn tag(&self) -> Hash {
+        Hash(self.group.tag(Purpose::Trade, &self.id(), &self.node))
+    }
+
+    fn head(&self) -> Option<Head> {
+        let hash = self.chain.last()?.hash::<Block>();
+        Some(Head {
+            epoch: 1,
+            sequence: self.chain.len() as u64,
+            hash,
+        })
+    }
+
+    /// A request of kind `kind`, as far as what came before allows one.
+    pub(super) fn request(&mut self, kind: u8, bytes: &mut Bytes<'_>) -> Option<Request> {
+        Some(match kind % 12 {
+            0 => self.demand(bytes),
+            1 => self.counter()?,
+            2 => self.agree(bytes)?,
+            3 => {
+                let deal = self.deals.last()?;
+                Request::Execute {
+                    agreement: deal.id(),
+                    texts: deal.texts.clone(),
+                }
+            }
+            4 => self.settle(bytes)?,
+            5 => self.reject()?,
+            6 => Request::Cancel {
+                agreement: self.deals.last()?.id(),
+            },
+            7 => Request::FetchBlocks(FetchBlocks {
+                tag: self.tag(),
+                epoch: u32::from(bytes.byte()),
+                from: u64::from(bytes.byte()),
+                count: u32::from(bytes.byte()),
+                of: (bytes.below(2) == 0).then(|| self.id()),
+            }),
+            8 => self.gossip(bytes),
+            9 => Request::Register(
+                self.register(Hash(self.group.presence_key()), bytes.byte())
+                    .registration,
+            ),
+            10 => Request::Unregister(Hash(self.group.presence_key())),
+            _ => Request::Sample {
+                key: Hash(self.group.presence_key()),
+                count: u32::from(bytes.byte()),
+            },
+        })
+    }
+
+    fn demand(&mut self, bytes: &mut Bytes<'_>) -> Request {
+        let count = 1 + bytes.below(3);
+        let texts: Vec<String> = (0..count).map(|number| format!("text {number}")).collect();
+        let doubtful = Head {
+            epoch: 1,
+            sequence: 1,
+            hash: Hash([bytes.byte(); 32]),
+        };
+        let demand = Demand {
+            nonce: [bytes.byte(); 16],
+            scope: Scope::Group,
+            service: 0,
+            model: (bytes.below(2) == 0).then_some(MODEL),
+            items: count as u32,
+            tokens: price::tokens(&texts),
+            deadline_ms: 30_000,
+            head: if bytes.below(4) == 0 {
+                Some(doubtful)
+            } else {
+                self.head()
+            },
+        };
+        self.asked.push((demand.clone(), texts));
+        let tag = self.tag();
+        Request::RequestProposal { tag, demand }
+    }
+
+    fn counter(&self) -> Option<Request> {
+        let (_, _, signed, proposal) = self.proposals.last()?;
+        Some(Request::Counter {
+            tag: self.tag(),
+            proposal: signed.hash::<Proposal>(),
+            price: Millicredits(proposal.price.0 * 9 / 10),
+        })
+    }
+
+    fn agree(&mut self, bytes: &mut Bytes<'_>) -> Option<Request> {
+        if bytes.below(4) > 0 || self.deals.is_empty() {
+            let at = bytes.below(self.proposals.len().max(1));
+            let (demand, texts, signed, proposal) = self.proposals.get(at)?;
+            let terms = Agreement {
+                version: OBJECT_VERSION,
+                requester: self.id(),
+                provider: self.node,
+                proposal: signed.hash::<Proposal>(),
+                scope: demand.scope,
+                service: demand.service,
+                model: proposal.model,
+                precision: proposal.precision,
+                rule: ComparisonRule::Cosine,
+                cosine_min_ppm: 990_000,
+                items: demand.items,
+                tokens: demand.tokens,
+                input: input_hash(texts),
+                price: proposal.price,
+                factors: proposal.factors,
+                promised_ms: proposal.promised_ms,
+            };
+            let signed = Signed::seal(&self.signer, &terms);
+            let texts = texts.clone();
+            self.deals.push(Deal {
+                terms,
+                signed,
+                countersignature: None,
+                texts,
+                partial: None,
+                half: None,
+            });
+        }
+        let agreement = self.deals.last()?.signed.clone();
+        let tag = self.tag();
+        Some(Request::Agree { tag, agreement })
+    }
+
+    /// Pays the newest deal, or an older one again; now and then on a place that is taken already.
+    fn settle(&mut self, bytes: &mut Bytes<'_>) -> Option<Request> {
+        let at = self
+            .deals
+            .len()
+            .checked_sub(1 + bytes.below(self.deals.len().max(1)))?;
+        let cheats = bytes.below(16) == 0;
+        let me = self.id();
+        let deal = self.deals.get(at)?;
+        let countersignature = deal.countersignature?;
+        let partial = deal.partial.clone();
+        let units = partial
+            .as_ref()
+            .and_then(|signed| signed.open::<Partial>(&self.node).ok());
+        let units = units.map_or(deal.terms.tokens, |partial| partial.units);
+        let terms = deal.terms.clone();
+        let agreement = deal.signed.clone();
+        let block = match &deal.half {
+            Some(half) if !cheats => half.clone(),
+            _ => {
+                let delta = -price::pro_rata(terms.price, units, terms.tokens).0;
+                let id = deal.id();
+                self.block(&terms, id, units, delta, None, me, cheats)
+            }
+        };
+        self.deals.get_mut(at)?.half = Some(block.clone());
+        Some(Request::Settle {
+            agreement,
+            countersignature,
+            block,
+            partial,
+        })
+    }
+
+    /// The next block of the chain, or another one in the place of the last.
+    #[allow(clippy::too_many_arguments, reason = "a block has many places")]
+    fn block(
+        &mut self,
+        terms: &Agreement,
+        agreement: AgreementId,
+        units: u32,
+        delta: i64,
+        answers: Option<(&Block, Hash)>,
+        author: NodeId,
+        again: bool,
+    ) -> Signed {
+        if again {
+            self.chain.pop();
+        }
+        let head = self.head();
+        let check = Check::from(&Verification::Unchecked);
+        let block = Block {
+            version: OBJECT_VERSION,
+            author,
+            epoch: 1,
+            sequence: self.chain.len() as u64 + 1,
+            previous: head.map_or(Hash([0; 32]), |head| head.hash),
+            counterparty: self.node,
+            agreement,
+            delta: Millicredits(delta),
+            service: terms.service,
+            model: terms.model,
+            units,
+            factors: terms.factors,
+            scope: terms.scope,
+            mark: Hash(self.group.receipt_mark(agreement.as_bytes())),
+            check: answers.map_or(check, |(payer, _)| payer.check.clone()),
+            link: answers.map(|(_, hash)| hash),
+            at_ms: u64::from(again),
+        };
+        let signed = Signed::seal(&self.signer, &block);
+        self.chain.push(signed.clone());
+        signed
+    }
+
+    fn reject(&self) -> Option<Request> {
+        let verdict = Verdict {
+            version: OBJECT_VERSION,
+            agreement: self.deals.last()?.id(),
+            output: None,
+            cosine_ppm: 0,
+            required_ppm: 990_000,
+        };
+        Some(Request::Reject(Signed::seal(&self.signer, &verdict)))
+    }
+
+    fn gossip(&self, bytes: &mut Bytes<'_>) -> Request {
+        let hops = bytes.byte();
+        let rumours = self.chain.iter().rev().take(4).cloned();
+        let proof = match self.chain.as_slice() {
+            [first, .., second] => vec![FraudProof {
+                author: self.id(),
+                first: first.clone(),
+                second: second.clone(),
+            }],
+            _ => Vec::new(),
+        };
+        Request::Gossip(Gossip {
+            tag: self.tag(),
+            proofs: proof,
+            rumours: rumours.map(|block| Rumour { block, hops }).collect(),
+        })
+    }
+
+    /// The node's answer to one of this peer's requests.
+    pub(super) fn hears(&mut self, request: &Request, response: Response) {
+        match (request, response) {
+            (Request::RequestProposal { demand, .. }, Response::Proposal(signed)) => {
+                let asked = self.asked.iter().find(|(asked, _)| asked == demand);
+                if let (Some((demand, texts)), Ok(proposal)) = (asked, signed.open::<Proposal>(&self.node)) {
+                    self.proposals
+                        .push((demand.clone(), texts.clone(), signed, proposal));
+                }
+            }
+            (Request::Agree { agreement, .. }, Response::Agreed { signature }) => {
+                let deals = self.deals.iter_mut();
+                for deal in deals.filter(|deal| deal.signed == *agreement) {
+                    deal.countersignature = Some(signature);
+                }
+            }
+            (Request::Cancel { agreement }, Response::Cancelled(partial)) => {
+                let deals = self.deals.iter_mut();
+                for deal in deals.filter(|deal| deal.id() == *agreement && deal.half.is_none()) {
+                    deal.partial = Some(partial.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What an honest peer answers the node.
+    pub(super) fn answer(&mut self, request: &Request, value: u8) -> Option<Response> {
+        Some(match request {
+            Request::Register(_) => Response::Registered { ttl_ms: 60_000 },
+            Request::Unregister(_) | Request::Reject(_) | Request::Gossip(_) => Response::Noted,
+            Request::Sample { key, .. } => Response::Sampled {
+                total: 2,
+                records: vec![self.register(*key, value)],
+            },
+            Request::RequestProposal { demand, .. } => Response::Proposal(self.propose(demand)),
+            Request::Counter { .. } => return None,
+            Request::Agree { agreement, .. } => {
+                let terms: Agreement = agreement.open(&self.node).ok()?;
+                let id = AgreementId(agreement.hash::<Agreement>().0);
+                self.sold.insert(id, terms);
+                let signature = Domain::Agreement.sign(&self.signer, &agreement.body);
+                Response::Agreed { signature }
+            }
+            Request::Execute { agreement, texts } => self.result(*agreement, texts),
+            Request::Cancel { agreement } => {
+                let partial = Partial {
+                    version: OBJECT_VERSION,
+                    agreement: *agreement,
+                    units: u32::from(value % 4),
+                };
+                Response::Cancelled(Signed::seal(&self.signer, &partial))
+            }
+            Request::Settle {
+                agreement,
+                countersignature,
+                block,
+                ..
+            } => Response::Settled(self.receive(agreement, countersignature, block)?),
+            Request::FetchBlocks(fetch) => Response::Blocks(Blocks {
+                head: self.head(),
+                blocks: self.chain.iter().take(4).cloned().collect(),
+                receipts: fetch.of.map(|_| self.receipts.iter().take(16).cloned().collect()),
+            }),
+        })
+    }
+
+    fn register(&self, key: Hash, sequence: u8) -> SampledRecord {
+        let owner = self.id();
+        let presence = key == Hash(self.group.presence_key());
+        let registration = Registration {
+            version: OBJECT_VERSION,
+            owner,
+            sequence: sequence.into(),
+            key,
+            ttl_ms: 60_000,
+            tag: Hash(self.group.tag(Purpose::Registration, &owner, &owner)),
+            addresses: vec!["/memory/1".to_owned()],
+            presence: presence.then_some(Presence {
+                tier: Some(Tier::Power),
+            }),
+            offer: (!presence).then(|| Offer {
+                service: Service::Inference as u8,
+                model: Some(MODEL),
+                model_name: None,
+                unit_price: factors(1).price().unwrap(),
+                factors: factors(1),
+                capacity: 4,
+                unit_ms: Some(2_000),
+                precision: Precision::F32,
+            }),
+        };
+        SampledRecord {
+            owner,
+            registration: Signed::seal(&self.signer, &registration),
+            age_ms: 10,
+        }
+    }
+
+    fn propose(&self, demand: &Demand) -> Signed {
+        let factors = factors(demand.tokens);
+        let proposal = Proposal {
+            version: OBJECT_VERSION,
+            provider: self.id(),
+            requester: self.node,
+            demand: demand.hash(),
+            model: Some(MODEL),
+            precision: Precision::F32,
+            price: factors.price().unwrap(),
+            factors,
+            promised_ms: 2_000,
+            valid_ms: 20_000,
+        };
+        Signed::seal(&self.signer, &proposal)
+    }
+
+    fn result(&self, agreement: AgreementId, texts: &[String]) -> Response {
+        let values: Vec<f32> = texts.iter().flat_map(|text| embedding(text)).collect();
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let head = ResultHead {
+            version: OBJECT_VERSION,
+            agreement,
+            output: output_hash(DIMENSION as u32, &values),
+            took_ms: 5,
+        };
+        Response::Result {
+            head: Signed::seal(&self.signer, &head),
+            dimension: DIMENSION as u32,
+            values,
+            backend: "cpu".to_owned(),
+        }
+    }
+
+    /// Answers the node's half, the same one always with the same.
+    fn receive(&mut self, agreement: &Signed, countersignature: &[u8; 64], own: &Signed) -> Option<Signed> {
+        if let Some(receipt) = self.receipts.iter().find(|receipt| receipt.own == *own) {
+            return Some(receipt.other.clone());
+        }
+        let payer: Block = own.open(&self.node).ok()?;
+        let terms: Agreement = agreement.open(&self.node).ok()?;
+        let answers = Some((&payer, own.hash::<Block>()));
+        let me = self.id();
+        let other = self.block(
+            &terms,
+            payer.agreement,
+            payer.units,
+            -payer.delta.0,
+            answers,
+            me,
+            false,
+        );
+        self.receipts.push(Receipt {
+            own: own.clone(),
+            other: other.clone(),
+            agreement: agreement.clone(),
+            countersignature: *countersignature,
+        });
+        Some(other)
+    }
+}
+
+fn factors(tokens: u32) -> Factors {
+    Factors {
+        base_cost: price::base_cost(price::unit_rate(Millicredits(100), 500.0), tokens),
+        quality_multiplier: price::quality_multiplier(Precision::F32, 500.0),
+        market_demand: 1_000_000,
+        reputation_factor: 1_000_000,
+    }
+}
