@@ -27,8 +27,9 @@ use node_proto::{
 mod world;
 
 mod machine;
-mod peers;
+pub(crate) mod peers;
 
+#[allow(unused_imports, reason = "as above")]
 pub use machine::{machine, reached};
 
 use world::{Disk, Engine, Fate, World, private};

@@ -24,14 +24,14 @@ const PEERS: u8 = 4;
 const START: u64 = 1_800_000_000_000;
 
 /// What is left of the input; zeros when it is used up.
-pub(super) struct Bytes<'a>(&'a [u8]);
+pub(crate) struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.0.split_off_first().copied().unwrap_or(0)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
     }
 }
@@ -117,7 +117,7 @@ impl Machine {
         let me = node.id();
         let mut machine = Self {
             peers: (2..2 + PEERS)
-                .map(|number| Peer::new(number, group.clone(), me))
+                .map(|number| Peer::new(Ed25519Signer::from_secret(&[number; 32]), group.clone(), me))
                 .collect(),
             node,
             group,

@@ -35,7 +35,7 @@ impl Deal {
     }
 }
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     signer: Ed25519Signer,
     group: Group,
     node: NodeId,
@@ -50,9 +50,9 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(number: u8, group: Group, node: NodeId) -> Self {
+    pub(crate) fn new(signer: Ed25519Signer, group: Group, node: NodeId) -> Self {
         Self {
-            signer: Ed25519Signer::from_secret(&[number; 32]),
+            signer,
             group,
             node,
             asked: Vec::new(),
@@ -64,7 +64,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn id(&self) -> NodeId {
+    pub(crate) fn id(&self) -> NodeId {
         self.signer.id()
     }
 
@@ -82,7 +82,7 @@ impl Peer {
     }
 
     /// A request of kind `kind`, as far as what came before allows one.
-    pub(super) fn request(&mut self, kind: u8, bytes: &mut Bytes<'_>) -> Option<Request> {
+    pub(crate) fn request(&mut self, kind: u8, bytes: &mut Bytes<'_>) -> Option<Request> {
         Some(match kind % 12 {
             0 => self.demand(bytes),
             1 => self.counter()?,
@@ -298,7 +298,7 @@ impl Peer {
     }
 
     /// The node's answer to one of this peer's requests.
-    pub(super) fn hears(&mut self, request: &Request, response: Response) {
+    pub(crate) fn hears(&mut self, request: &Request, response: Response) {
         match (request, response) {
             (Request::RequestProposal { demand, .. }, Response::Proposal(signed)) => {
                 let asked = self.asked.iter().find(|(asked, _)| asked == demand);
@@ -324,7 +324,7 @@ impl Peer {
     }
 
     /// What an honest peer answers the node.
-    pub(super) fn answer(&mut self, request: &Request, value: u8) -> Option<Response> {
+    pub(crate) fn answer(&mut self, request: &Request, value: u8) -> Option<Response> {
         Some(match request {
             Request::Register(_) => Response::Registered { ttl_ms: 60_000 },
             Request::Unregister(_) | Request::Reject(_) | Request::Gossip(_) => Response::Noted,

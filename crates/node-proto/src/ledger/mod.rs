@@ -177,7 +177,8 @@ pub(crate) struct Ledger {
     group: Group,
     epoch: u32,
     blocks_max: usize,
-    records: BTreeMap<Place, Record>,
+    /// Boxed, since the nodes of a map that grows at its end are half empty.
+    records: BTreeMap<Place, Box<Record>>,
     by_agreement: BTreeMap<AgreementId, Place>,
     /// Others' blocks held here, by author and place, to notice contradictions.
     seen: BTreeMap<(NodeId, Place), Place>,
@@ -380,7 +381,7 @@ impl Ledger {
 
     /// One receipt as this side holds it.
     pub(crate) fn receipt(&self, place: Place) -> Option<ReceiptView> {
-        self.records.get(&place).map(Record::view)
+        self.records.get(&place).map(|record| record.view())
     }
 
     /// The newest receipts, newest first.
@@ -389,7 +390,7 @@ impl Ledger {
             .values()
             .rev()
             .take(count)
-            .map(Record::view)
+            .map(|record| record.view())
             .collect()
     }
 
@@ -411,7 +412,7 @@ impl Ledger {
     pub(crate) fn receipts_with(&self, peer: &NodeId, count: usize) -> Vec<ReceiptView> {
         let theirs = self.records.values().rev();
         let theirs = theirs.filter(|record| record.block.counterparty == *peer);
-        theirs.take(count).map(Record::view).collect()
+        theirs.take(count).map(|record| record.view()).collect()
     }
 
     fn next_block(
@@ -499,7 +500,7 @@ impl Ledger {
         }
         self.by_agreement.insert(record.block.agreement, place);
         self.totals.add(record.entry());
-        self.records.insert(place, record);
+        self.records.insert(place, Box::new(record));
         Ok(())
     }
 

@@ -125,7 +125,7 @@ impl Party {
             .records
             .values()
             .filter(|record| !record.found && record.in_group);
-        let chain: Vec<&Record> = chain.collect();
+        let chain: Vec<&Box<Record>> = chain.collect();
         for pair in chain.windows(2) {
             let [before, after] = pair else { unreachable!() };
             if before.block.epoch == after.block.epoch && before.block.sequence + 1 == after.block.sequence {

@@ -164,7 +164,9 @@ pub struct Signed {
 impl Signed {
     /// Encodes and signs.
     pub fn seal<T: Object>(signer: &dyn Signer, object: &T) -> Self {
-        let body = to_cbor(object);
+        let mut body = to_cbor(object);
+        // Many are kept for long.
+        body.shrink_to_fit();
         let signature = T::DOMAIN.sign(signer, &body);
         Self { body, signature }
     }

@@ -39,11 +39,11 @@ impl Town {
 
     /// A node that was told of everyone by one discovery point.
     pub fn known_by_one(&self) -> Node {
-        self.known_with(Config::default())
+        self.known_by_one_with(Config::default())
     }
 
-    /// The same under this configuration.
-    pub fn known_with(&self, config: Config) -> Node {
+    /// The same with parameters of one's own, but for how many are remembered.
+    pub fn known_by_one_with(&self, config: Config) -> Node {
         let config = Config {
             peers_max: self.members.len().max(16),
             ..config
@@ -95,6 +95,7 @@ impl Town {
     }
 }
 
+/// The key of a peer, from 1; 0 is the node's that knows them.
 pub fn signer(number: u32) -> Ed25519Signer {
     let mut secret = [7; 32];
     secret[..4].copy_from_slice(&number.to_le_bytes());
