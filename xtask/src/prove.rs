@@ -42,6 +42,12 @@ const ALL: &[Proof] = &[
         keep: keep_nothing,
     },
     Proof {
+        name: "core",
+        about: "the core chooses among 10,000 offers, and learns with 10,000 known peers, within a millisecond",
+        args: &["bench", "core"],
+        keep: keep_nothing,
+    },
+    Proof {
         name: "transport",
         about: "the WebRTC transport level with a bare data channel and with js-libp2p",
         args: &["bench", "transport"],

@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: this project beside what else there is, measured turn by turn on the same machine.
 //!
 //! A benchmark runs both sides in alternation, so that whatever else the machine does falls on both, and compares the
-//! two runs of each turn. A bound counts as broken when the whole interval of the ratio is above it ([`ratio`]).
+//! two runs of each turn. A bound counts as broken when the whole interval of the ratio is above it ([`ratio`]). What the
+//! core does has no other side: it is held to times of its own ([`core`]).
 
+mod core;
 mod inference;
 mod ratio;
 mod relay;
@@ -18,6 +20,8 @@ use crate::workspace::Workspace;
 /// What to measure.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// Choosing among 10,000 offers, and learning from a trade with 10,000 known peers.
+    Core(core::Options),
     /// The WebGPU kernels beside onnxruntime-web's WebGPU provider.
     Inference(inference::Options),
     /// A relay under the load of a thousand native nodes.
@@ -29,6 +33,7 @@ pub(crate) enum Bench {
 /// Measures, prints a table, writes the numbers to `proof/`, and fails when a bound is broken.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode, Error> {
     match bench {
+        Bench::Core(options) => core::run(workspace, options),
         Bench::Inference(options) => inference::run(workspace, options),
         Bench::Relay(options) => relay::run(workspace, options),
         Bench::Transport(options) => transport::run(workspace, options),
