@@ -30,6 +30,9 @@ const SKEW_MS_MAX: u64 = 3_600_000;
 /// What a lender's second of engine costs it, beside the 100 that it asks for by default.
 const SECOND_COST: i64 = 40;
 
+/// Whoever cheats lets its own node spend as much as its parameters allow.
+pub const UNLIMITED: Millicredits = Millicredits(1_000_000_000_000);
+
 /// A town of honest people, strangers to each other.
 pub fn town(nodes: u32, seed: u64) -> WorldSpec {
     let mut rng = Rng::new(seed, "town", 0);

@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::scenario::{Setting, begin, change, live};
 use crate::spec::Conduct;
 use crate::summary::Summary;
-use crate::town::town;
+use crate::town::{UNLIMITED, town};
 
 /// One host in so many rides free.
 const EVERY: usize = 10;
@@ -70,7 +70,7 @@ fn ride(name: &str, setting: Setting, kinds: &[Conduct]) -> Report {
         EVERY,
         |host| host.lends.is_none(),
         |host| {
-            host.config.newcomer_allowance = Millicredits(i64::MAX / 4);
+            host.config.newcomer_allowance = UNLIMITED;
             if let Some(wants) = &mut host.wants {
                 wants.gap_ms /= GREED;
             }

@@ -13,7 +13,7 @@ use crate::network::Millis;
 use crate::report::Report;
 use crate::scenario::{Setting, begin, live};
 use crate::summary::Summary;
-use crate::town::{LENDERS, town};
+use crate::town::{LENDERS, UNLIMITED, town};
 
 /// One host in so many, and not more than a few: each is asked about by every lender.
 const EVERY: u32 = 50;
@@ -44,7 +44,7 @@ pub(super) fn run(setting: Setting) -> Report {
     for spender in &spenders {
         let host = &mut spec.hosts[*spender as usize];
         host.conduct.forks = true;
-        host.config.newcomer_allowance = Millicredits(i64::MAX / 4);
+        host.config.newcomer_allowance = UNLIMITED;
         if let Some(wants) = &mut host.wants {
             wants.gap_ms = GAP_MS;
         }
