@@ -16,7 +16,7 @@ use minicbor::{Decode, Encode};
 
 use crate::ids::NodeId;
 use crate::io::Write;
-use crate::ledger::{BLOCK_PREFIX, META_PREFIX, restored_meta};
+use crate::ledger::{BLOCK_PREFIX, LedgerError, META_PREFIX, folds_more, restored_meta};
 use crate::wire::{from_canonical, to_cbor};
 
 /// The format that is written.
@@ -74,7 +74,8 @@ pub fn export(owner: NodeId, stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)
 }
 
 /// Reads a file for the node `me`. The result is to be written over `present`, what is stored now (nothing, on a new
-/// device), before the node is started: nothing present is lost, and a block that is there both whole and half stays whole.
+/// device), before the node is started: nothing present is lost, a block that is there both whole and half stays whole, and
+/// of two sums of old receipts the one over more of them stays.
 pub fn import(
     me: NodeId,
     file: &[u8],
@@ -104,7 +105,10 @@ pub fn import(
     let metas: Vec<&[u8]> = metas
         .chain(present.get([META_PREFIX].as_slice()).map(Vec::as_slice))
         .collect();
-    let restored = restored_meta(me, &metas).map_err(|_| BackupError::Damaged)?;
+    let restored = restored_meta(me, &metas).map_err(|error| match error {
+        LedgerError::UnknownFormat(format) => BackupError::UnknownFormat(format),
+        _ => BackupError::Damaged,
+    })?;
     let wanted = file
         .pairs
         .iter()
@@ -112,7 +116,8 @@ pub fn import(
         .filter(|pair| match present.get(&pair.key) {
             None => true,
             // The longer one has the other half.
-            Some(value) => pair.key.first() == Some(&BLOCK_PREFIX) && pair.value.len() > value.len(),
+            Some(value) if pair.key.first() == Some(&BLOCK_PREFIX) => pair.value.len() > value.len(),
+            Some(value) => folds_more(&pair.key, &pair.value, value),
         });
     let writes = wanted.map(|pair| Write::Put {
         key: pair.key.clone(),

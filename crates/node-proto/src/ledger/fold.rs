@@ -106,6 +106,12 @@ impl Folded {
     }
 }
 
+/// Whether `one`, stored under `key`, is a sum over more receipts than `other`.
+pub(crate) fn folds_more(key: &[u8], one: &[u8], other: &[u8]) -> bool {
+    let receipts = |value: &[u8]| from_cbor::<Fold>(value).map_or(0, |fold| fold.receipts);
+    key.first() == Some(&FOLD_PREFIX) && receipts(one) > receipts(other)
+}
+
 impl Ledger {
     /// Folds the oldest receipts when more than `whole_max` and a batch are whole.
     pub(crate) fn fold(&mut self, whole_max: usize) -> Vec<Write> {

@@ -60,6 +60,7 @@ use totals::{Entry, Totals};
 
 pub use block::{Block, Check};
 pub(crate) use credit::{CreditTerms, Exposure};
+pub(crate) use fold::folds_more;
 pub use fraud::FraudProof;
 pub(crate) use store::{
     BLOCK_PREFIX, FRAUD_PREFIX, META_PREFIX, StoredLedger, delete_fraud, put_fraud, restored_meta,

@@ -196,13 +196,16 @@ impl Ledger {
         let mut records = BTreeMap::new();
         for value in stored.blocks {
             let record = ledger.read(&value, false)?;
-            records.insert((record.block.epoch, record.block.sequence), record);
+            // A backup brought it back whole that is in the sums already: it counts once.
+            if !ledger.folded.contains(&record.block.agreement) {
+                records.insert((record.block.epoch, record.block.sequence), record);
+            }
         }
         ledger.link(records)?;
         for value in stored.found {
             let record = ledger.read(&value, true)?;
             let place = (record.block.epoch, record.block.sequence);
-            if !ledger.records.contains_key(&place) {
+            if !ledger.records.contains_key(&place) && !ledger.folded.contains(&record.block.agreement) {
                 ledger.insert(place, record)?;
             }
         }

@@ -451,6 +451,24 @@ fn a_folded_receipt_is_not_counted_again() {
 }
 
 #[test]
+fn a_backup_from_before_or_after_folding_counts_nothing_twice() {
+    let (mut payer, mut receiver) = (Side::with_room(1), Side::with_room(2));
+    trades(&mut payer, &mut receiver, 0..300);
+    let me = payer.signer.id();
+    let (balance, whole) = (payer.ledger.balance(), payer.stored.clone());
+    let writes = payer.ledger.fold(8);
+    payer.keep(writes);
+    let folded = payer.stored.clone();
+    for (file, present) in [(&whole, &folded), (&folded, &whole)] {
+        let file = crate::backup::export(me, file.clone());
+        let mut merged = Side::with_room(1);
+        merged.stored.clone_from(present);
+        merged.keep(crate::backup::import(me, &file, present).unwrap());
+        assert_eq!(merged.restored(me).unwrap().balance(), balance);
+    }
+}
+
+#[test]
 fn what_was_lost_comes_back_from_who_holds_it() {
     let (mut person, mut shop) = (Side::new(1), Side::new(2));
     trade(&mut person, &mut shop, 1);
