@@ -61,6 +61,6 @@ pub use service::{
 };
 pub use sign::{Ed25519Signer, Signer};
 pub use view::{
-    Balance, Event, GroupView, LendingView, Metric, OfferView, Outcome, PeerView, Quote, ReceiptView,
-    ReputationView, ServeStep, Snapshot, TradeStep, Verification, Voucher,
+    Balance, CreditView, Event, GroupView, LendingView, Metric, OfferView, Outcome, PeerView, Quote,
+    ReceiptView, ReputationView, ServeStep, Snapshot, TradeStep, Verification, Voucher,
 };

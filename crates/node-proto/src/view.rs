@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::{Capability, LendPolicy, PauseReason, Tier};
 use crate::ids::{AgreementId, GroupId, JobId, Millicredits, ModelId, NodeId, ReceiptId, Timestamp};
-use crate::io::Path;
+use crate::io::{Line, Path};
 use crate::price::{Explained, Factors};
 use crate::service::{Failure, Service, WorkOutput};
 
@@ -335,6 +335,9 @@ pub struct GroupView {
     pub id: GroupId,
     /// The relay's open group, "everyone here".
     pub open: bool,
+    /// How much a member without a line of its own may owe this node; `None` is unlimited. Strangers have other bounds.
+    #[serde(default)]
+    pub line: Option<Millicredits>,
 }
 
 /// The lending switch and what came of it.
@@ -384,6 +387,20 @@ pub struct PeerView {
     pub tier: Option<Tier>,
     /// What this node knows of its conduct.
     pub reputation: ReputationView,
+    /// What it owes and may owe; `None` outside a private group.
+    #[serde(default)]
+    pub credit: Option<CreditView>,
+}
+
+/// What a member of a private group owes this node, and how much it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditView {
+    /// With what is agreed and not yet paid; below zero when this node owes the member.
+    pub owed: Millicredits,
+    /// What was set for this member alone.
+    pub line: Line,
+    /// What holds, its own line or everyone's; `None` is unlimited.
+    pub limit: Option<Millicredits>,
 }
 
 /// Four metrics, each with its interval, and the score that ranks.

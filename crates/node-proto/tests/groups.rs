@@ -38,6 +38,11 @@ fn members_trade_without_limit_until_the_owner_sets_a_line() {
         matches!(failure, Failure::CreditLimit { available: 0, required } if required > 0),
         "{failure:?}"
     );
+    let seen = world.node(provider).snapshot(node_proto::Timestamp(world.now));
+    let peer = seen.peers.iter().find(|peer| Some(peer.id) == member).unwrap();
+    let credit = peer.credit.unwrap();
+    assert_eq!((credit.owed.0, credit.line), (price, line(price)));
+    assert_eq!((credit.limit, seen.group.line), (Some(Millicredits(price)), None));
     // It holds after a restart, and for this member alone.
     world.run(1_000);
     world.crash(provider);

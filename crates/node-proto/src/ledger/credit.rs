@@ -74,7 +74,8 @@ impl Exposure {
         pair.min(pool).saturating_sub(self.drawn())
     }
 
-    fn drawn(&self) -> i64 {
+    /// What counts against its line.
+    pub(crate) fn drawn(&self) -> i64 {
         self.owed.saturating_add(self.unpaid)
     }
 

@@ -6,6 +6,7 @@ use litemap::LiteMap;
 use crate::ids::{Millicredits, NodeId};
 use crate::ledger::CreditTerms;
 use crate::node::Node;
+use crate::view::CreditView;
 use crate::wire::{Refusal, RefusalCode};
 
 /// Receipts with a buyer from which on its verdicts weigh like an ordinary trade.
@@ -31,10 +32,19 @@ impl Node {
         })
     }
 
-    /// What a member owes, with what is agreed and not yet paid.
+    /// What a member owes, with what is agreed or delivered and not paid.
     fn owed_with_open(&self, peer: &NodeId) -> i64 {
         let open = self.seller.open_prices().remove(peer).unwrap_or(0);
-        self.ledger.exposure(peer).with_open(open).owed
+        self.ledger.exposure(peer).with_open(open).drawn()
+    }
+
+    /// Where a member of a private group stands, for its owner to see.
+    pub(super) fn credit_view(&self, peer: &NodeId) -> CreditView {
+        CreditView {
+            owed: Millicredits(self.owed_with_open(peer)),
+            line: self.lines.own(peer),
+            limit: self.lines.of(&self.config, peer),
+        }
     }
 
     /// How much more a stranger may owe.

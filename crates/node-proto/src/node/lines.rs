@@ -72,8 +72,22 @@ impl CreditLines {
 
     /// How much a member may owe; `None` is unlimited.
     pub(super) fn of(&self, config: &Config, member: &NodeId) -> Option<Millicredits> {
-        let set = self.members.get(member).copied().or(self.everyone);
-        set.map_or(config.group_line, |Limit(most)| most)
+        let own = self.members.get(member);
+        own.map_or_else(|| self.everyone(config), |Limit(most)| *most)
+    }
+
+    /// The same for a member without a line of its own.
+    pub(super) fn everyone(&self, config: &Config) -> Option<Millicredits> {
+        self.everyone.map_or(config.group_line, |Limit(most)| most)
+    }
+
+    /// What was set for one member.
+    pub(super) fn own(&self, member: &NodeId) -> Line {
+        match self.members.get(member) {
+            None => Line::Default,
+            Some(Limit(None)) => Line::Unlimited,
+            Some(Limit(Some(most))) => Line::Limit { most: *most },
+        }
     }
 }
 
@@ -114,6 +128,11 @@ mod tests {
         ];
         assert_eq!(lines.of(&config, &FRIEND), None);
         assert_eq!(lines.of(&config, &OTHER), Some(Millicredits(100)));
+        assert_eq!(lines.everyone(&config), Some(Millicredits(100)));
+        assert_eq!(
+            (lines.own(&FRIEND), lines.own(&OTHER)),
+            (Line::Unlimited, Line::Default)
+        );
         let mut restored = CreditLines::default();
         for write in writes {
             let Write::Put { key, value } = write else {

@@ -25,6 +25,7 @@ impl Node {
             group: GroupView {
                 id: self.group.id(),
                 open: self.group.is_open(),
+                line: self.lines.everyone(&self.config),
             },
             tier: self.lending.tier(),
             capability: self.capability(now),
@@ -113,6 +114,7 @@ impl Node {
                 member: member.is_some() || self.network.proven.contains(&id),
                 tier: member.and_then(|member| member.tier),
                 reputation: self.reputation.view(now, &id),
+                credit: (!self.group.is_open()).then(|| self.credit_view(&id)),
             }
         };
         peers.into_iter().map(view).collect()
