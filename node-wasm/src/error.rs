@@ -1,5 +1,6 @@
 //! Everything that this crate refuses, with a stable code for programs and a sentence for people.
 
+use node_proto::ids::NodeId;
 use node_proto::service::Failure;
 
 /// Why a node did not start.
@@ -74,6 +75,59 @@ impl CommandError {
             Self::DialFailed(_) => "dial_failed",
             Self::UnknownModel => "unknown_model",
             Self::Model(_) => "model",
+        }
+    }
+}
+
+/// Why a backup was not made or not put in place. What the device keeps is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackupError {
+    /// Too easily guessed.
+    #[error("a passphrase needs at least {} characters", PASSPHRASE_CHARS_MIN)]
+    WeakPassphrase,
+    /// The file is whole, and another passphrase closed it.
+    #[error("this passphrase does not open the file")]
+    WrongPassphrase,
+    /// Not a backup, cut short, or changed.
+    #[error("this file is not a whole backup")]
+    Damaged,
+    /// Larger than any backup.
+    #[error("this file is too large to be a backup")]
+    TooLarge,
+    /// Written by a newer version of this software.
+    #[error("this backup was made by a newer version (format {0}): load the page again, then restore it")]
+    UnknownFormat(u32),
+    /// Of another identity, named here, and replacing this device's was not asked for.
+    #[error("this backup is of another identity, {0}")]
+    OtherIdentity(NodeId),
+    /// There is nothing to back up, and nowhere to restore to.
+    #[error("this browser keeps no identity here, so it can neither be backed up nor restored")]
+    Temporary,
+    /// The browser's database or encryption refused.
+    #[error("the browser refused: {0}")]
+    Storage(String),
+    /// The node took no orders.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Least length of a passphrase.
+pub const PASSPHRASE_CHARS_MIN: usize = 8;
+
+impl BackupError {
+    /// Stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WeakPassphrase => "weak_passphrase",
+            Self::WrongPassphrase => "wrong_passphrase",
+            Self::Damaged => "backup_damaged",
+            Self::TooLarge => "backup_too_large",
+            Self::UnknownFormat(_) => "backup_format",
+            Self::OtherIdentity(_) => "other_identity",
+            Self::Temporary => "temporary_identity",
+            Self::Storage(_) => "storage",
+            Self::Command(reason) => reason.code(),
         }
     }
 }

@@ -13,14 +13,16 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures::channel::{mpsc, oneshot};
+use js_sys::Uint8Array;
 use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, ServiceRequest};
-use node_proto::view::{Event, Outcome, ReputationView, Snapshot};
+use node_proto::view::{Event, Outcome, ReceiptView, ReputationView, Snapshot};
 use node_proto::{GroupSecret, Node};
 
+use crate::backup::Backup;
 use crate::clock::Clock;
-use crate::error::{CommandError, RequestError, StartError};
+use crate::error::{BackupError, CommandError, RequestError, StartError};
 use crate::events::{Broadcast, Events, NodeEvent, ShellEvent};
 use crate::invite::Invite;
 use crate::options::StartOptions;
@@ -75,6 +77,12 @@ impl NodeHandle {
     #[must_use]
     pub fn reputation(&self, peer: &NodeId) -> ReputationView {
         self.shared.node.borrow().reputation(peer)
+    }
+
+    /// The own receipts with a peer that its score rests on, newest first.
+    #[must_use]
+    pub fn receipts_with(&self, peer: &NodeId, count: usize) -> Vec<ReceiptView> {
+        self.shared.node.borrow().receipts_with(peer, count)
     }
 
     /// The node's clock, by which every [`Timestamp`] of its events was made.
@@ -163,6 +171,39 @@ impl NodeHandle {
     /// If the browser gives no random numbers.
     pub fn new_group() -> Result<Invite, StartError> {
         platform::random().map(|secret| Invite::new(GroupSecret::from_bytes(secret)))
+    }
+
+    /// This device's identity and ledger as one file that only the passphrase opens.
+    ///
+    /// # Errors
+    /// If the passphrase is too short, the identity is not kept, or the browser refuses.
+    pub async fn export_backup(&self, passphrase: String) -> Result<Uint8Array, BackupError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.order(Order::Export { passphrase, reply })?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// Puts a backup in place. Of this identity it is merged with what is here; of another one it takes this one's place,
+    /// if `replace` says so. Tells whose it is. The node is [stopped](TabStatus::Stopped) before anything is written, whatever comes of it
+    /// then; a file that cannot be used does not stop it. Start a node again to go on.
+    ///
+    /// # Errors
+    /// If the file is not a whole backup, the passphrase is not its own, or the browser refuses. Nothing has changed then.
+    pub async fn import_backup(
+        &self,
+        file: &Uint8Array,
+        passphrase: &str,
+        replace: bool,
+    ) -> Result<NodeId, BackupError> {
+        let backup = Backup::open(file, passphrase).await?;
+        let owner = backup.owner();
+        if !replace && owner != self.shared.status.borrow().me {
+            return Err(BackupError::OtherIdentity(owner));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.shared.order(Order::Restore { backup, reply })?;
+        answer.await.map_err(|_| CommandError::Stopped)??;
+        Ok(owner)
     }
 
     /// Stops the node, closes its connections and lets other tabs run it.

@@ -5,13 +5,13 @@
 //! profile's files, or reads the database through a script, gets a ciphertext. A node that cannot have this, or cannot
 //! be kept apart from a second one, runs under a key that ends with the tab.
 
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use libp2p::identity::Keypair;
 use node_proto::sign::Ed25519Signer;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{CryptoKey, SubtleCrypto};
 
+use crate::crypto::{self, NONCE_BYTES};
 use crate::error::StartError;
 use crate::platform;
 use crate::status::{IdentityStatus, TemporaryReason};
@@ -21,7 +21,8 @@ use crate::store::settings::Settings;
 const WRAPPING_KEY: &str = "identity/wrapping-key";
 const WRAPPED: &str = "identity/wrapped";
 const NONCE: &str = "identity/nonce";
-const NONCE_BYTES: usize = 12;
+/// The database of this identity's ledger, where it is not the first one of this storage.
+const LEDGER: &str = "identity/ledger";
 
 /// A key and where it is kept.
 pub(crate) struct Identity {
@@ -39,7 +40,7 @@ impl Identity {
     /// The kept one; the first time it is made. Nothing that cannot be read is ever overwritten.
     pub(crate) async fn kept(settings: &Settings) -> Result<Self, StartError> {
         let unreadable = |error: StoreError| StartError::Storage(error.to_string());
-        let Some(subtle) = subtle()? else {
+        let Some(subtle) = crypto::subtle()? else {
             return Self::temporary(TemporaryReason::InsecureContext);
         };
         match stored(settings).await.map_err(unreadable)? {
@@ -49,7 +50,7 @@ impl Identity {
             }
             None => {
                 let secret = platform::random()?;
-                wrap(&subtle, settings, &secret).await.map_err(unreadable)?;
+                wrap(&subtle, settings, &secret, None).await.map_err(unreadable)?;
                 Self::from_secret(&secret, IdentityStatus::Kept { new: true })
             }
         }
@@ -90,57 +91,61 @@ async fn stored(settings: &Settings) -> Result<Option<Wrapped>, StoreError> {
     }
 }
 
-async fn wrap(subtle: &SubtleCrypto, settings: &Settings, secret: &[u8; 32]) -> Result<(), StoreError> {
-    let generated = Object::new();
-    set(&generated, "name", &"AES-GCM".into());
-    set(&generated, "length", &256.into());
-    let usages = platform::strings(["encrypt", "decrypt"]);
-    let key = subtle
-        .generate_key_with_object(&generated, false, &usages)
-        .map_err(failed)?;
-    let key: CryptoKey = JsFuture::from(key).await.map_err(failed)?.unchecked_into();
+/// The kept secret, for a backup; `None` where the identity is temporary.
+pub(crate) async fn secret(
+    subtle: &SubtleCrypto,
+    settings: &Settings,
+) -> Result<Option<[u8; 32]>, StoreError> {
+    match stored(settings).await? {
+        Some(wrapped) => unwrap(subtle, &wrapped).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The database of the kept identity's ledger.
+pub(crate) async fn ledger_name(settings: &Settings) -> Result<String, StoreError> {
+    let name = settings.get(LEDGER).await?.and_then(|name| name.as_string());
+    Ok(name.unwrap_or_else(|| format!("{}/ledger", settings.storage())))
+}
+
+/// Puts another identity in place of the kept one, together with its ledger: both or neither.
+pub(crate) async fn replace(
+    subtle: &SubtleCrypto,
+    settings: &Settings,
+    secret: &[u8; 32],
+    ledger: &str,
+) -> Result<(), StoreError> {
+    wrap(subtle, settings, secret, Some(ledger)).await
+}
+
+async fn wrap(
+    subtle: &SubtleCrypto,
+    settings: &Settings,
+    secret: &[u8; 32],
+    ledger: Option<&str>,
+) -> Result<(), StoreError> {
+    let key = crypto::new_key(subtle).await.map_err(failed)?;
     let nonce: [u8; NONCE_BYTES] =
         platform::random().map_err(|error| StoreError::Browser(error.to_string()))?;
     let nonce = Uint8Array::from(nonce.as_slice());
-    let encrypted = subtle
-        .encrypt_with_object_and_js_u8_array(&algorithm(&nonce), &key, &Uint8Array::from(secret.as_slice()))
-        .map_err(failed)?;
-    let encrypted = Uint8Array::new(&JsFuture::from(encrypted).await.map_err(failed)?);
-    settings
-        .put_all(&[(WRAPPING_KEY, &key), (NONCE, &nonce), (WRAPPED, &encrypted)])
+    let secret = Uint8Array::from(secret.as_slice());
+    let encrypted = crypto::encrypt(subtle, &key, &nonce, &[], &secret)
         .await
+        .map_err(failed)?;
+    let (key, nonce, encrypted): (&JsValue, &JsValue, &JsValue) = (&key, &nonce, &encrypted);
+    let mut values = vec![(WRAPPING_KEY, key), (NONCE, nonce), (WRAPPED, encrypted)];
+    let ledger = ledger.map(JsValue::from_str);
+    values.extend(ledger.iter().map(|name| (LEDGER, name)));
+    settings.put_all(&values).await
 }
 
 async fn unwrap(subtle: &SubtleCrypto, wrapped: &Wrapped) -> Result<[u8; 32], StoreError> {
-    let decrypted = subtle
-        .decrypt_with_object_and_js_u8_array(&algorithm(&wrapped.nonce), &wrapped.key, &wrapped.secret)
-        .map_err(failed)?;
-    let damaged = |_| StoreError::Damaged("the identity cannot be decrypted".to_owned());
-    let decrypted = JsFuture::from(decrypted).await.map_err(damaged)?;
-    Uint8Array::new(&decrypted)
+    crypto::decrypt(subtle, &wrapped.key, &wrapped.nonce, &[], &wrapped.secret)
+        .await
+        .map_err(|_| StoreError::Damaged("the identity cannot be decrypted".to_owned()))?
         .to_vec()
         .try_into()
         .map_err(|_| StoreError::Damaged("the identity has the wrong length".to_owned()))
-}
-
-fn algorithm(nonce: &Uint8Array) -> Object {
-    let algorithm = Object::new();
-    set(&algorithm, "name", &"AES-GCM".into());
-    set(&algorithm, "iv", nonce);
-    algorithm
-}
-
-fn set(object: &Object, name: &str, value: &JsValue) {
-    // Setting a property of a fresh object cannot fail.
-    let _ = Reflect::set(object, &JsValue::from_str(name), value);
-}
-
-/// `None` outside a secure context.
-fn subtle() -> Result<Option<SubtleCrypto>, StartError> {
-    let crypto = platform::window()?
-        .crypto()
-        .map_err(|error| StartError::Unsupported(platform::text_of(&error)))?;
-    Ok(platform::property(&crypto, "subtle").map(JsCast::unchecked_into))
 }
 
 fn failed(error: JsValue) -> StoreError {

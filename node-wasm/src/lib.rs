@@ -63,7 +63,11 @@ pub mod status;
 mod wires;
 
 #[cfg(target_arch = "wasm32")]
+pub mod backup;
+#[cfg(target_arch = "wasm32")]
 mod clock;
+#[cfg(target_arch = "wasm32")]
+mod crypto;
 #[cfg(target_arch = "wasm32")]
 mod driver;
 #[cfg(target_arch = "wasm32")]
@@ -89,7 +93,7 @@ mod start;
 #[cfg(target_arch = "wasm32")]
 mod store;
 
-pub use error::{CommandError, RequestError, StartError};
+pub use error::{BackupError, CommandError, RequestError, StartError};
 pub use events::{Events, NodeEvent, ShellEvent};
 #[cfg(target_arch = "wasm32")]
 pub use handle::NodeHandle;

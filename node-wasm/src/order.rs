@@ -1,17 +1,21 @@
 //! What a handle asks of the driver.
 
 use futures::channel::oneshot;
+use js_sys::Uint8Array;
 use libp2p::Multiaddr;
 use node_proto::ids::{ModelId, NodeId};
 use node_proto::io::Command;
 
-use crate::error::CommandError;
+use crate::backup::Backup;
+use crate::error::{BackupError, CommandError};
 use crate::status::{Backend, LoadReport};
 
 /// Orders that wait for the driver.
 pub(crate) const ORDERS_MAX: usize = 256;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+pub(crate) type BackupReply<T> = oneshot::Sender<Result<T, BackupError>>;
 
 /// One thing to do. A reply that nobody waits for any more is dropped silently.
 pub(crate) enum Order {
@@ -32,6 +36,13 @@ pub(crate) enum Order {
     Unload { model: ModelId },
     /// Try the relay now instead of waiting for the next attempt.
     Reconnect,
+    /// Write everything that is durable into a file.
+    Export {
+        passphrase: String,
+        reply: BackupReply<Uint8Array>,
+    },
+    /// Close everything and put a backup in place.
+    Restore { backup: Backup, reply: BackupReply<()> },
     /// Close everything.
     Stop {
         taken_over: bool,

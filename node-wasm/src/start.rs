@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Parts};
 use crate::error::StartError;
 use crate::handle::{NodeHandle, Shared};
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::invite::Invite;
 use crate::lock::{self, Claim, NodeLock};
 use crate::net::Network;
@@ -103,7 +103,7 @@ async fn open(options: &StartOptions) -> Result<Profile, StartError> {
     };
     let identity = Identity::kept(&settings).await?;
     let ledger = match identity.status {
-        IdentityStatus::Kept { .. } => Ledger::open(&options.storage)
+        IdentityStatus::Kept { .. } => open_ledger(&settings)
             .await
             .map_err(|error| StartError::Storage(error.to_string()))?,
         IdentityStatus::Temporary { .. } => Ledger::Temporary,
@@ -115,6 +115,10 @@ async fn open(options: &StartOptions) -> Result<Profile, StartError> {
         lock: Some(lock),
         wanted: Some(wanted),
     })
+}
+
+async fn open_ledger(settings: &Settings) -> Result<Ledger, StoreError> {
+    Ledger::open(&identity::ledger_name(settings).await?).await
 }
 
 fn temporary(reason: TemporaryReason) -> Result<Profile, StartError> {

@@ -4,6 +4,7 @@
 //! core, and drains the core before it waits again. Whatever takes time is a task; a task's result is one [`Done`].
 //! Deadlines are checked on every turn, since a hidden tab's timers may be a minute late.
 
+mod keeping;
 mod lending;
 mod tasks;
 
@@ -18,6 +19,7 @@ use node_proto::capability::Measurements;
 use node_proto::ids::{NodeId, Timestamp};
 use node_proto::io::{Command, Input, Output};
 
+use self::keeping::Restoring;
 use self::lending::Lending;
 use self::tasks::Done;
 use crate::diagnosis::{Signs, diagnose};
@@ -77,6 +79,8 @@ pub(crate) struct Driver {
     next_tick: Timestamp,
     ticks: u32,
     stopping: Option<(TabStatus, Option<oneshot::Sender<()>>)>,
+    /// Is put in place once the node has stopped.
+    restoring: Option<Restoring>,
 }
 
 /// What the loop woke up for.
@@ -118,6 +122,7 @@ impl Driver {
             next_tick: Timestamp::default(),
             ticks: 0,
             stopping: None,
+            restoring: None,
         }
     }
 
@@ -255,6 +260,8 @@ impl Driver {
             Order::Load { model, pin, reply } => self.load(model, pin, Some(reply)),
             Order::Unload { model } => self.unload(model),
             Order::Reconnect => self.network.hurry(),
+            Order::Export { passphrase, reply } => self.export(passphrase, reply),
+            Order::Restore { backup, reply } => self.restore(backup, reply),
             Order::Stop { taken_over, reply } => {
                 let tab = if taken_over {
                     TabStatus::TakenOver
@@ -356,6 +363,7 @@ impl Driver {
             }
         }
         self.models.end_engine();
+        let restored = self.put_in_place().await;
         self.ledger.close();
         drop(self.watch.take());
         drop(self.lock.take());
@@ -363,6 +371,9 @@ impl Driver {
         self.shared.end(tab);
         if let Some(reply) = reply {
             let _ = reply.send(());
+        }
+        if let Some((reply, result)) = restored {
+            let _ = reply.send(result);
         }
     }
 }

@@ -6,7 +6,7 @@ use js_sys::{Array, Error, Float32Array, Object, Reflect};
 use node_proto::capability::{Capability, Tier};
 use node_proto::ids::NodeId;
 use node_proto::service::{Failure, WorkOutput};
-use node_proto::view::{Outcome, PeerView, ReputationView, Snapshot};
+use node_proto::view::{CreditView, Outcome, PeerView, ReputationView, Snapshot};
 use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -112,6 +112,7 @@ pub(super) struct Peer {
     member: bool,
     tier: Option<Tier>,
     reputation: Option<ReputationView>,
+    credit: Option<CreditView>,
 }
 
 /// The core's peers with their best connection, and the relay, which trades nothing.
@@ -142,6 +143,7 @@ pub(super) fn peers(snapshot: &Snapshot, status: &ShellStatus) -> Vec<Peer> {
             member: view.is_some_and(|view: &PeerView| view.member),
             tier: view.and_then(|view| view.tier),
             reputation: view.map(|view| view.reputation.clone()),
+            credit: view.and_then(|view| view.credit),
         }
     };
     ids.into_iter().map(peer).collect()

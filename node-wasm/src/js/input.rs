@@ -2,6 +2,7 @@
 
 use node_proto::capability::LendPolicy;
 use node_proto::ids::{Millicredits, ModelId, NodeId};
+use node_proto::io::{Command, Line};
 use node_proto::service::{Precision, Requirements, Scope, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -115,6 +116,56 @@ impl Lend {
             coordinate: self.coordinate.or(policy.coordinate),
         })
     }
+}
+
+/// The third argument of `importBackup`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Import {
+    #[serde(default)]
+    pub(super) replace: bool,
+}
+
+/// The argument of `setCreditLine`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CreditLine {
+    member: Option<String>,
+    limit: Limit,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Limit {
+    Millicredits(i64),
+    Named(NamedLimit),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NamedLimit {
+    Default,
+    Unlimited,
+}
+
+impl CreditLine {
+    pub(super) fn into_core(self) -> Result<Command, JsValue> {
+        let line = match self.limit {
+            Limit::Named(NamedLimit::Default) => Line::Default,
+            Limit::Named(NamedLimit::Unlimited) => Line::Unlimited,
+            Limit::Millicredits(most) if most >= 0 => Line::Limit {
+                most: Millicredits(most),
+            },
+            Limit::Millicredits(_) => return Err(error(INVALID, &"limit must not be negative")),
+        };
+        let member = self.member.as_deref().map(peer).transpose()?;
+        Ok(Command::CreditLine { member, line })
+    }
+}
+
+/// A peer's name.
+pub(super) fn peer(name: &str) -> Result<NodeId, JsValue> {
+    name.parse::<NodeId>().map_err(|reason| error(INVALID, &reason))
 }
 
 /// The code of everything that a page can do better.

@@ -11,25 +11,27 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::StreamExt as _;
-use js_sys::{Function, Promise};
-use node_proto::ids::NodeId;
+use js_sys::{Function, Promise, Uint8Array};
 use node_proto::io::Command;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use self::convert::{error, outcome_to_js, to_js};
-use crate::error::{CommandError, RequestError};
+use crate::error::{BackupError, CommandError, RequestError};
 use crate::events::Events;
 use crate::handle::NodeHandle;
 use crate::invite::Invite;
 use crate::options::StartOptions;
+use crate::status::TabStatus;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.ts");
 
 /// Callbacks of one node.
 const LISTENERS_MAX: usize = 64;
+/// Receipts with one peer, unless another number is asked for.
+const RECEIPTS_DEFAULT: u32 = 100;
 
 #[wasm_bindgen]
 extern "C" {
@@ -52,6 +54,8 @@ pub struct KnowledgeNode {
 #[derive(Default)]
 struct State {
     handle: RefCell<Option<NodeHandle>>,
+    /// Those of the last start.
+    options: RefCell<StartOptions>,
     starting: Cell<bool>,
     listeners: RefCell<LiteMap<u64, (String, Function)>>,
     next_listener: Cell<u64>,
@@ -86,13 +90,10 @@ impl KnowledgeNode {
                 &"this node is started already: make a second one for a second node",
             ));
         }
-        let started = NodeHandle::start(options).await;
+        self.state.options.replace(options);
+        let started = begin(&self.state).await;
         self.state.starting.set(false);
-        let handle = started.map_err(|reason| error(reason.code(), &reason))?;
-        let events = handle.events();
-        self.state.handle.replace(Some(handle));
-        wasm_bindgen_futures::spawn_local(tell(self.state.clone(), events));
-        Ok(())
+        started
     }
 
     /// This node's name.
@@ -200,8 +201,48 @@ impl KnowledgeNode {
     /// What this node knows of a peer's conduct.
     #[wasm_bindgen(skip_typescript)]
     pub fn reputation(&self, peer: &str) -> Result<JsValue, JsValue> {
-        let peer: NodeId = peer.parse().map_err(|reason| error("invalid_input", &reason))?;
+        let peer = input::peer(peer)?;
         to_js(&self.handle()?.reputation(&peer))
+    }
+
+    /// The own receipts with a peer.
+    #[wasm_bindgen(js_name = receiptsWith, skip_typescript)]
+    pub fn receipts_with(&self, peer: &str, count: Option<u32>) -> Result<JsValue, JsValue> {
+        let peer = input::peer(peer)?;
+        let count = count.unwrap_or(RECEIPTS_DEFAULT) as usize;
+        to_js(&self.handle()?.receipts_with(&peer, count))
+    }
+
+    /// How much a member of the group, or everyone, may owe this node.
+    #[wasm_bindgen(js_name = setCreditLine, skip_typescript)]
+    pub fn set_credit_line(&self, line: JsValue) -> Result<(), JsValue> {
+        let line: input::CreditLine = input::read(line, "invalid_input")?;
+        let command = line.into_core()?;
+        self.handle()?.command(command).map_err(command_error)
+    }
+
+    /// Identity and ledger as one encrypted file.
+    #[wasm_bindgen(js_name = exportBackup, skip_typescript)]
+    pub async fn export_backup(&self, passphrase: String) -> Result<Uint8Array, JsValue> {
+        let exported = self.handle()?.export_backup(passphrase).await;
+        exported.map_err(backup_error)
+    }
+
+    /// Puts a backup in place and goes on as what it is of.
+    #[wasm_bindgen(js_name = importBackup, skip_typescript)]
+    pub async fn import_backup(
+        &self,
+        file: Uint8Array,
+        passphrase: String,
+        options: JsValue,
+    ) -> Result<(), JsValue> {
+        let input::Import { replace } = input::read(options, "invalid_input")?;
+        let handle = self.handle()?;
+        let imported = handle.import_backup(&file, &passphrase, replace).await;
+        if handle.status().tab == TabStatus::Stopped {
+            begin(&self.state).await?;
+        }
+        imported.map(drop).map_err(backup_error)
     }
 
     /// Calls back on events of a name; returns a function that ends that.
@@ -249,6 +290,17 @@ impl KnowledgeNode {
     }
 }
 
+/// Starts a node in place of the one before, if there was one; callbacks stay.
+async fn begin(state: &Rc<State>) -> Result<(), JsValue> {
+    let options = state.options.borrow().clone();
+    let started = NodeHandle::start(options).await;
+    let handle = started.map_err(|reason| error(reason.code(), &reason))?;
+    let events = handle.events();
+    state.handle.replace(Some(handle));
+    wasm_bindgen_futures::spawn_local(tell(state.clone(), events));
+    Ok(())
+}
+
 /// Passes events on. A callback that throws harms nobody but itself.
 async fn tell(state: Rc<State>, mut events: Events) {
     while let Some(event) = events.next().await {
@@ -280,5 +332,9 @@ fn module_origin() -> Option<String> {
 }
 
 fn command_error(reason: CommandError) -> JsValue {
+    error(reason.code(), &reason)
+}
+
+fn backup_error(reason: BackupError) -> JsValue {
     error(reason.code(), &reason)
 }

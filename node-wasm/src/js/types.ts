@@ -8,13 +8,16 @@ export type Millicredits = number;
 export type Timestamp = number;
 
 /**
- * What `start`, `dial`, `lend` and `request` reject with: an `Error` with one of these codes.
+ * What the methods of `KnowledgeNode` throw or reject with: an `Error` with one of these codes.
  *
  * - `already_started`, `not_started`, `stopped`, `busy`: the state of the node
  * - `invalid_options`, `invalid_invite`, `invalid_address`, `invalid_input`: an argument; the message says which
  * - `runs_elsewhere`, `take_over_timeout`: another tab of this browser is the node
  * - `storage`, `unsupported`: this browser keeps nothing, or lacks something that nothing can replace
  * - `dial_failed`: nobody answered
+ * - `weak_passphrase`, `wrong_passphrase`: the passphrase of a backup
+ * - `backup_damaged`, `backup_too_large`, `backup_format`, `other_identity`, `temporary_identity`: the backup itself, or nothing
+ *   to back up; what the device keeps is unchanged
  * - `unknown_service`: the service is not known, or not offered
  * - `no_discovery`, `no_provider`, `no_proposal`: nobody to ask, nobody offers it, no offer fits
  * - `paused`, `unknown_model`, `not_a_member`: a provider's refusal
@@ -94,6 +97,20 @@ export interface Reputation {
   lower: number;
   upper: number;
   receipts: number;
+  /** What others' payments say, 0 to 1. */
+  merit: number;
+  /** Whose payments the merit comes from and in which parts; filled by `reputation()`, empty in lists. */
+  vouchers: { id: PeerId; part: number }[];
+}
+
+/** What a member of a private group owes this node, and how much it may. */
+export interface Credit {
+  /** With what is agreed and not yet paid; below zero when this node owes the member. */
+  owed: Millicredits;
+  /** What was set for this member alone. */
+  line: { line: "default" | "unlimited" } | { line: "limit"; most: Millicredits };
+  /** What holds; `null` is unlimited. */
+  limit: Millicredits | null;
 }
 
 export interface Peer {
@@ -106,6 +123,8 @@ export interface Peer {
   member: boolean;
   tier: Tier | null;
   reputation: Reputation | null;
+  /** `null` outside a private group. */
+  credit: Credit | null;
 }
 
 export interface Reading {
@@ -150,7 +169,7 @@ export interface Lending {
   paused: PauseReason | null;
   offering: boolean;
   running: number;
-  served: number;
+  sold: number;
   earned: Millicredits;
   busyMs: number;
 }
@@ -270,7 +289,18 @@ export class KnowledgeNode {
   balance(): Balance;
   /** The newest 100, newest first. */
   receipts(): Receipt[];
+  /** Those with one peer that its score rests on, newest first; 100 unless another number is asked for. */
+  receiptsWith(peer: PeerId, count?: number): Receipt[];
   reputation(peer: PeerId): Reputation;
+  /** How much a member of the group may owe this node; without `member`, everyone who has no line of their own. */
+  setCreditLine(line: { member?: PeerId; limit: Millicredits | "unlimited" | "default" }): void;
+  /** Identity and ledger as one file that only the passphrase (8 characters at least) opens. */
+  exportBackup(passphrase: string): Promise<Uint8Array>;
+  /**
+   * Puts a backup in place; the node stops and starts again. Of this identity it is merged with what is here. Of another one
+   * it rejects with `other_identity`, unless `replace` says that it may take this one's place, whose ledger is then gone.
+   */
+  importBackup(file: Uint8Array, passphrase: string, options?: { replace?: boolean }): Promise<void>;
   /** Calls back on events of a name; returns a function that ends that. */
   on<Name extends keyof KnowledgeEvents>(event: Name, callback: (detail: KnowledgeEvents[Name]) => void): () => void;
   /** Closes everything and lets other tabs run the node. */

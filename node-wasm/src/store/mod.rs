@@ -1,11 +1,14 @@
 //! What survives the tab.
 //!
-//! Two databases, because they promise different things. [`settings`] keeps the identity and a person's choices through
-//! rexie. [`ledger`] keeps the core's pairs and asks for `durability: "strict"`, which rexie cannot: a receipt that was
-//! acknowledged must survive a power cut.
+//! Two databases: [`settings`] keeps the identity and a person's choices, [`ledger`] the core's pairs. Both ask for
+//! `durability: "strict"`, which crates for IndexedDB do not: a receipt that was acknowledged must survive a power cut, and so
+//! must the key that signed it.
 
+mod database;
 pub(crate) mod ledger;
 pub(crate) mod settings;
+
+pub(crate) use database::Database;
 
 /// Why storage refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
