@@ -23,6 +23,21 @@ pub fn amount_only(amount: Millicredits) -> String {
         .map_or_else(|| short.to_owned(), |digits| format!("−{digits}"))
 }
 
+/// What a person types for an amount: "0.4", "0,4", "12". At most three places are heard; nothing below zero is.
+pub fn parse_credits(typed: &str) -> Option<Millicredits> {
+    let typed = typed.trim();
+    let (whole, part) = typed.split_once(['.', ',']).unwrap_or((typed, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && part.is_empty()) || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let thousandths = part.bytes().chain(*b"000").take(3);
+    let millicredits = whole.bytes().chain(thousandths).try_fold(0_i64, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+    });
+    millicredits.map(Millicredits)
+}
+
 /// A change of balance, its sign always written: "+0.4".
 pub fn signed(amount: Millicredits) -> String {
     if amount.0 > 0 {
@@ -120,6 +135,19 @@ mod tests {
         assert_eq!(credits(Millicredits(10_000)), "10 credits");
         assert_eq!(signed(Millicredits(-412)), "−0.412");
         assert_eq!(signed(Millicredits(412)), "+0.412");
+    }
+
+    #[test]
+    fn amounts_are_read_as_people_type_them() {
+        let read = |typed| parse_credits(typed).map(|amount| amount.0);
+        assert_eq!(read(" 0.4"), Some(400));
+        assert_eq!(read("12,005"), Some(12_005));
+        assert_eq!(read("7"), Some(7_000));
+        assert_eq!(read(".5"), Some(500));
+        assert_eq!(read("1.23456"), Some(1_234));
+        for wrong in ["", ".", "-1", "1.2.3", "ten", "99999999999999999999"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

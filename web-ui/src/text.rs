@@ -11,6 +11,8 @@ use node_proto::view::Verification;
 use crate::route::Page;
 
 pub mod ask;
+pub mod backup;
+pub mod credit;
 pub mod factors;
 pub mod invite;
 pub mod market;
@@ -227,7 +229,7 @@ pub const fn advice(failure: &Failure) -> &'static str {
         }
         Failure::NotAMember => "Open the group's invitation on this device first.",
         Failure::CreditLimit { .. } => {
-            "Earn credits by lending this device, or ask within a group of your own."
+            "Earn credits by lending this device. In a group of your own, whoever lends can let you owe more."
         }
         Failure::TooExpensive => "Ask again when there is less demand.",
         Failure::Deadline | Failure::Disconnected => "Ask again; another device may be faster.",

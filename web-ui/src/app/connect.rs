@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use futures::StreamExt as _;
 use gloo::timers::future::TimeoutFuture;
+use js_sys::Uint8Array;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use node_proto::ids::NodeId;
 use node_proto::view::Event;
 use node_wasm::NodeHandle;
-use node_wasm::error::StartError;
+use node_wasm::error::{BackupError, CommandError, StartError};
 use node_wasm::events::{NodeEvent, ShellEvent};
 use node_wasm::options::StartOptions;
 use node_wasm::status::TabStatus;
@@ -52,6 +54,23 @@ pub(crate) fn enter(app: App, group: Option<String>) {
             start(app, false).await;
         });
     }
+}
+
+/// Puts a backup in place and goes on with the node that it makes of this device; says which one that is.
+pub(crate) async fn restore(
+    app: App,
+    file: &Uint8Array,
+    passphrase: &str,
+    replace: bool,
+) -> Result<NodeId, BackupError> {
+    let node = app.node().ok_or(CommandError::Stopped)?;
+    let result = node.import_backup(file, passphrase, replace).await;
+    if node.status().tab == TabStatus::Stopped {
+        app.take_node();
+        app.phase.set(Phase::Starting);
+        spawn_local(start(app, false));
+    }
+    result
 }
 
 async fn start(app: App, take_over: bool) {

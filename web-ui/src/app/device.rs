@@ -5,6 +5,7 @@ use node_proto::capability::{Measurements, Reading};
 use node_proto::service::Service;
 use node_wasm::status::IdentityStatus;
 
+use super::backup::Backup;
 use super::lend::Lend;
 use super::models::Models;
 use super::parts::PageFrame;
@@ -19,7 +20,7 @@ pub(crate) fn NodePage() -> impl IntoView {
         <PageFrame page=Page::Node>
             <div class="columns">
                 <div><Lend/><Served/></div>
-                <div><TierCard/><Models/><MeasurementTable/><Identity/></div>
+                <div><TierCard/><Models/><MeasurementTable/><Identity/><Backup/></div>
             </div>
         </PageFrame>
     }

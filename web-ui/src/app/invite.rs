@@ -6,9 +6,8 @@ use fast_qr::qr::QRBuilder;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_wasm::NodeHandle;
-use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{HtmlDialogElement, ShareData};
+use web_sys::ShareData;
 
 use super::state::{App, use_app};
 use super::{connect, platform};
@@ -26,20 +25,11 @@ pub(crate) fn open(app: App) {
             Err(error) => return app.error.set(Some(text::sentence(&error))),
         }
     }
-    if let Some(dialog) = dialog() {
-        // Refused only if it is open already.
-        let _ = dialog.show_modal();
-    }
-}
-
-fn dialog() -> Option<HtmlDialogElement> {
-    platform::document()?.get_element_by_id(DIALOG)?.dyn_into().ok()
+    platform::show_dialog(DIALOG);
 }
 
 fn close() {
-    if let Some(dialog) = dialog() {
-        dialog.close();
-    }
+    platform::close_dialog(DIALOG);
 }
 
 /// The address with the group's secret; without a group the plain one.

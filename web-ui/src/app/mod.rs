@@ -1,7 +1,9 @@
 //! The running page: state shared by all components, and the components.
 
 mod ask;
+mod backup;
 mod connect;
+mod credit;
 mod device;
 mod files;
 mod invite;

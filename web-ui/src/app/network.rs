@@ -6,6 +6,7 @@ use node_proto::ids::NodeId;
 use node_wasm::status::{ConnectionStatus, Diagnosis, RelayState, Role, TransportKind};
 use web_sys::SubmitEvent;
 
+use super::credit::CreditLines;
 use super::parts::{PageFrame, Peer};
 use super::state::use_app;
 use crate::route::Page;
@@ -45,6 +46,7 @@ pub(crate) fn NetworkPage() -> impl IntoView {
                     <ConnectionTable connections/>
                 </div>
             </Show>
+            <CreditLines/>
             <div class="columns"><RelayCard/><Dial/></div>
         </PageFrame>
     }

@@ -2,7 +2,7 @@
 
 use gloo::events::EventListener;
 use wasm_bindgen::JsCast as _;
-use web_sys::{Document, Storage, Window};
+use web_sys::{Document, HtmlDialogElement, Storage, Window};
 
 pub(crate) fn window() -> Option<Window> {
     web_sys::window()
@@ -33,6 +33,25 @@ pub(crate) fn focus(id: &str) {
         // Only a detached element refuses.
         let _ = element.focus();
     }
+}
+
+/// Opens a dialog of the page above everything else.
+pub(crate) fn show_dialog(id: &str) {
+    if let Some(dialog) = dialog(id).filter(|dialog| !dialog.open()) {
+        // Refused only if it is open already.
+        let _ = dialog.show_modal();
+    }
+}
+
+/// Closes it; the focus returns to where it was.
+pub(crate) fn close_dialog(id: &str) {
+    if let Some(dialog) = dialog(id) {
+        dialog.close();
+    }
+}
+
+fn dialog(id: &str) -> Option<HtmlDialogElement> {
+    document()?.get_element_by_id(id)?.dyn_into().ok()
 }
 
 /// Listens for as long as the page lives.

@@ -3,13 +3,16 @@
 use leptos::prelude::*;
 use node_proto::ids::{NodeId, Timestamp};
 use node_proto::order;
-use node_proto::view::{PeerView, ReceiptView};
+use node_proto::view::{PeerView, ReceiptView, Voucher};
 
 use super::parts::{MetricRange, PageFrame, Peer, Range};
 use super::state::use_app;
 use crate::route::Page;
 use crate::text::reputation as words;
 use crate::{format, text};
+
+/// Receipts that are shown behind one score.
+const RECEIPTS_SHOWN: usize = 50;
 
 #[component]
 pub(crate) fn ReputationPage() -> impl IntoView {
@@ -66,14 +69,8 @@ fn PeerCard(id: NodeId) -> impl IntoView {
     let number = move |read: fn(&node_proto::view::ReputationView) -> f32| {
         move || reputation.with(|r| r.as_ref().map(|r| format!("{:.4}", read(r))))
     };
-    let receipts = app.part(move |s| {
-        s.receipts
-            .iter()
-            .filter(|r| r.counterparty == id)
-            .cloned()
-            .collect::<Vec<_>>()
-    });
-    let why = move || words::why(receipts.with(|r| r.as_ref().map_or(0, Vec::len)));
+    let why = move || words::why(reputation.with(|r| r.as_ref().map_or(0, |r| r.receipts as usize)));
+    let open = RwSignal::new(false);
     view! {
         <li class="card" data-testid="reputation-peer" data-peer=id.to_string()
             data-score=number(|r| r.score) data-low=number(|r| r.lower) data-high=number(|r| r.upper)>
@@ -97,10 +94,72 @@ fn PeerCard(id: NodeId) -> impl IntoView {
                 }).collect::<Vec<_>>()
             })}</dl>
             <details>
-                <summary>{why}</summary>
-                {move || receipts.get().map(|receipts| view! { <ReceiptLines receipts/> })}
+                <summary data-testid="why" on:click=move |_| open.update(|open| *open = !*open)>{why}</summary>
+                {move || open.get().then(|| view! { <Evidence id/> })}
             </details>
         </li>
+    }
+}
+
+/// What a score rests on: own receipts, and whose payments speak for the peer.
+#[component]
+fn Evidence(id: NodeId) -> impl IntoView {
+    let app = use_app();
+    let evidence = Memo::new(move |_| {
+        app.snapshot.track();
+        let node = app.node()?;
+        Some((node.reputation(&id), node.receipts_with(&id, RECEIPTS_SHOWN)))
+    });
+    move || {
+        evidence.get().map(|(reputation, receipts)| {
+            let observed = [
+                reputation.reliability,
+                reputation.availability,
+                reputation.response_time,
+                reputation.quality,
+            ];
+            let observed: f32 = observed.iter().map(|metric| metric.observations).sum();
+            let known = |id: &NodeId| {
+                app.snapshot.with_untracked(|snapshot| {
+                    let mut peers = snapshot.iter().flat_map(|snapshot| &snapshot.peers);
+                    peers.any(|peer| peer.id == *id && peer.reputation.receipts > 0)
+                })
+            };
+            let me = app
+                .snapshot
+                .with_untracked(|snapshot| snapshot.as_ref().map(|snapshot| snapshot.me));
+            let you = reputation
+                .vouchers
+                .iter()
+                .filter(|voucher| Some(voucher.id) == me)
+                .count();
+            let traded = reputation
+                .vouchers
+                .iter()
+                .filter(|voucher| known(&voucher.id))
+                .count();
+            let others = reputation.vouchers.len().saturating_sub(you + traded);
+            let vouchers: Vec<_> = reputation
+                .vouchers
+                .iter()
+                .map(|voucher| {
+                    let Voucher { id, part } = *voucher;
+                    view! {
+                        <li data-testid="voucher" data-peer=id.to_string() data-part=format!("{part:.4}")>
+                            <Peer id/><span class="num">{format::percent(part)}</span>
+                        </li>
+                    }
+                })
+                .collect();
+            view! {
+                <p class="hint">{words::rests_on(reputation.receipts as usize, observed)}</p>
+                <ReceiptLines receipts/>
+                <p class="hint" data-testid="vouchers">
+                    {words::vouchers(you > 0, traded, others)}
+                </p>
+                <ul class="receipt-lines">{vouchers}</ul>
+            }
+        })
     }
 }
 
@@ -115,7 +174,7 @@ fn ReceiptLines(receipts: Vec<ReceiptView>) -> impl IntoView {
         .into_iter()
         .map(|receipt| {
             view! {
-                <li>
+                <li data-testid="why-receipt" data-receipt=receipt.id.to_string()>
                     <code title=receipt.id.to_string()>{format::short_hash(&receipt.id)}</code>
                     <span class="num">{format::signed(receipt.delta)}</span>
                     <span>{text::verification(&receipt.verification)}</span>

@@ -22,8 +22,32 @@ pub fn why(receipts: usize) -> String {
         super::count(receipts, "receipt", "receipts")
     )
 }
+/// What is below, in words.
+pub fn rests_on(receipts: usize, observed: f32) -> String {
+    format!(
+        "{} with this device and {observed:.0} observations of how it kept its word. The newest receipts:",
+        super::count(receipts, "receipt", "receipts")
+    )
+}
+/// Whose payments speak for a peer: this device's, those of people it traded with, and those of others beyond them.
+pub fn vouchers(you: bool, traded: usize, others: usize) -> String {
+    let counted = [
+        (traded, "person you traded with", "people you traded with"),
+        (others, "person beyond them", "people beyond them"),
+    ];
+    let counted = counted.into_iter().filter(|(number, ..)| *number > 0);
+    let counted = counted.map(|(number, one, many)| super::count(number, one, many));
+    let who: Vec<String> = you.then(|| "you".to_owned()).into_iter().chain(counted).collect();
+    if who.is_empty() {
+        return "Nobody's payments speak for it yet.".to_owned();
+    }
+    format!(
+        "Payments speak for it: {} paid it. Each one's part:",
+        who.join(", ")
+    )
+}
 /// None are kept here.
-pub const NO_RECEIPTS: &str = "No receipt with this peer is among the newest 100.";
+pub const NO_RECEIPTS: &str = "No receipt with this peer yet.";
 /// All receipts.
 pub const RECEIPTS: &str = "Receipts";
 /// No receipts at all.
