@@ -100,6 +100,11 @@ test("embed: wrong input is an Error with a stable code and words, and the node 
     ["invalid_input", "request", "inference", { texts: ["hello"] }, { priceMax: -1 }],
     ["invalid_input", "reputation", "nobody"],
     ["invalid_input", "lend", { computeShare: 7 }],
+    ["invalid_input", "receiptsWith", "nobody"],
+    ["invalid_input", "setCreditLine", { limit: -1 }],
+    ["invalid_input", "setCreditLine", { limit: "endless" }],
+    ["invalid_input", "setCreditLine", { member: "nobody", limit: 1 }],
+    ["weak_passphrase", "exportBackup", "short"],
     ["no_provider", "request", "inference", { texts: ["hello"] }, {}],
   ];
   for (const [code, ...call] of refusals) {

@@ -2,17 +2,8 @@
 
 import assert from "node:assert/strict";
 
-import { addNotes, ask, balance, join, lend, ownPeerId, Refused, seeBalance, seePeer } from "./lib/journey.mjs";
+import { addNotes, ask, balance, invite, join, lend, ownPeerId, Refused, seeBalance, seePeer } from "./lib/journey.mjs";
 import { test } from "./lib/suite.mjs";
-
-/** Makes a group of one's own and returns its link. */
-async function invite(person) {
-  await person.click("invite");
-  await person.see("invite-qr");
-  const { value, text } = await person.see("invite-link");
-  await person.click("invite-close");
-  return value || text;
-}
 
 test("group: members find each other and trade, an outsider sees and gets nothing", { timeout: 240_000 }, async (t) => {
   const relay = await t.relay();

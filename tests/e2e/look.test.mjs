@@ -44,7 +44,7 @@ async function inspect(person, what) {
   return found;
 }
 
-test("look: axe finds nothing on any page of a new node", { timeout: 180_000 }, async (t) => {
+test("look: axe finds nothing on any page of a new node", { timeout: 240_000 }, async (t) => {
   const relay = await t.relay();
   const person = await join(await t.chromium(), relay.url);
   const found = [];
@@ -52,10 +52,19 @@ test("look: axe finds nothing on any page of a new node", { timeout: 180_000 }, 
     await person.goTo(page);
     found.push(...(await inspect(person, page)));
   }
+  await person.goTo("node");
+  await person.click("backup");
+  await person.see("backup-dialog");
+  found.push(...(await inspect(person, "backup")));
+  await person.click("backup-cancel");
   await person.goTo("ask");
   await person.click("invite");
   await person.see("invite-dialog");
   found.push(...(await inspect(person, "invite")));
+  await person.click("invite-close");
+  await person.goTo("network");
+  await person.see("credit-lines");
+  found.push(...(await inspect(person, "network of a group")));
   assert.deepEqual(found, []);
 });
 

@@ -62,6 +62,10 @@ test("trade: one lends, the other asks; balances, reputation and receipts agree 
   assert.deepEqual(earned, { id: answer.receipt, millicredits: answer.price, peer: bobId, status: "complete" });
   const trusted = await reputation(bob, adaId);
   assert.ok(trusted.low < trusted.score && trusted.score < trusted.high, "a score is a range");
+  await bob.click("why");
+  await bob.see("why-receipt", { receipt: answer.receipt });
+  assert.match((await bob.see("vouchers")).text, /you paid it/);
+  assert.equal(Number((await bob.see("voucher", { peer: bobId })).data.part), 1, "nobody else paid so far");
 
   await Promise.all([ada.reload(), bob.reload()]);
   await Promise.all([ada.see("app", { state: "ready" }), bob.see("app", { state: "ready" })]);

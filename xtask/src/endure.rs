@@ -1,4 +1,5 @@
-//! `cargo xtask endure`: journeys that take as long as they say, such as a quarter of an hour in a hidden tab.
+//! `cargo xtask endure`: journeys that take as long as they say, such as a quarter of an hour in a hidden tab, or a hundred
+//! browsers that are killed in the middle of trades.
 
 use std::process::ExitCode;
 

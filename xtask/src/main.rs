@@ -6,7 +6,8 @@
 //! - `sim` lets thousands of nodes live in virtual time and checks what the market must keep.
 //! - `operators` runs ONNX's own tests of its operators and writes `docs/operators.md`.
 //! - `bench` measures this project beside others, turn by turn.
-//! - `endure` runs the journeys that take long: sleep, a frozen page, a pulled cable, a tab that stays hidden.
+//! - `endure` runs the journeys that take long: sleep, a frozen page, a pulled cable, a tab that stays hidden, a browser that
+//!   is killed a hundred times.
 //! - `fuzz` runs the fuzz targets of every crate that has some.
 //! - `prove` runs `test` and everything that takes longer, and keeps what was measured under `proof/`.
 //!

@@ -73,7 +73,7 @@ const ALL: &[Proof] = &[
     },
     Proof {
         name: "endure",
-        about: "sleep, a frozen page, a pulled cable, and a quarter of an hour in a hidden tab",
+        about: "sleep, a frozen page, a pulled cable, a quarter of an hour in a hidden tab, and a hundred kills",
         args: &["endure"],
         keep: keep_endurance,
     },

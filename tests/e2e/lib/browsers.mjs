@@ -8,6 +8,7 @@ import path from "node:path";
 import puppeteer from "puppeteer-core";
 
 import { Person } from "./person.mjs";
+import { eventually } from "./eventually.mjs";
 
 const LAUNCH_MS_MAX = 40_000;
 const LOG_LINES_MAX = 5_000;
@@ -126,8 +127,10 @@ class Browser {
     this.#closed = true;
     const child = this.#browser.process();
     const exited = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
+    // It leads a process group of its own, which dies as one.
+    process.kill(-child.pid, "SIGKILL");
     await exited;
+    await eventually("every process of the browser being gone", () => groupOf(child.pid).length === 0);
   }
 
   /** Stops every process of this browser, as a laptop does whose lid is closed, until `wake`. */
@@ -183,6 +186,13 @@ function family(root) {
   const members = [root];
   for (const parent of members) members.push(...pairs.filter(([, ppid]) => ppid === parent).map(([pid]) => pid));
   return members;
+}
+
+/** The processes of a group that still do anything: those that have ended and wait for their parent to ask do not. */
+function groupOf(leader) {
+  const listed = spawnSync("ps", ["-e", "-o", "pgid=,stat=,pid="], { encoding: "utf8" }).stdout;
+  const rows = listed.trim().split("\n").map((line) => line.trim().split(/\s+/));
+  return rows.filter(([group, state]) => Number(group) === leader && !/^[ZX]/.test(state)).map(([, , pid]) => Number(pid));
 }
 
 function find(names) {

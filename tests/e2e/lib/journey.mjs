@@ -101,6 +101,15 @@ async function readAnswer(person) {
   };
 }
 
+/** Makes a group of one's own and returns its link. */
+export async function invite(person) {
+  await person.click("invite");
+  await person.see("invite-qr");
+  const { value, text } = await person.see("invite-link");
+  await person.click("invite-close");
+  return value || text;
+}
+
 /** The balance that the page shows, in millicredits. */
 export function balance(person) {
   return person.number("balance", "millicredits");

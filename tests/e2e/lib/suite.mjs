@@ -10,6 +10,8 @@ import { launchChromium, launchFirefox } from "./browsers.mjs";
 import { startRelay } from "./relay.mjs";
 import { serveDirectory } from "./origin.mjs";
 
+export { eventually, sleep } from "./eventually.mjs";
+
 const TIMEOUT_MS = 90_000;
 const CLEANUP_MS_MAX = 15_000;
 
@@ -117,6 +119,12 @@ class Context {
     if (ms > msMax) throw new Error(`${name} took ${rounded} ms, promised are ${msMax} ms`);
   }
 
+  /** Notes numbers that are no clock. */
+  note(name, numbers) {
+    this.#clocks.push({ name, ...numbers });
+    console.log(`note   ${name}: ${JSON.stringify(numbers)}`);
+  }
+
   /** Lets uncaught errors of this kind pass, for those of a dependency that harm nothing. */
   tolerate(pattern) {
     this.#tolerated.push(pattern);
@@ -168,29 +176,6 @@ export async function withTimeout(promise, ms, message) {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** Waits in real time. */
-export function sleep(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Polls until `probe` returns something other than `undefined`, `null` or `false`; errors are retried unless `isFinal`. */
-export async function eventually(what, probe, ms = 20_000, isFinal = () => false) {
-  const until = performance.now() + ms;
-  let last;
-  for (;;) {
-    try {
-      const value = await probe();
-      if (value !== undefined && value !== null && value !== false) return value;
-      last = undefined;
-    } catch (error) {
-      if (isFinal(error)) throw error;
-      last = error;
-    }
-    if (performance.now() > until) throw new Error(`${what}: not within ${ms} ms${last ? ` (${last.message})` : ""}`);
-    await sleep(50);
   }
 }
 
