@@ -14,7 +14,7 @@ impl Node {
     /// Answers a demand with a binding quote, or says why not.
     pub(super) fn quote(&mut self, peer: NodeId, demand: Demand) -> Result<Response, Refusal> {
         let (proposal, until) = self.propose(&peer, &demand)?;
-        self.hand_out(peer, demand, proposal, until)
+        self.hand_out(peer, demand, proposal, until, false)
     }
 
     /// A buyer asks for less: granted out of the demand factor, and the further the less the engine has to do.
@@ -25,12 +25,14 @@ impl Node {
         price: Millicredits,
     ) -> Result<Response, Refusal> {
         let busy = self.seller.running.is_some();
-        let quoted = self
-            .seller
-            .quotes
-            .get(hash)
-            .filter(|quoted| quoted.requester == peer);
+        let quoted = self.seller.quotes.get_mut(hash);
+        let quoted = quoted.filter(|quoted| quoted.requester == peer);
         let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
+        if std::mem::replace(&mut quoted.countered, true) {
+            // Or a buyer could feel its way down to the floor, and talk the price down on the way.
+            return Err(Refusal::new(RefusalCode::TooCheap));
+        }
+        let quoted = quoted.clone();
         let model = self.lending.model(quoted.proposal.model.as_ref());
         let waiting_ms = model.map_or(0, |model| {
             price::engine_ms(self.tokens_waiting(), model.tokens_per_second)
@@ -45,10 +47,9 @@ impl Node {
         let proposal = Proposal {
             factors,
             price,
-            ..quoted.proposal.clone()
+            ..quoted.proposal
         };
-        let (demand, until) = (quoted.demand.clone(), quoted.until);
-        self.hand_out(peer, demand, proposal, until)
+        self.hand_out(peer, quoted.demand, proposal, quoted.until, true)
     }
 
     fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<(Proposal, Timestamp), Refusal> {
@@ -154,6 +155,7 @@ impl Node {
         demand: Demand,
         proposal: Proposal,
         until: Timestamp,
+        countered: bool,
     ) -> Result<Response, Refusal> {
         let signed = Signed::seal(self.signer.as_ref(), &proposal);
         let quote = Quote {
@@ -167,6 +169,7 @@ impl Node {
             demand,
             proposal,
             until,
+            countered,
         };
         self.seller
             .make_room_for_quote(&requester, self.config.agreements_per_buyer_max);

@@ -8,11 +8,14 @@ use crate::node::credit::OpenPrices;
 use crate::wire::{Agreement, ComparisonRule, Demand, Proposal, Signed};
 
 /// A quote that was given.
+#[derive(Clone)]
 pub(super) struct Quoted {
     pub(super) requester: NodeId,
     pub(super) demand: Demand,
     pub(super) proposal: Proposal,
     pub(super) until: Timestamp,
+    /// It was asked for less once.
+    pub(super) countered: bool,
 }
 
 /// How far an agreement is.

@@ -239,6 +239,13 @@ fn an_agreement_must_be_signed_and_say_what_was_quoted() {
         price: Millicredits(0),
     };
     assert_eq!(pair.code(&counter), RefusalCode::TooCheap as u16);
+    // There is one counter-offer, whatever it says.
+    let counter = Request::Counter {
+        tag: pair.tag(),
+        proposal,
+        price: terms.price,
+    };
+    assert_eq!(pair.code(&counter), RefusalCode::TooCheap as u16);
     let request = pair.agree(Signed::seal(&pair.buyer, &terms));
     assert!(matches!(pair.ask(&request), Response::Agreed { .. }));
 }
