@@ -72,7 +72,8 @@ pub(crate) async fn export(
         platform::random().map_err(|error| BackupError::Storage(error.to_string()))?;
     let header = [MAGIC.as_slice(), &[FORMAT], &random].concat();
     let key = key(&subtle, passphrase, &header).await?;
-    let encrypted = crypto::encrypt(&subtle, &key, &nonce(&header), &header, &plain);
+    let nonce = nonce(&header);
+    let encrypted = crypto::encrypt(&subtle, &key, &nonce, &header, &plain);
     let body = joined(&[
         &Uint8Array::from(header.as_slice()),
         &encrypted.await.map_err(failed)?,

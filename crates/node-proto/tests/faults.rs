@@ -113,6 +113,40 @@ fn after_a_liar_the_backup_answers_and_is_paid() {
 }
 
 #[test]
+fn a_third_one_decides_between_two_whose_known_answers_are_right() {
+    let (mut as_main, mut as_sample) = (0, 0);
+    for attempt in 0..8 {
+        let mut world = World::new();
+        for _ in 0..attempt {
+            // Other names, other random numbers.
+            world.join(private(9));
+        }
+        let cunning = world.join_provider(private(1), Engine::Cunning);
+        let honest = [(); 3].map(|()| world.join_provider(private(1), Engine::Honest));
+        let buyer = world.join_buyer(private(1));
+        world.run(8_000);
+        world.ask(buyer, 1, &TEXTS);
+        let outcome = world.finish(buyer, 1).unwrap();
+        world.run(1_000);
+        let quality = |host: usize| world.node(buyer).reputation(&world.hosts[host].id).quality.mean;
+        assert!(
+            honest.iter().all(|host| quality(*host) >= 0.5),
+            "nobody honest was taken for a liar"
+        );
+        if quality(cunning) < 0.5 {
+            assert_ne!(outcome.provider, world.hosts[cunning].id);
+            assert_eq!(world.balance(cunning), (0, 0));
+            let retried = steps(&world, buyer)
+                .iter()
+                .any(|step| matches!(step, TradeStep::Retrying { .. }));
+            as_main += u32::from(retried);
+            as_sample += u32::from(!retried);
+        }
+    }
+    assert!(as_main > 0 && as_sample > 0, "{as_main} {as_sample}");
+}
+
+#[test]
 fn engines_that_fail_or_hang_cost_the_buyer_nothing() {
     for engine in [Engine::Fails, Engine::Hangs] {
         let mut world = World::new();

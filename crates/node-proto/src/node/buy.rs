@@ -54,6 +54,7 @@ impl Node {
             samples_asked: LiteMap::new(),
             samples: Vec::new(),
             sample_until: None,
+            third: None,
             trials: 0,
             trial_until: None,
             check_price: Millicredits::ZERO,

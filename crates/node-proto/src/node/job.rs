@@ -55,6 +55,11 @@ impl Batch {
         }
     }
 
+    /// Which of the request's texts it has.
+    pub(super) fn items(&self) -> &[usize] {
+        &self.items
+    }
+
     pub(super) fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {
         let text = |slot: &Slot| match slot {
             Slot::Item(index) => self
@@ -199,6 +204,8 @@ pub(super) struct Job {
     pub(super) samples: Vec<Leg>,
     /// A sample to compare with is waited for until then.
     pub(super) sample_until: Option<Timestamp>,
+    /// Who decides a contradiction between the main result and a sample.
+    pub(super) third: Option<NodeId>,
     /// How often strangers were tried out, and until when that is waited for.
     pub(super) trials: u32,
     pub(super) trial_until: Option<Timestamp>,

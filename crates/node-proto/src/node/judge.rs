@@ -27,6 +27,9 @@ impl Node {
             return None;
         }
         job.samples_asked.clear();
+        if let Some(third) = job.third {
+            return self.decide(job, third, alone, required);
+        }
         let verification = match self.compare(job, alone, required) {
             Ok(verification) => verification,
             Err(cosine_min) => return self.disagree(job, cosine_min, required),
@@ -37,7 +40,7 @@ impl Node {
     fn waits_for_sample(&self, job: &mut Job) -> bool {
         let main = job.main.as_ref().map(|main| main.provider);
         let mut others = job.samples.iter().filter(|leg| Some(leg.provider) != main);
-        if others.any(|leg| leg.stage == LegStage::Delivered) {
+        if job.third.is_none() && others.any(|leg| leg.stage == LegStage::Delivered) {
             return false;
         }
         let pending = job.samples.iter().filter(|leg| leg.stage != LegStage::Delivered);
@@ -93,7 +96,7 @@ impl Node {
     }
 
     /// The result is right as far as it was checked: pay for it, and for the second one that agrees.
-    fn settle_legs(&mut self, job: &mut Job, verification: Verification) -> Option<End> {
+    pub(super) fn settle_legs(&mut self, job: &mut Job, verification: Verification) -> Option<End> {
         self.trade(
             job.id,
             TradeStep::Verified {
@@ -146,22 +149,13 @@ impl Node {
     }
 
     /// The main result is wrong: say so to everyone concerned, do not pay, try another.
-    fn wrong(&mut self, job: &mut Job, cosine_min: f32, required: f32) -> Option<End> {
+    pub(super) fn wrong(&mut self, job: &mut Job, cosine_min: f32, required: f32) -> Option<End> {
         let verification = Verification::Wrong { cosine_min, required };
         self.trade(job.id, TradeStep::Verified { verification });
         if let Some(main) = &job.main {
             self.reject(main, cosine_min, required);
         }
         self.leg_failed(job, Which::Main, Failure::WrongResult)
-    }
-
-    /// Two results differ and nothing says which is right: neither is taken.
-    fn disagree(&mut self, job: &mut Job, cosine_min: f32, required: f32) -> Option<End> {
-        for sample in std::mem::take(&mut job.samples) {
-            self.reject(&sample, cosine_min, required);
-            job.tried.insert(sample.provider);
-        }
-        self.wrong(job, cosine_min, required)
     }
 
     pub(super) fn reject(&mut self, leg: &Leg, cosine_min: f32, required: f32) {
@@ -237,7 +231,7 @@ impl Leg {
 }
 
 /// What a comparison adds to what was known of a result. The first one that agrees is named.
-fn two_agree(known: Verification, provider: NodeId, rows: u32, seen: f32) -> Verification {
+pub(super) fn two_agree(known: Verification, provider: NodeId, rows: u32, seen: f32) -> Verification {
     let (second, compared, probes, cosine_min) = match known {
         Verification::TwoAgree {
             second,
@@ -257,7 +251,7 @@ fn two_agree(known: Verification, provider: NodeId, rows: u32, seen: f32) -> Ver
 }
 
 /// How alike two providers' vectors are for the texts that both computed; `None` when there are none.
-fn compare_rows(main: &Leg, second: &Leg) -> Option<(u32, f32)> {
+pub(super) fn compare_rows(main: &Leg, second: &Leg) -> Option<(u32, f32)> {
     let (first, other) = (main.delivery.as_ref()?, second.delivery.as_ref()?);
     let first_rows = Rows::new(first.dimension, &first.values);
     let other_rows = Rows::new(other.dimension, &other.values);

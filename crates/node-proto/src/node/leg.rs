@@ -252,7 +252,7 @@ impl Node {
     fn search_anew(&mut self, job: &mut Job) {
         self.give_up_samples(job);
         job.samples_asked.clear();
-        job.sample_until = None;
+        (job.sample_until, job.third) = (None, None);
         (job.hedge_at, job.hedge_wanted) = (None, false);
         let now = self.now;
         let tried = &job.tried;

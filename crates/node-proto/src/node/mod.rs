@@ -13,6 +13,7 @@
 //! | `sample` | strangers tried out, and second opinions |
 //! | `leg` | agreement and activity on the buyer's side |
 //! | `hedge` | late providers, and agreements that are given up |
+//! | `dispute` | two results that contradict each other |
 //! | `judge` | verification and payment on the buyer's side |
 //! | `settle` | receipts, on both sides |
 //! | `credit`, `lines` | how much a stranger, and a member, may owe |
@@ -33,6 +34,7 @@ mod convict;
 mod coordinate;
 mod credit;
 mod discover;
+mod dispute;
 mod gossip;
 mod hedge;
 mod job;

@@ -160,6 +160,17 @@ impl Node {
         let texts = (0..job.texts.len()).collect();
         let mut items = self.rng.sample(texts, self.config.compare_max.max(1));
         items.sort_unstable();
+        self.ask_for_items(job, peer, model, items);
+    }
+
+    /// Asks for a quote for some of the texts.
+    pub(super) fn ask_for_items(
+        &mut self,
+        job: &mut Job,
+        peer: NodeId,
+        model: Option<ModelId>,
+        items: Vec<usize>,
+    ) {
         let asked = self.demand(job, &peer, model, items);
         let request = Request::RequestProposal {
             tag: self.tag(&peer),

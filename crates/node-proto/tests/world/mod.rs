@@ -47,6 +47,8 @@ pub enum Engine {
     Honest,
     /// Vectors of the right shape that have nothing to do with the texts.
     Lies,
+    /// The same, but for the known answers, which it recognises.
+    Cunning,
     Fails,
     /// Right, after so many milliseconds.
     Slow(u32),
@@ -615,6 +617,13 @@ impl World {
         let result = match self.hosts[host].engine {
             Engine::Honest | Engine::Slow(_) => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
             Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
+            Engine::Cunning => Ok(texts
+                .iter()
+                .flat_map(|text| match text.starts_with("known answer") {
+                    true => embedding(text),
+                    false => lie(text),
+                })
+                .collect()),
             Engine::Fails => Err(Failure::Engine {
                 what: "out of memory".to_owned(),
             }),
