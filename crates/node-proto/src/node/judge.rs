@@ -56,43 +56,49 @@ impl Node {
         self.now < *job.sample_until.get_or_insert(until)
     }
 
-    /// Compares with the samples of others that are right by themselves; `Err` with the cosine when one disagrees. Samples
-    /// that stay with the request are those that agree, or the one that does not.
+    /// Compares with the samples of others that are right by themselves. Where one agrees, those that do not are wrong; where
+    /// none does, `Err` with the cosine, and the one that contradicts stays with the request.
     fn compare(&mut self, job: &mut Job, alone: Verification, required: f32) -> Result<Verification, f32> {
         let Some(main) = job.main.take() else {
             return Ok(alone);
         };
-        let mut agreeing = alone;
-        let mut contradiction = None;
+        let mut verification = alone;
+        let mut contested: Vec<(Leg, f32)> = Vec::new();
         for sample in std::mem::take(&mut job.samples) {
             let other = sample.stage == LegStage::Delivered
                 && sample.provider != main.provider
                 && sample.check_probes().is_ok();
-            let seen = compare_rows(&main, &sample).filter(|_| other && contradiction.is_none());
-            match seen {
+            match compare_rows(&main, &sample).filter(|_| other) {
                 None => {
                     let paid = self.give_up(sample);
                     job.add_check(paid);
                 }
-                Some((_, seen)) if seen < required => {
-                    contradiction = Some(seen);
-                    self.give_up_samples(job);
-                    job.samples.push(sample);
-                }
+                Some((_, seen)) if seen < required => contested.push((sample, seen)),
                 Some((compared, seen)) => {
-                    agreeing = two_agree(agreeing, sample.provider, compared, seen);
+                    verification = two_agree(verification, sample.provider, compared, seen);
                     job.samples.push(sample);
                 }
             }
         }
         job.main = Some(main);
-        match contradiction {
-            None => Ok(agreeing),
-            Some(seen) => {
-                self.passed = 0;
-                Err(seen)
-            }
+        if !contested.is_empty() {
+            self.passed = 0;
         }
+        if job.samples.is_empty()
+            && let Some((sample, seen)) = contested.pop()
+        {
+            job.samples.push(sample);
+            for (other, _) in contested {
+                let paid = self.give_up(other);
+                job.add_check(paid);
+            }
+            return Err(seen);
+        }
+        for (wrong, seen) in contested {
+            self.reject(&wrong, seen, required);
+            job.tried.insert(wrong.provider);
+        }
+        Ok(verification)
     }
 
     /// The result is right as far as it was checked: pay for it, and for the second one that agrees.

@@ -50,6 +50,8 @@ impl Node {
         let strangers = order.iter().map(|(peer, _)| *peer);
         let strangers: Vec<NodeId> = strangers
             .filter(|peer| self.is_stranger(job, peer))
+            // One sample of each is enough, however long it takes.
+            .filter(|peer| !job.samples.iter().any(|leg| leg.provider == *peer))
             .take(self.config.trials_max.min(SAMPLES_MAX))
             .collect();
         match strangers.len() {
