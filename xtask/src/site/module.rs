@@ -57,6 +57,10 @@ pub(super) struct Binding<'a> {
     pub(super) types: bool,
 }
 
+/// What wasm-opt does to modules whose download counts: little. Everything that `-Oz` saves beyond that it takes from what brotli
+/// would have found, and more: the page has 3.0 MB instead of 3.4 after it, and 904 KB instead of 835 after brotli.
+pub(super) const FOR_BROTLI: &str = "-O1";
+
 /// Builds `embed/node_wasm.js`.
 pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     // The crate is an rlib, so that the page's build of it, with other features, leaves this module's file alone.
@@ -78,7 +82,7 @@ pub(super) fn build_embed(workspace: &Workspace, ticker: &mut Ticker) -> Result<
             kind: EMBED,
             name: "node_wasm",
             wasm: &wasm,
-            level: "-Oz",
+            level: FOR_BROTLI,
             types: true,
         },
     )

@@ -9,7 +9,7 @@ use crate::cache::{self, Key, hash_file};
 use crate::command::Program;
 use crate::error::{Context, Error};
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, SMALL};
+use crate::site::module::{self, FOR_BROTLI, SMALL};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -21,6 +21,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     module::compile(workspace, ticker, "build", &SMALL, &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
+        .text(FOR_BROTLI)
         .file(&workspace.wasm_artifact(SMALL.profile, "web_ui"))?;
     for path in inputs(workspace)? {
         let relative = path.strip_prefix(workspace.root()).unwrap_or(&path);
@@ -29,7 +30,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     let product = cache::produce(workspace, PAGE, key, |dir| {
         run_trunk(workspace, ticker, dir)?;
         let wasm = only_wasm(dir)?;
-        module::optimise(workspace, ticker, &wasm, "-Oz")?;
+        module::optimise(workspace, ticker, &wasm, FOR_BROTLI)?;
         rename_by_content(dir, &wasm)
     })?;
     module::publish(workspace, PAGE, &product)?;
