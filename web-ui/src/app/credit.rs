@@ -51,7 +51,7 @@ pub(crate) fn CreditLines() -> impl IntoView {
     });
     view! {
         <Show when=move || everyone.with(Option::is_some)>
-            <section class="card" aria-labelledby="credit-lines-heading" data-testid="credit-lines">
+            <section class="card" data-testid="credit-lines">
                 <h2 id="credit-lines-heading">{words::TITLE}</h2>
                 <p class="hint">{words::HINT}</p>
                 <div class="table-frame" role="region" aria-labelledby="credit-lines-heading" tabindex="0">
