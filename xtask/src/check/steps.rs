@@ -207,7 +207,7 @@ fn browser_unit(workspace: &Workspace) -> Result<Counts, Error> {
             .env("CHROMEDRIVER", "chromedriver")
             // Tests that need no browser run in one all the same: Debian 12's Node.js 18 dies of them in V8.
             .env("WASM_BINDGEN_USE_BROWSER", "1")
-            .env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "600");
         sum.push(counted(program)?);
     }
     Ok(sum.into_iter().sum())
