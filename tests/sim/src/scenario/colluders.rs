@@ -1,5 +1,5 @@
 //! Fake identities, ten to one: each cheat's machine lends under ten names, and the names praise each other with trades
-//! that never took any work. The bound is for the whole run, and once more for the second half, when there are records.
+//! that never took any work. The bound is for the whole run; a row shows the second half, when there are records.
 
 use crate::check::{Bound, share};
 use crate::effort::{Kind, Piece, pieces};
