@@ -154,6 +154,11 @@ pub struct Config {
     pub gossip_ms: u32,
     /// So many times by whoever received them, and by whoever is told as often as is left then.
     pub gossip_rounds: u8,
+    /// A member that connects is shown the newest payments this often, milliseconds.
+    pub greeting_ms: u32,
+    /// And so many members in a row. It is little where everyone meets somebody new with every trade, and enough for all
+    /// connections when they come back at once.
+    pub greetings_burst: u32,
     /// After this long an observation counts half, milliseconds.
     pub reputation_half_life_ms: u64,
     /// Blocks the own chain may hold whole, pending ones included.
@@ -232,6 +237,8 @@ impl Default for Config {
             strange_proofs_burst: 16,
             gossip_ms: 2_500,
             gossip_rounds: 5,
+            greeting_ms: 30_000,
+            greetings_burst: 16,
             reputation_half_life_ms: 30 * 24 * 3_600_000,
             ledger_blocks_max: 100_000,
             ledger_whole_max: 4_096,
@@ -414,6 +421,8 @@ impl Config {
             ("strange_proofs_burst", self.strange_proofs_burst <= 1_024),
             ("gossip_ms", (100..=HOUR_MS).contains(&self.gossip_ms)),
             ("gossip_rounds", self.gossip_rounds <= 8),
+            ("greeting_ms", (100..=HOUR_MS).contains(&self.greeting_ms)),
+            ("greetings_burst", self.greetings_burst <= 1_024),
             // A year is 31.5 billion; after ten nothing would ever be forgotten.
             (
                 "reputation_half_life_ms",
@@ -606,6 +615,8 @@ mod tests {
         }),
         ("gossip_ms", Some(|c| c.gossip_ms = 0), |c| c.gossip_ms = u32::MAX),
         ("gossip_rounds", None, |c| c.gossip_rounds = 9),
+        ("greeting_ms", Some(|c| c.greeting_ms = 0), |c| c.greeting_ms = u32::MAX),
+        ("greetings_burst", None, |c| c.greetings_burst = u32::MAX),
         (
             "reputation_half_life_ms",
             Some(|c| c.reputation_half_life_ms = 0),

@@ -70,6 +70,10 @@ pub struct Served {
 pub struct Tally {
     /// Frames sent to peers, requests and answers.
     pub to_peers: u64,
+    /// The requests among them by their number on the wire.
+    pub asked: [u64; Tally::KINDS.len()],
+    /// Connections asked for.
+    pub dials: u64,
     /// Frames sent to relays.
     pub to_relays: u64,
     /// Bytes of all of them.
@@ -92,6 +96,24 @@ pub struct Tally {
     pub times_unreadable: u32,
     /// Inputs that its node handled.
     pub inputs: u64,
+}
+
+impl Tally {
+    /// What a request may be, in the order of the numbers on the wire (`docs/protocol.md`).
+    pub const KINDS: [&str; 12] = [
+        "register",
+        "unregister",
+        "sample",
+        "request proposal",
+        "counter",
+        "agree",
+        "execute",
+        "settle",
+        "reject",
+        "fetch blocks",
+        "gossip",
+        "cancel",
+    ];
 }
 
 /// One activity of a lender's engine.

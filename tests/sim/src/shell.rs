@@ -158,6 +158,7 @@ impl Host {
                 }
             }
             Output::Dial { peer, .. } => {
+                self.tally.dials += 1;
                 let arrives = shared.links.copies(&mut self.rng) > 0;
                 if let Some(to) = shared.host_of(&peer).filter(|_| arrives) {
                     let dial = What::Dial {
@@ -203,6 +204,10 @@ impl Host {
             self.tally.to_relays += 1;
         } else {
             self.tally.to_peers += 1;
+            let kind = frame.get(KIND).map_or(usize::MAX, |kind| usize::from(*kind));
+            if let Some(asked) = self.tally.asked.get_mut(kind) {
+                *asked += 1;
+            }
         }
         self.tally.bytes += frame.len() as u64;
         for _ in 0..copies {

@@ -3,7 +3,7 @@
 use crate::baseline::Supply;
 use crate::check::{median, share};
 use crate::network::Millis;
-use crate::record::{End, Request, Served};
+use crate::record::{End, Request, Served, Tally};
 use crate::world::World;
 
 /// Everything that was asked for, in the order of asking, and what came of it.
@@ -100,6 +100,16 @@ impl<'a> Summary<'a> {
     pub fn messages_per_trade(&self) -> f64 {
         let sent: u64 = self.world.hosts().map(|host| host.tally.to_peers).sum();
         share(sent as f64, self.served().count() as f64)
+    }
+
+    /// Requests between peers for each answered request, by what they are, those that occur.
+    pub fn asked_per_trade(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        let served = self.served().count() as f64;
+        let sent = |kind: usize| self.world.hosts().map(|host| host.tally.asked[kind]).sum::<u64>();
+        let kinds = Tally::KINDS.iter().enumerate();
+        kinds
+            .map(move |(kind, name)| (*name, share(sent(kind) as f64, served)))
+            .filter(|(_, sent)| *sent > 0.0)
     }
 
     /// The requests of those who keep to the rules.

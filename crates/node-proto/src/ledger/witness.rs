@@ -23,9 +23,7 @@
 //! So a teller keeps its even share of the room whatever the others tell, and a flood pushes out its own. Tellers that have
 //! left count as one, or names that come and go would be many. A block takes at most [`BLOCK_BYTES_MAX`] bytes.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use litemap::LiteMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Hash, NodeId};
 use crate::ledger::block::BLOCK_BYTES_MAX;
@@ -81,6 +79,7 @@ pub(crate) enum Claim {
 struct Seen {
     signed: Signed,
     source: Source,
+    serial: Serial,
 }
 
 impl Seen {
@@ -90,6 +89,8 @@ impl Seen {
 }
 
 type Key = (NodeId, Place);
+/// Numbers blocks in the order in which they came.
+type Serial = u64;
 
 /// Author and place as the body of a block names them. Nothing else is looked at: everything that follows from a block
 /// opens it and checks its signature first.
@@ -114,12 +115,15 @@ pub(crate) struct Witness {
     checked_max: usize,
     told_max: usize,
     seen: BTreeMap<Key, Seen>,
+    last: Serial,
     /// Those that are checked, in the order in which they came.
-    checked: VecDeque<Key>,
-    /// Those that are not, likewise.
-    told: VecDeque<Key>,
-    /// How many of these each teller accounts for.
-    tellers: LiteMap<NodeId, u32>,
+    checked: BTreeMap<Serial, Key>,
+    /// Of these, those that are not of an own receipt.
+    foreign: BTreeSet<Serial>,
+    /// Those that are not checked, in the order in which they came.
+    told: BTreeMap<Serial, Key>,
+    /// Which of these each teller accounts for.
+    tellers: BTreeMap<NodeId, BTreeSet<Serial>>,
 }
 
 impl Witness {
@@ -129,9 +133,11 @@ impl Witness {
             checked_max: blocks_max.saturating_sub(told_max),
             told_max,
             seen: BTreeMap::new(),
-            checked: VecDeque::new(),
-            told: VecDeque::new(),
-            tellers: LiteMap::new(),
+            last: 0,
+            checked: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            told: BTreeMap::new(),
+            tellers: BTreeMap::new(),
         }
     }
 
@@ -169,15 +175,15 @@ impl Witness {
         let Some(held) = self.seen.get(&key) else {
             return Shown::New;
         };
-        let same = held.signed == *signed;
+        let (same, serial) = (held.signed == *signed, held.serial);
         match (held.source, source) {
             (Source::Own, _) | (Source::Checked, Source::Checked) => Shown::Known,
             // Whoever else tells of it answers for it from now on if it tells less: what it keeps of its share does not
             // depend on who was first.
             (Source::Told(first), Source::Told(teller)) if same => {
                 if self.told_by(&teller) < self.told_by(&first) {
-                    self.count(&first, false);
-                    self.count(&teller, true);
+                    self.discount(&first, serial);
+                    self.tellers.entry(teller).or_default().insert(serial);
                     self.seen.entry(key).and_modify(|seen| seen.source = source);
                 }
                 Shown::Known
@@ -227,7 +233,7 @@ impl Witness {
 
     /// The newest blocks, newest first, and those that were checked before others.
     pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &Signed> {
-        let newest = self.checked.iter().rev().chain(self.told.iter().rev());
+        let newest = self.checked.values().rev().chain(self.told.values().rev());
         newest
             .take(count)
             .filter_map(|key| self.seen.get(key))
@@ -236,16 +242,16 @@ impl Witness {
 
     /// A teller is not connected any more.
     pub(crate) fn left(&mut self, teller: &NodeId) {
-        let Some(count) = self.tellers.remove(teller) else {
+        let Some(serials) = self.tellers.remove(teller) else {
             return;
         };
-        *self.tellers.entry(GONE).or_default() += count;
-        for key in &self.told {
-            let seen = self.seen.get_mut(key);
-            if let Some(seen) = seen.filter(|seen| seen.source == Source::Told(*teller)) {
+        for serial in &serials {
+            let seen = self.told.get(serial).and_then(|key| self.seen.get_mut(key));
+            if let Some(seen) = seen {
                 seen.source = Source::Told(GONE);
             }
         }
+        self.tellers.entry(GONE).or_default().extend(serials);
     }
 
     fn of(&self, author: &NodeId) -> impl Iterator<Item = (&Key, &Seen)> {
@@ -253,18 +259,17 @@ impl Witness {
             .range((*author, (0, 0))..=(*author, (u32::MAX, u64::MAX)))
     }
 
-    fn told_by(&self, teller: &NodeId) -> u32 {
-        self.tellers.get(teller).copied().unwrap_or(0)
+    fn told_by(&self, teller: &NodeId) -> usize {
+        self.tellers.get(teller).map_or(0, BTreeSet::len)
     }
 
-    fn count(&mut self, teller: &NodeId, one_more: bool) {
-        let count = self.tellers.entry(*teller).or_default();
-        *count = if one_more {
-            *count + 1
-        } else {
-            count.saturating_sub(1)
+    /// A teller does not account for this one any more.
+    fn discount(&mut self, teller: &NodeId, serial: Serial) {
+        let Some(serials) = self.tellers.get_mut(teller) else {
+            return;
         };
-        if *count == 0 {
+        serials.remove(&serial);
+        if serials.is_empty() {
             self.tellers.remove(teller);
         }
     }
@@ -281,80 +286,95 @@ impl Witness {
         if let Some(key) = goes {
             self.remove(&key);
         }
+        self.last += 1;
+        let serial = self.last;
         match source {
             Source::Told(teller) => {
-                self.told.push_back(key);
-                self.count(&teller, true);
+                self.told.insert(serial, key);
+                self.tellers.entry(teller).or_default().insert(serial);
             }
-            Source::Own | Source::Checked => self.checked.push_back(key),
+            Source::Own => drop(self.checked.insert(serial, key)),
+            Source::Checked => {
+                self.checked.insert(serial, key);
+                self.foreign.insert(serial);
+            }
         }
-        self.seen.insert(key, Seen { signed, source });
+        let seen = Seen {
+            signed,
+            source,
+            serial,
+        };
+        self.seen.insert(key, seen);
         true
     }
 
     /// Who had told of it, when it was not checked.
     fn remove(&mut self, key: &Key) -> Option<NodeId> {
-        let seen = self.seen.remove(key)?;
-        let order = match seen.source {
-            Source::Told(_) => &mut self.told,
-            Source::Own | Source::Checked => &mut self.checked,
-        };
-        if let Some(place) = order.iter().position(|other| other == key) {
-            order.remove(place);
-        }
-        let Source::Told(teller) = seen.source else {
+        let Seen { source, serial, .. } = self.seen.remove(key)?;
+        let Source::Told(teller) = source else {
+            self.checked.remove(&serial);
+            self.foreign.remove(&serial);
             return None;
         };
-        self.count(&teller, false);
+        self.told.remove(&serial);
+        self.discount(&teller, serial);
         Some(teller)
     }
 
     /// Which checked block makes room, and whether none may.
     fn least_checked(&self, author: &NodeId, source: Source) -> (Option<Key>, bool) {
-        let is_own = |key: &Key| self.seen.get(key).is_some_and(|seen| seen.source == Source::Own);
-        let theirs = self
+        let theirs: Vec<&Seen> = self
             .of(author)
-            .filter(|(_, seen)| !matches!(seen.source, Source::Told(_)));
-        let crowded = theirs.count() >= PER_AUTHOR_MAX;
+            .map(|(_, seen)| seen)
+            .filter(|seen| !matches!(seen.source, Source::Told(_)))
+            .collect();
+        let crowded = theirs.len() >= PER_AUTHOR_MAX;
         if !crowded && self.checked.len() < self.checked_max {
             return (None, false);
         }
-        let mut oldest = self.checked.iter().filter(|key| !crowded || key.0 == *author);
-        let first = oldest.clone().next().copied();
-        let other = oldest.find(|key| !is_own(key)).copied();
-        let goes = match source {
-            Source::Own => other.or(first),
-            _ => other,
+        let (first, foreign) = if crowded {
+            let foreign = theirs.iter().filter(|seen| seen.source != Source::Own);
+            (
+                theirs.iter().map(|seen| seen.serial).min(),
+                foreign.map(|seen| seen.serial).min(),
+            )
+        } else {
+            (self.checked.keys().next().copied(), self.foreign.first().copied())
         };
+        let goes = match source {
+            Source::Own => foreign.or(first),
+            _ => foreign,
+        };
+        let goes = goes.and_then(|serial| self.checked.get(&serial)).copied();
         (goes, goes.is_none())
     }
 
     /// Which unchecked block makes room for one more of this author that `another` tells of.
     fn most_told(&self, author: &NodeId, another: &NodeId) -> Option<Key> {
-        let teller_of = |key: &Key| match self.seen.get(key)?.source {
-            Source::Told(teller) => Some(teller),
+        let teller_of = |seen: &Seen| match seen.source {
+            Source::Told(teller) => Some((teller, seen.serial)),
             _ => None,
         };
-        let theirs: Vec<NodeId> = self.of(author).filter_map(|(key, _)| teller_of(key)).collect();
+        let theirs: Vec<(NodeId, Serial)> =
+            self.of(author).filter_map(|(_, seen)| teller_of(seen)).collect();
         let crowded = theirs.len() >= TOLD_PER_AUTHOR_MAX;
         if !crowded && self.told.len() < self.told_max {
             return None;
         }
         // The one that is told of now counts, or whoever has no more than its share would lose of it.
-        let share = |teller: &NodeId| {
-            let told = match crowded {
-                true => theirs.iter().filter(|other| *other == teller).count(),
-                false => self.told_by(teller) as usize,
-            };
-            told + usize::from(teller == another)
+        let one_more = |teller: &NodeId| usize::from(teller == another);
+        let goes = if crowded {
+            let told = |of: &NodeId| theirs.iter().filter(|(teller, _)| teller == of).count();
+            let tellers = theirs.iter().map(|(teller, _)| teller);
+            let most = tellers.max_by_key(|teller| told(teller) + one_more(teller))?;
+            let told = theirs.iter().filter(|(teller, _)| teller == most);
+            told.map(|(_, serial)| *serial).min()
+        } else {
+            let tellers = self.tellers.iter();
+            let most = tellers.max_by_key(|(teller, told)| told.len() + one_more(teller));
+            most.and_then(|(_, told)| told.first().copied())
         };
-        let most = match crowded {
-            true => theirs.iter().max_by_key(|teller| share(teller)),
-            false => self.tellers.keys().max_by_key(|teller| share(teller)),
-        };
-        let most = Some(*most?);
-        let mut oldest = self.told.iter().filter(|key| !crowded || key.0 == *author);
-        oldest.find(|key| teller_of(key) == most).copied()
+        self.told.get(&goes?).copied()
     }
 }
 

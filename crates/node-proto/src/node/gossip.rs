@@ -3,7 +3,7 @@
 //! ```text
 //! a payment comes in ─▶ witness ─▶ rumour ─every gossip_ms, gossip_rounds times─▶ one connected seller
 //! two blocks disagree, or a proof comes in ─▶ see `convict` ─▶ all connected members, at once, once
-//! a member connects ─▶ it gets the proofs and the newest blocks that are held
+//! a member connects ─▶ it gets the proofs that are held, and now and then the newest blocks
 //! ```
 //!
 //! Rumours spread by rumour mongering with a counter (A. Demers et al., *Epidemic Algorithms for Replicated Database
@@ -71,6 +71,8 @@ pub(super) struct Gossip {
     tellers: LiteMap<NodeId, Timestamp>,
     /// The same for proofs against those without a standing.
     strangers: Timestamp,
+    /// The same for showing the newest blocks to members that connect.
+    greetings: Timestamp,
     next_at: Timestamp,
 }
 
@@ -305,7 +307,12 @@ impl Node {
             .take(PROOFS_MAX)
             .cloned()
             .collect();
-        let newest = self.witness.newest(GREETING_MAX);
+        let cost_ms = u64::from(self.config.greeting_ms);
+        let burst_ms = cost_ms * u64::from(self.config.greetings_burst);
+        let after = spend(self.gossip.greetings, self.now, cost_ms, burst_ms);
+        self.gossip.greetings = after.unwrap_or(self.gossip.greetings);
+        let shown = if after.is_some() { GREETING_MAX } else { 0 };
+        let newest = self.witness.newest(shown);
         let mut rumours: Vec<Rumour> = newest
             .map(|block| Rumour {
                 block: block.clone(),

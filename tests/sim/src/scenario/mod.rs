@@ -157,6 +157,12 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
     report.row("receipts (second opinions included)", paid);
     let frames = summary.messages_per_trade();
     report.row("frames between peers, per trade", format!("{frames:.1}"));
+    for (kind, sent) in summary.asked_per_trade() {
+        report.row(&format!("requests to peers, per trade: {kind}"), format!("{sent:.2}"));
+    }
+    let dials: u64 = summary.world.hosts().map(|host| host.tally.dials).sum();
+    let per_trade = share(dials as f64, summary.served().count() as f64);
+    report.row("connections asked for, per trade", format!("{per_trade:.2}"));
     let to_relays: u64 = summary.world.hosts().map(|host| host.tally.to_relays).sum();
     let per_trade = share(to_relays as f64, summary.served().count() as f64);
     report.row(
