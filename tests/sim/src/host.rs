@@ -44,6 +44,8 @@ pub struct Host {
     pub(crate) last_asked: u64,
     wake_at: Option<Millis>,
     pub(crate) rng: Rng,
+    /// When it asks and for what: a stream of its own, so that the demand is the same whatever the nodes do.
+    wishes: Rng,
     caused: u64,
     /// The requests that it made.
     pub requests: Requests,
@@ -79,6 +81,7 @@ impl Host {
             last_asked: 0,
             wake_at: None,
             rng: Rng::new(shared.seed, "host", index.into()),
+            wishes: Rng::new(shared.seed, "wishes", index.into()),
             caused: 0,
             requests: Requests::default(),
             tally: Tally::default(),
@@ -310,8 +313,7 @@ impl Host {
     /// Sends the next request, and plans the one after.
     fn ask(&mut self, shared: &Shared, effects: &mut Effects) {
         let Some(wants) = self.spec.wants else { return };
-        let gap_ms = shared.gap_ms(effects.now, wants.gap_ms);
-        let next = effects.now + self.rng.gap(gap_ms);
+        let next = shared.after(effects.now, self.wishes.gap(wants.gap_ms));
         if shared.asking.contains(&next) {
             self.cause(next, self.index, What::Act(Act::Ask), effects);
         }
@@ -332,11 +334,11 @@ impl Host {
     }
 
     fn request(&mut self, wants: &Wants, at: Millis, provider: Option<NodeId>) -> Command {
-        let items = u64::from(wants.items_min) + self.rng.below(u64::from(wants.items_min) + 1);
+        let items = u64::from(wants.items_min) + self.wishes.below(u64::from(wants.items_min) + 1);
         let tokens = u32::try_from(items)
             .unwrap_or(u32::MAX)
             .saturating_mul(wants.item_tokens);
-        let worth_rate = self.rng.octaves(wants.worth_min, wants.worth_octaves);
+        let worth_rate = self.wishes.octaves(wants.worth_min, wants.worth_octaves);
         let worth = i64::try_from(worth_rate * u64::from(tokens) / 1_000).unwrap_or(i64::MAX);
         let number = self.requests.all.len();
         let width = wants.item_tokens as usize * 4;

@@ -117,11 +117,22 @@ impl Shared {
         at >= self.asking.start.midpoint(self.asking.end)
     }
 
-    /// The mean gap between requests at a time, given the ordinary one.
-    pub(crate) fn gap_ms(&self, at: Millis, gap_ms: u64) -> u64 {
-        match &self.surge {
-            Some((during, factor)) if during.contains(&at) => (gap_ms / factor.max(&1)).max(1),
-            _ => gap_ms,
+    /// When a request comes that in ordinary times would come `gap_ms` later. In a surge a person's time runs so many times
+    /// faster from its first moment on (the time change that makes an inhomogeneous Poisson process of a homogeneous one:
+    /// E. Çinlar, *Introduction to Stochastic Processes*, 1975).
+    pub(crate) fn after(&self, at: Millis, gap_ms: u64) -> Millis {
+        let Some((during, factor)) = &self.surge else {
+            return at + gap_ms;
+        };
+        let calm = during.start.saturating_sub(at);
+        if gap_ms <= calm || at >= during.end {
+            return at + gap_ms;
+        }
+        let (from, left) = (at.max(during.start), gap_ms - calm);
+        let fast = (during.end - from) * factor;
+        match left <= fast {
+            true => from + left / factor.max(&1),
+            false => during.end + (left - fast),
         }
     }
 }

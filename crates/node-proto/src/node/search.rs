@@ -98,13 +98,16 @@ impl Node {
             None => false,
         };
         let found = candidates.len() + job.approached.len();
-        let (ready, distant): (Vec<_>, Vec<_>) = candidates
-            .into_iter()
-            .partition(|(peer, _)| reachable(self.network.path(peer)));
         let room = self
             .config
             .proposals_max
             .saturating_sub(job.asked.len() + job.quotes.len());
+        let is_ready = |peer: &NodeId| reachable(self.network.path(peer));
+        let best = candidates.iter().take(room);
+        let best = best.filter(|(peer, _)| !is_ready(peer)).count();
+        let (ready, distant): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|(peer, _)| is_ready(peer));
+        let dialled = best.max(room.saturating_sub(ready.len()));
         let offers = &mut self.network.offers;
         let genuine = |(peer, model): &(NodeId, Option<ModelId>)| {
             let key = (*peer, Service::Inference as u8, *model);
@@ -114,7 +117,7 @@ impl Node {
         for (peer, model) in &chosen {
             self.ask(job, *peer, *model);
         }
-        for (peer, _) in distant.iter().take(self.config.proposals_max) {
+        for (peer, _) in distant.iter().take(dialled) {
             self.dial(peer);
         }
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

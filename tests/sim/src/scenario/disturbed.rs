@@ -94,11 +94,12 @@ pub(super) fn partition(setting: Setting) -> Report {
     report
 }
 
-/// For twenty seconds, demand is twenty times what it was.
+/// For twenty seconds, demand is twenty times what it was: more than all engines can do in that time, and about seven tenths
+/// of what they can do until the last deadline has passed.
 pub(super) fn flash_crowd(setting: Setting) -> Report {
     const FACTOR: u64 = 20;
     let mut spec = town(setting.nodes, setting.seed);
-    stretch(&mut spec, 20_000);
+    stretch(&mut spec, 50_000);
     let surge = spec.asking.start + 80_000..spec.asking.start + 100_000;
     spec.surge = Some((surge.clone(), FACTOR));
     let world = live(spec, setting);
