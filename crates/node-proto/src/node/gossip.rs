@@ -65,7 +65,7 @@ pub(super) struct Gossip {
     /// Those the connected members have not been told of.
     fresh: Vec<FraudProof>,
     /// Members that were told what is held when they connected.
-    greeted: BTreeSet<NodeId>,
+    pub(super) greeted: BTreeSet<NodeId>,
     /// When each teller's budget is whole again, where it is not (the generic cell rate algorithm of ITU-T I.371: a token
     /// bucket that needs one number).
     tellers: LiteMap<NodeId, Timestamp>,

@@ -45,6 +45,12 @@ pub(super) fn run(setting: Setting) -> Report {
                 format!("{value:.2}"),
             );
         }
+        // Where there are no more than a few providers everyone is connected to all of them soon.
+        let dials: u64 = world.hosts().map(|host| host.tally.dials).sum();
+        report.row(
+            &format!("{nodes} hosts: connections asked for, per trade"),
+            format!("{:.2}", share(dials as f64, trades)),
+        );
         sound(&mut report, &summary);
         curves = curves.add(&format!("{nodes} hosts"), &summary);
         sizes.push(per_trade);

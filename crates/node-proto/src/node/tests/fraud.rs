@@ -426,3 +426,32 @@ fn a_peer_is_heard_no_faster_than_its_budget() {
     pair.tell(Vec::new(), vec![forged]);
     assert!(cost(&pair) > 5 * before);
 }
+
+#[test]
+fn newcomers_are_shown_payments_no_faster_than_configured() {
+    let mut pair = Pair::new();
+    // Where a line bounds what members owe each other, receipts concern others.
+    pair.node.config.group_line = Some(Millicredits(1_000));
+    let friend = key(FRIEND).id();
+    pair.connect(friend);
+    pair.tell(Vec::new(), vec![half(&key(70), 1, 1)]);
+    while pair.node.poll_output().is_some() {}
+    let burst = u8::try_from(pair.node.config.greetings_burst).unwrap();
+    let greeted = |pair: &mut Pair, peer: NodeId| {
+        pair.connect(peer);
+        pair.node.network.proven.insert(peer);
+        pair.node.greet(&peer);
+        std::iter::from_fn(|| pair.node.poll_output())
+            .any(|output| matches!(output, Output::Request { peer: to, .. } if to == peer))
+    };
+    let spent = pair.node.gossip.greeted.len();
+    let shown = (0..burst).filter(|number| greeted(&mut pair, NodeId([100 + number; 32])));
+    assert_eq!(shown.count() + spent, usize::from(burst));
+    assert!(!greeted(&mut pair, NodeId([200; 32])));
+    let later = Timestamp(1 + u64::from(pair.node.config.greeting_ms));
+    pair.node.handle_timeout(later);
+    assert!(greeted(&mut pair, NodeId([201; 32])));
+    // What convicts somebody is told to everyone that comes.
+    pair.node.gossip.keep(fork(&key(60)));
+    assert!(greeted(&mut pair, NodeId([202; 32])));
+}
