@@ -1,9 +1,9 @@
 //! The offers that a node knows of: a bounded, expiring book that answers "some providers of this" without reading it whole.
 //!
 //! Offers are found by their key (provider, service, model), drawn at random by kind (service, model) and dropped when they
-//! run out. Registrations are kept as they came until one of them matters: a signature is checked when its provider is
-//! about to be asked or dialled, not when a discovery point mentions it, since most of what is mentioned is never used. What
-//! fails the check is dropped then, so a discovery point that invents offers gains no more than by keeping real ones back.
+//! run out. Nobody checks the signature of an offer: whoever is asked is connected under its own name and answers with a
+//! quote of its own, so a discovery point that invents offers gains no more than by keeping real ones back. Addresses are
+//! another matter: the registration that told of them is checked before anyone is dialled, see `node::discover`.
 //!
 //! Cost, with n offers: learning, forgetting and finding O(log n); drawing k of a kind O(k log k).
 
@@ -14,7 +14,7 @@ use litemap::LiteMap;
 use crate::discovery::pool::Pool;
 use crate::ids::{Hash, ModelId, NodeId, Timestamp};
 use crate::rng::Rng;
-use crate::wire::{Offer, Registration, Signed};
+use crate::wire::Offer;
 
 /// Who offers what.
 pub(crate) type OfferKey = (NodeId, u8, Option<ModelId>);
@@ -32,8 +32,6 @@ pub(crate) struct KnownOffer {
     pub(crate) key: Hash,
     pub(crate) taken: Timestamp,
     pub(crate) expires: Timestamp,
-    /// The registration, until its signature has been checked.
-    pub(crate) unchecked: Option<Signed>,
 }
 
 /// Everything that is known to be offered by others.
@@ -152,33 +150,6 @@ impl OfferBook {
             .map(|pool| pool.draw(rng, count))
             .unwrap_or_default()
     }
-
-    /// A registration of this provider was checked elsewhere and is genuine: the offers that it made need no other check.
-    pub(crate) fn checked(&mut self, provider: &NodeId, registration: &Signed) {
-        let made = self
-            .of(provider)
-            .filter(|(_, known)| known.unchecked.as_ref() == Some(registration));
-        for key in made.map(|(key, _)| *key).collect::<Vec<_>>() {
-            if let Some(known) = self.offers.get_mut(&key) {
-                known.unchecked = None;
-            }
-        }
-    }
-
-    /// Whether the offer is its provider's; one that is not is dropped. A signature is checked once.
-    pub(crate) fn check(&mut self, key: &OfferKey) -> bool {
-        let Some(known) = self.offers.get_mut(key) else {
-            return false;
-        };
-        let genuine = known
-            .unchecked
-            .take()
-            .is_none_or(|signed| signed.open::<Registration>(&key.0).is_ok());
-        if !genuine {
-            self.remove(key);
-        }
-        genuine
-    }
 }
 
 #[cfg(test)]
@@ -193,7 +164,7 @@ mod tests {
 
     const MODEL: ModelId = ModelId([1; 32]);
 
-    fn known(expires: u64, unchecked: Option<Signed>) -> KnownOffer {
+    fn known(expires: u64) -> KnownOffer {
         let factors = Factors {
             base_cost: 100,
             quality_multiplier: 1_000_000,
@@ -217,7 +188,6 @@ mod tests {
             key: Hash([0; 32]),
             taken: Timestamp(0),
             expires: Timestamp(expires),
-            unchecked,
         }
     }
 
@@ -229,9 +199,9 @@ mod tests {
     fn offers_are_drawn_until_they_run_out() {
         let mut book = OfferBook::default();
         for number in 1..=9 {
-            book.insert(key(number), known(number.into(), None));
+            book.insert(key(number), known(number.into()));
         }
-        book.insert(key(1), known(20, None));
+        book.insert(key(1), known(20));
         let mut rng = Rng::new(1, &NodeId([0; 32]));
         assert_eq!(book.draw(&mut rng, 0, Some(MODEL), 99).len(), 9);
         assert_eq!(book.draw(&mut rng, 0, None, 99), []);
@@ -245,35 +215,5 @@ mod tests {
         assert_eq!(book.draw(&mut rng, 0, Some(MODEL), 99), [NodeId([1; 32])]);
         assert!(book.expire(Timestamp(20)) && book.is_empty());
         assert_eq!(book.models(0).count(), 0);
-    }
-
-    #[test]
-    fn an_invented_offer_is_dropped_when_it_matters() {
-        let mut book = OfferBook::default();
-        let invented = Signed {
-            body: vec![0],
-            signature: [0; 64],
-        };
-        book.insert(key(1), known(9, Some(invented)));
-        book.insert(key(2), known(9, None));
-        assert!(!book.check(&key(1)) && book.check(&key(2)) && !book.check(&key(3)));
-        assert_eq!(book.len(), 1);
-    }
-
-    #[test]
-    fn what_was_checked_elsewhere_is_that_very_registration() {
-        let mut book = OfferBook::default();
-        let registration = |signature| Signed {
-            body: vec![0],
-            signature: [signature; 64],
-        };
-        book.insert(key(1), known(9, Some(registration(1))));
-        book.insert(key(2), known(9, Some(registration(1))));
-        let provider = key(1).0;
-        book.checked(&provider, &registration(2));
-        assert!(!book.check(&key(1)), "another one says nothing of it");
-        book.insert(key(1), known(9, Some(registration(1))));
-        book.checked(&provider, &registration(1));
-        assert!(book.check(&key(1)) && !book.check(&key(2)));
     }
 }

@@ -459,7 +459,6 @@ impl Node {
             key,
             taken: Timestamp(self.now.0.saturating_sub(record.age_ms.into())),
             expires,
-            unchecked: Some(record.registration.clone()),
         };
         self.network.offers.insert(offer_key, known);
     }
@@ -524,8 +523,6 @@ impl Node {
                 self.network.members.remove(peer);
                 return;
             }
-            // Most providers are known from their offers: the same bytes are not checked again when they are asked.
-            self.network.offers.checked(peer, &signed);
         }
         member.dialled_at = Some(now);
         member.dial_after = now.plus_ms(redial_ms);

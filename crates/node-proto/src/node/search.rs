@@ -108,12 +108,7 @@ impl Node {
         let (ready, distant): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|(peer, _)| is_ready(peer));
         let dialled = best.max(room.saturating_sub(ready.len()));
-        let offers = &mut self.network.offers;
-        let genuine = |(peer, model): &(NodeId, Option<ModelId>)| {
-            let key = (*peer, Service::Inference as u8, *model);
-            offers.check(&key)
-        };
-        let chosen: Vec<_> = ready.into_iter().filter(genuine).take(room).collect();
+        let chosen: Vec<_> = ready.into_iter().take(room).collect();
         for (peer, model) in &chosen {
             self.ask(job, *peer, *model);
         }
