@@ -156,6 +156,38 @@ fn a_restored_backup_first_asks_what_it_lost() {
     assert_eq!(world.balance(person), balance);
 }
 
+#[test]
+fn whoever_does_not_answer_is_asked_again_for_what_was_lost() {
+    let (mut world, shops, person) = strangers();
+    buy(&mut world, person, 1, shops[0]).unwrap();
+    world.run(1_000);
+    let backup = world.hosts[person].clone_state();
+    buy(&mut world, person, 2, shops[0]).unwrap();
+    world.run(1_000);
+    let lost = world.balance(person);
+    world.crash(person);
+    world.hosts[person].restore_state(&backup);
+    world.fate = Box::new(|passing| {
+        let asks = passing.is_request && matches!(decode_frame(passing.frame), Ok(Request::FetchBlocks(_)));
+        if asks { Fate::Lost } else { Fate::Arrives }
+    });
+    world.start(person);
+    world.run(20_000);
+    let restored = world.balance(person);
+    assert_ne!(restored, lost);
+    // The two trade before anything was found. What is newer must not hide what is missing.
+    buy(&mut world, person, 3, shops[0]).unwrap();
+    world.run(1_000);
+    let paid = world.balance(person).0 - restored.0;
+    assert!(paid < 0);
+    world.fate = Box::new(|_| Fate::Arrives);
+    world.run(40_000);
+    buy(&mut world, person, 4, shops[0]).unwrap();
+    world.run(10_000);
+    let shop = world.balance(shops[0]);
+    assert_eq!(world.balance(person).0 + shop.0, 0, "both sides count all four");
+}
+
 /// A proof against a key that was made up for it.
 fn made_up(number: u32) -> FraudProof {
     let mut secret = [77; 32];

@@ -13,6 +13,9 @@
 //!
 //! The second line is for a copy that nobody declared (a profile that a device's own backup brought back): its run signs
 //! in an epoch of its own from the start, and finds what it lost on the way.
+//!
+//! Whoever does not answer is asked again a while later when it is met again, from the same place on, whatever was traded
+//! with it meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -29,16 +32,29 @@ use crate::wire::{FetchBlocks, RECEIPTS_MAX, Request, Response};
 /// Pages that one counterparty is asked for in one run: a year's receipts, and a bound on what a liar can cost.
 const PAGES_MAX: u32 = 4_096;
 
+/// Whoever did not answer is asked again after this long, milliseconds.
+const ASK_AGAIN_MS: u64 = 30_000;
+
 /// Who was asked for lost receipts.
 #[derive(Default)]
 pub(super) struct Recovery {
     /// Counterparties of former runs, as far as this node remembers.
     traded_before: BTreeSet<NodeId>,
     asked: BTreeSet<NodeId>,
-    /// Whose answer is waited for, and how many pages came.
-    waiting: LiteMap<NodeId, u32>,
+    /// Whose answer is waited for.
+    waiting: LiteMap<NodeId, Question>,
+    /// Who did not answer, and when it may be asked again.
+    silent: LiteMap<NodeId, (Question, Timestamp)>,
     /// While the ledger is closed: when it opens at the latest. Set by the first connection.
     opens_at: Option<Timestamp>,
+}
+
+/// What a counterparty is asked for.
+#[derive(Clone, Copy)]
+struct Question {
+    from: Place,
+    /// How many pages came.
+    pages: u32,
 }
 
 impl Recovery {
@@ -65,7 +81,9 @@ impl Node {
     /// A member is there: ask it for what it holds of this node's, once.
     pub(super) fn ask_back(&mut self, peer: &NodeId) {
         // Asked with nearly every message, and seldom the case.
-        if !(self.ledger.is_closed() || self.recovery.traded_before.contains(peer)) {
+        let silent = self.recovery.silent.get(peer).copied();
+        let concerns = self.ledger.is_closed() || self.recovery.traded_before.contains(peer);
+        if !(concerns || silent.is_some()) || silent.is_some_and(|(_, again_at)| self.now < again_at) {
             return;
         }
         let member = self.network.members.contains_key(peer) || self.network.proven.contains(peer);
@@ -76,11 +94,16 @@ impl Node {
         if self.ledger.is_closed() && self.recovery.opens_at.is_none() {
             self.recovery.opens_at = Some(self.now.plus_ms(self.config.recover_ms.into()));
         }
-        self.recovery.waiting.insert(*peer, 0);
-        self.fetch_own(*peer, self.ledger.newest_with(peer));
+        let question = silent.map(|(question, _)| question).unwrap_or(Question {
+            from: self.ledger.newest_with(peer),
+            pages: 0,
+        });
+        self.fetch_own(*peer, question);
     }
 
-    fn fetch_own(&mut self, peer: NodeId, (epoch, from): Place) {
+    fn fetch_own(&mut self, peer: NodeId, question: Question) {
+        self.recovery.waiting.insert(peer, question);
+        let (epoch, from) = question.from;
         let fetch = FetchBlocks {
             tag: self.tag(&peer),
             epoch,
@@ -98,9 +121,16 @@ impl Node {
 
     /// A counterparty showed what it holds, or did not.
     pub(super) fn recovered(&mut self, peer: &NodeId, result: Result<Response, Failure>) {
+        let question = self.recovery.waiting.remove(peer);
         let receipts = match result {
-            Ok(Response::Blocks(part)) => part.receipts.unwrap_or_default(),
-            _ => Vec::new(),
+            Ok(Response::Blocks(part)) => {
+                self.recovery.silent.remove(peer);
+                part.receipts.unwrap_or_default()
+            }
+            _ => {
+                self.ask_later(peer, question);
+                Vec::new()
+            }
         };
         let mut newest = None;
         for receipt in &receipts {
@@ -118,19 +148,33 @@ impl Node {
             self.journal.commit(writes, []);
             self.changed = true;
         }
-        let pages = self.recovery.waiting.get(peer).copied().unwrap_or(PAGES_MAX);
+        let pages = question.map_or(PAGES_MAX, |question| question.pages);
         let next = newest.filter(|_| receipts.len() >= RECEIPTS_MAX && pages < PAGES_MAX);
         if let Some((epoch, sequence)) = next {
-            self.recovery.waiting.insert(*peer, pages + 1);
-            return self.fetch_own(*peer, (epoch, sequence.saturating_add(1)));
+            let question = Question {
+                from: (epoch, sequence.saturating_add(1)),
+                pages: pages + 1,
+            };
+            return self.fetch_own(*peer, question);
         }
-        self.recovery.waiting.remove(peer);
         if self.ledger.is_closed() && self.recovery.waiting.is_empty() {
             self.open_ledger();
         } else if self.ledger.is_overtaken() {
             // Another run of this key signed beyond this one's epoch; no later number may be used twice.
             let jump = u16::from_le_bytes(self.rng.bytes());
             self.ledger.begin_epoch(jump);
+        }
+    }
+
+    /// What was traded with it meanwhile would hide what is missing, so the question stays what it was.
+    fn ask_later(&mut self, peer: &NodeId, question: Option<Question>) {
+        self.recovery.asked.remove(peer);
+        let again_at = self.now.plus_ms(ASK_AGAIN_MS);
+        let known = self.recovery.silent.contains_key(peer);
+        if let Some(question) = question
+            && (known || self.recovery.silent.len() < self.config.peers_max)
+        {
+            self.recovery.silent.insert(*peer, (question, again_at));
         }
     }
 
