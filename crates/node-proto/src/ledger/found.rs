@@ -19,7 +19,7 @@ impl Ledger {
         let receipts = records.filter_map(|record| {
             Some(Receipt {
                 own: record.other.clone()?,
-                other: record.own.clone(),
+                other: record.own(),
                 agreement: record.agreement.clone(),
                 countersignature: record.countersignature,
             })
@@ -41,7 +41,7 @@ impl Ledger {
     pub(crate) fn pending_half(&self, half: &Signed) -> Option<Place> {
         let (_, place) = store::place_of(half)?;
         let record = self.records.get(&place)?;
-        (record.own == *half && record.other.is_none()).then_some(place)
+        (record.other.is_none() && record.own() == *half).then_some(place)
     }
 
     /// Takes a receipt back that was shown by its counterparty. One that is here already changes nothing.
@@ -69,18 +69,10 @@ impl Ledger {
             return Err(LedgerError::Mismatch);
         }
         let in_group = block.mark.0 == self.group.receipt_mark(block.agreement.as_bytes());
-        let record = Record {
-            hash: own_hash,
-            block,
-            own: shown.own.clone(),
-            other: Some(shown.other.clone()),
-            agreement: contract.signed,
-            countersignature: contract.countersignature,
-            in_group,
-            // The halves tell the amount; the provider's word on a part was for the payer's first message.
-            partial: None,
-            found: true,
-        };
+        let (own, other) = (shown.own.clone(), Some(shown.other.clone()));
+        // No partial delivery: the halves tell the amount, and the provider's word was for the payer's first message.
+        let mut record = Record::new(block, own, other, contract.signed, contract.countersignature);
+        (record.in_group, record.found) = (in_group, true);
         let write = store::put(&record);
         self.insert(place, record)?;
         Ok((place, vec![write]))

@@ -40,6 +40,7 @@ mod credit;
 mod fold;
 mod found;
 mod fraud;
+mod record;
 mod store;
 mod totals;
 mod witness;
@@ -47,16 +48,16 @@ mod witness;
 use std::collections::BTreeMap;
 
 use crate::group::Group;
-use crate::ids::{AgreementId, Hash, Millicredits, NodeId, ReceiptId, Timestamp};
+use crate::ids::{AgreementId, Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Write;
 use crate::price;
-use crate::service::Service;
 use crate::sign::Signer;
 use crate::view::{ReceiptView, Verification};
 use crate::wire::{Agreement, Head, OBJECT_VERSION, Partial, Signed, WireError};
 
 use fold::Folded;
-use totals::{Entry, Totals};
+use record::Record;
+use totals::Totals;
 
 pub use block::{Block, Check};
 pub(crate) use credit::{CreditTerms, Exposure};
@@ -141,21 +142,6 @@ impl Contract {
     pub(crate) fn due(&self) -> Millicredits {
         price::pro_rata(self.terms.price, self.units(), self.terms.tokens)
     }
-}
-
-/// One of the own blocks and what belongs to it.
-#[derive(Clone, Debug)]
-struct Record {
-    block: Block,
-    hash: Hash,
-    own: Signed,
-    other: Option<Signed>,
-    agreement: Signed,
-    countersignature: [u8; 64],
-    partial: Option<Signed>,
-    in_group: bool,
-    /// Given back by the counterparty; kept beside the chain.
-    found: bool,
 }
 
 /// A pending payment, ready to be sent again.
@@ -335,7 +321,7 @@ impl Ledger {
             .get(&their_place)
             .and_then(|place| self.records.get(place))
         {
-            return Err(contradiction(answer.author, former, receivers));
+            return Err(former.contradicted_by(receivers));
         }
         let mut record = record.clone();
         self.totals.add(record.entry().undone());
@@ -359,14 +345,14 @@ impl Ledger {
         Some(Pending {
             agreement: record.agreement.clone(),
             countersignature: record.countersignature,
-            block: record.own.clone(),
+            block: record.own(),
             partial: record.partial.clone(),
         })
     }
 
     /// The own block at a place, as signed.
-    pub(crate) fn own(&self, place: Place) -> Option<&Signed> {
-        self.records.get(&place).map(|record| &record.own)
+    pub(crate) fn own(&self, place: Place) -> Option<Signed> {
+        self.records.get(&place).map(|record| record.own())
     }
 
     /// The other sides' halves.
@@ -377,7 +363,7 @@ impl Ledger {
     /// Own blocks of one epoch in order.
     pub(crate) fn blocks(&self, epoch: u32, from: u64, count: usize) -> Vec<Signed> {
         let range = self.records.range((epoch, from)..=(epoch, u64::MAX));
-        range.take(count).map(|(_, record)| record.own.clone()).collect()
+        range.take(count).map(|(_, record)| record.own()).collect()
     }
 
     /// One receipt as this side holds it.
@@ -473,17 +459,9 @@ impl Ledger {
             .and_then(|sum| sum.checked_add(block.delta.0));
         sum.ok_or(LedgerError::Overflow)?;
         let own = Signed::seal(signer, &block);
-        let record = Record {
-            hash: own.hash::<Block>(),
-            block,
-            own,
-            other,
-            agreement: contract.signed.clone(),
-            countersignature: contract.countersignature,
-            partial: contract.partial.as_ref().map(|partial| partial.signed.clone()),
-            in_group: true,
-            found: false,
-        };
+        let (agreement, countersignature) = (contract.signed.clone(), contract.countersignature);
+        let mut record = Record::new(block, own, other, agreement, countersignature);
+        record.partial = contract.partial.as_ref().map(|partial| partial.signed.clone());
         let mut writes = Vec::new();
         if !self.epoch_written {
             writes.push(self.put_meta());
@@ -532,46 +510,7 @@ impl Ledger {
         {
             return Ok((place, Vec::new()));
         }
-        Err(contradiction(former.block.counterparty, former, payers))
-    }
-}
-
-fn contradiction(author: NodeId, former: &Record, second: &Signed) -> LedgerError {
-    let first = former.other.clone().unwrap_or_else(|| former.own.clone());
-    LedgerError::Fraud(Box::new(FraudProof {
-        author,
-        first,
-        second: second.clone(),
-    }))
-}
-
-impl Record {
-    fn entry(&self) -> Entry {
-        Entry {
-            counterparty: self.block.counterparty,
-            delta: self.block.delta.0,
-            paid: self.block.delta.0.min(0),
-            complete: self.other.is_some(),
-            in_group: self.in_group,
-        }
-    }
-
-    fn view(&self) -> ReceiptView {
-        let block = &self.block;
-        ReceiptView {
-            id: ReceiptId(block.link.unwrap_or(self.hash).0),
-            counterparty: block.counterparty,
-            service: Service::from_code(block.service).unwrap_or(Service::Inference),
-            delta: block.delta,
-            units: block.units,
-            partial: self.partial.is_some(),
-            factors: block.factors,
-            explained: block.factors.explain(),
-            sequence: block.sequence,
-            fully_signed: self.other.is_some(),
-            verification: Verification::from(&block.check),
-            at: block.at(),
-        }
+        Err(former.contradicted_by(payers))
     }
 }
 

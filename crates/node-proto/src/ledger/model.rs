@@ -230,7 +230,7 @@ impl Town {
             .ledger
             .pay(&party.signer, Timestamp(1), contract, &Verification::Unchecked);
         let (place, writes) = paid.unwrap();
-        let half = party.ledger.own(place).unwrap().clone();
+        let half = party.ledger.own(place).unwrap();
         party
             .queue
             .push_back((writes, vec![Message::Settle { deal, half }]));
@@ -282,7 +282,7 @@ impl Town {
                 );
                 match received {
                     Ok((place, writes)) => {
-                        let answer = party.ledger.own(place).unwrap().clone();
+                        let answer = party.ledger.own(place).unwrap();
                         let place = half_place(&half);
                         party
                             .queue

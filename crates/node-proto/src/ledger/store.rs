@@ -145,7 +145,7 @@ pub(super) fn place_of(block: &Signed) -> Option<(NodeId, Place)> {
 
 pub(super) fn put(record: &Record) -> Write {
     let stored = StoredBlock {
-        own: record.own.clone(),
+        own: record.own(),
         other: record.other.clone(),
         agreement: record.agreement.clone(),
         countersignature: record.countersignature,
@@ -217,7 +217,7 @@ impl Ledger {
             ledger.totals.add(entry);
         }
         if let Some((_, newest)) = ledger.records.last_key_value() {
-            newest.own.open::<Block>(&me)?;
+            newest.own().open::<Block>(&me)?;
         }
         Ok(ledger)
     }
@@ -263,16 +263,9 @@ impl Ledger {
             return Err(WireError::Malformed("a block".to_owned()).into());
         }
         let in_group = block.mark == Hash(self.group.receipt_mark(block.agreement.as_bytes()));
-        Ok(Record {
-            hash: stored.own.hash::<Block>(),
-            block,
-            own: stored.own,
-            other: stored.other,
-            agreement: stored.agreement,
-            countersignature: stored.countersignature,
-            partial: stored.partial,
-            in_group,
-            found,
-        })
+        let (agreement, countersignature) = (stored.agreement, stored.countersignature);
+        let mut record = Record::new(block, stored.own, stored.other, agreement, countersignature);
+        (record.partial, record.in_group, record.found) = (stored.partial, in_group, found);
+        Ok(record)
     }
 }

@@ -355,8 +355,7 @@ impl Witness {
             Source::Told(teller) => Some((teller, seen.serial)),
             _ => None,
         };
-        let theirs: Vec<(NodeId, Serial)> =
-            self.of(author).filter_map(|(_, seen)| teller_of(seen)).collect();
+        let theirs: Vec<(NodeId, Serial)> = self.of(author).filter_map(|(_, seen)| teller_of(seen)).collect();
         let crowded = theirs.len() >= TOLD_PER_AUTHOR_MAX;
         if !crowded && self.told.len() < self.told_max {
             return None;

@@ -212,7 +212,6 @@ impl Node {
         let answer = self
             .ledger
             .own(place)
-            .cloned()
             .ok_or_else(|| Refusal::new(RefusalCode::Storage))?;
         if writes.is_empty() {
             return Ok((writes, answer, None));
