@@ -57,6 +57,9 @@ pub struct Config {
     pub proposals_max: usize,
     /// How many known providers are drawn and compared by their offers before that.
     pub shortlist_max: usize,
+    /// So many refusals because of others' work lead to a pause: where so many have no room others hardly have any, and a crowd
+    /// that asks everyone keeps everyone busy with refusing.
+    pub busy_refusals_max: u32,
     /// Providers tried in one request, the first included.
     pub attempts_max: usize,
     /// Where everyone is busy, or dear because of it, they are asked again after this long, milliseconds; the pause doubles up
@@ -192,6 +195,7 @@ impl Default for Config {
             proposals_grace_ms: 400,
             proposals_max: 4,
             shortlist_max: 64,
+            busy_refusals_max: 4,
             attempts_max: 3,
             busy_retry_ms: 500,
             jobs_max: 16,
@@ -306,6 +310,10 @@ impl Config {
             (
                 "shortlist_max",
                 self.shortlist_max >= self.proposals_max && self.shortlist_max <= 1_024,
+            ),
+            (
+                "busy_refusals_max",
+                self.busy_refusals_max >= 1 && self.busy_refusals_max <= 1_024,
             ),
             ("attempts_max", self.attempts_max >= 1 && self.attempts_max <= 16),
             (
@@ -501,6 +509,9 @@ mod tests {
         }),
         ("shortlist_max", Some(|c| c.shortlist_max = 3), |c| {
             c.shortlist_max = 1_025
+        }),
+        ("busy_refusals_max", Some(|c| c.busy_refusals_max = 0), |c| {
+            c.busy_refusals_max = 1_025
         }),
         ("attempts_max", Some(|c| c.attempts_max = 0), |c| {
             c.attempts_max = 17

@@ -47,6 +47,7 @@ impl Node {
             refusals: 0,
             last_refusal: None,
             met_busy: false,
+            busy_refusals: 0,
             wait_until: None,
             waits: 0,
             attempts: 0,

@@ -123,12 +123,17 @@ impl Node {
         })
     }
 
-    /// No quote is acceptable: where the price alone is in the way, offer what the buyer would pay, once.
+    /// No quote is acceptable: where the price alone is in the way, offer what the buyer would pay, once. Whoever has others
+    /// waiting concedes nothing, so it is not asked to.
     fn haggle(&mut self, job: &mut Job) -> Option<End> {
+        let is_calm = |quoted: &Quoted| {
+            let factors = quoted.proposal.factors;
+            factors == factors.without_scarcity()
+        };
         let cheapest = job
             .quotes
             .iter()
-            .filter(|(_, quoted)| !quoted.countered)
+            .filter(|(_, quoted)| !quoted.countered && is_calm(quoted))
             .filter(|(_, quoted)| self.objection(job, &quoted.proposal) == Some(Failure::TooExpensive))
             .min_by_key(|(_, quoted)| quoted.proposal.price)
             .map(|(peer, _)| *peer);

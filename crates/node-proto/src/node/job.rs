@@ -194,6 +194,8 @@ pub(super) struct Job {
     pub(super) last_refusal: Option<Failure>,
     /// Somebody refused because of others' work, which passes.
     pub(super) met_busy: bool,
+    /// How many did since everyone was asked anew, those among them whose queue is longer than there is time.
+    pub(super) busy_refusals: u32,
     /// When those that are busy are asked again, and how often that was.
     pub(super) wait_until: Option<Timestamp>,
     pub(super) waits: u32,

@@ -81,15 +81,23 @@ impl Node {
         true
     }
 
+    /// So many have refused because of others' work that the others need not be asked.
+    fn are_all_busy(&self, job: &Job) -> bool {
+        job.busy_refusals >= self.config.busy_refusals_max
+    }
+
     fn ask_everyone_again(&mut self, job: &mut Job) {
         job.approached.clear();
         job.shortlist.clear();
-        (job.refusals, job.met_busy) = (0, false);
+        (job.refusals, job.met_busy, job.busy_refusals) = (0, false, 0);
         job.search_until = self.now.plus_ms(self.config.search_ms.into());
     }
 
     /// Sends the demand to providers not asked yet; returns whether some cannot be reached yet.
     pub(super) fn ask_candidates(&mut self, job: &mut Job) -> bool {
+        if self.are_all_busy(job) {
+            return false;
+        }
         let candidates = self.candidates(job);
         let fits_circuit = self.fits_circuit(job);
         let reachable = |path: Option<Path>| match path {
@@ -353,7 +361,9 @@ impl Node {
         if matches!(reason, Failure::Deadline | Failure::Disconnected) {
             self.observe(&peer, Aspect::Availability, false, 1.0);
         }
-        job.met_busy |= reason == Failure::Busy;
+        let of_load = matches!(reason, Failure::Busy | Failure::Deadline);
+        job.busy_refusals = job.busy_refusals.saturating_add(of_load.into());
+        job.met_busy |= reason == Failure::Busy || self.are_all_busy(job);
         job.refusals = job.refusals.saturating_add(1);
         // Where money stood in the way, that is what a person wants to know.
         let of_money =

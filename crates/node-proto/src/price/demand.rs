@@ -9,7 +9,7 @@
 //! moves by at most an eighth:
 //!
 //! ```text
-//! m ← clamp(m × (1 + signal / 8))           signal = clamp(use + prices / 4, −1, 1)
+//! m ← clamp(m × (1 + signal / 8))           signal = clamp(use + prices / 4, −1, 1); a sixteenth where m rises above 1
 //!
 //! use    = (engine time used + engine time asked for in vain) / engine time lent, as a distance from the target,
 //!          in parts of what lies between the target and the end
@@ -39,6 +39,9 @@ use crate::price::{DEMAND_BOUNDS, PPM};
 pub const DEMAND_STEP_MS: u64 = 10_000;
 /// The most that a step changes: one part in so many.
 const STEP_DIVISOR: i64 = 8;
+/// The same where scarcity makes it dearer. The toll has answered a crowd long before; a quicker rise overshoots what those
+/// who are left can pay.
+const SCARCE_STEP_DIVISOR: i64 = 16;
 /// Prices weigh one part in so many of what use does.
 const PRICES_DIVISOR: i64 = 4;
 /// An idle engine's target, and a scarce one's, parts per million of the engine time lent.
@@ -130,7 +133,11 @@ impl DemandController {
         let steps = (now.ms_since(self.step_began) / DEMAND_STEP_MS).min(STEPS_MAX);
         for _ in 0..steps {
             let signal = (self.use_signal(share) + self.prices_signal() / PRICES_DIVISOR).clamp(-ONE, ONE);
-            let change = i64::from(self.multiplier) * signal / ONE / STEP_DIVISOR;
+            let divisor = match signal > 0 && self.multiplier >= PPM {
+                true => SCARCE_STEP_DIVISOR,
+                false => STEP_DIVISOR,
+            };
+            let change = i64::from(self.multiplier) * signal / ONE / divisor;
             let next = i64::from(self.multiplier) + change;
             let (min, max) = (i64::from(DEMAND_BOUNDS.min), i64::from(DEMAND_BOUNDS.max));
             self.multiplier = u32::try_from(next.clamp(min, max)).unwrap_or(PPM);
@@ -191,10 +198,10 @@ mod tests {
 
     #[test]
     fn demand_follows_use_within_bounds() {
-        assert_eq!(stepped(|demand| demand.worked(10_000)), 1_125_000);
+        assert_eq!(stepped(|demand| demand.worked(10_000)), 1_062_500);
         assert_eq!(stepped(|demand| demand.worked(5_000)), PPM);
         assert_eq!(stepped(|_| {}), 875_000);
-        assert_eq!(stepped(|demand| demand.turned_away(10_000)), 1_125_000);
+        assert_eq!(stepped(|demand| demand.turned_away(10_000)), 1_062_500);
         let mut demand = DemandController::new(Timestamp(0));
         for step in 1..60 {
             demand.turned_away(u64::MAX);
@@ -222,7 +229,7 @@ mod tests {
         };
         assert_eq!(
             [half_used(0), half_used(100), half_used(200)],
-            [968_750, PPM, 1_031_250]
+            [968_750, PPM, 1_015_625]
         );
         assert_eq!(
             stepped(|demand| demand.price_seen(Millicredits(0), Millicredits(i64::MAX))),
@@ -284,7 +291,7 @@ mod tests {
             demand.multiplier()
         };
         let quiet = (0..20).fold(0, |_, _| step(&mut demand, 5_000));
-        let crowd = (0..24).fold(0, |_, _| step(&mut demand, 10_000));
+        let crowd = (0..48).fold(0, |_, _| step(&mut demand, 10_000));
         let after = (0..20).fold(0, |_, _| step(&mut demand, 4_000));
         assert_eq!((quiet, crowd), (PPM, DEMAND_BOUNDS.max));
         assert!(after < 4 * PPM, "{after}");

@@ -40,11 +40,11 @@ pub(super) fn calm(setting: Setting) -> Report {
     report
 }
 
-/// Half as many lenders and more requests: one and a half times the engine time there is. On a calm day any way of
-/// choosing serves everyone; here it shows who is served.
+/// Half as many lenders and more requests: one and a half times the engine time there is, in a town of any size. On a calm
+/// day any way of choosing serves everyone; here it shows who is served.
 pub(super) fn rush(setting: Setting) -> Report {
-    const GAP_MS: u64 = 4_000;
-    const REQUESTS: u64 = 40;
+    const OVERLOAD: f64 = 1.5;
+    const LASTS_MS: u64 = 160_000;
     /// Scarce time is dear, and most here never lend. They have known each other for longer than a run of minutes lasts: the
     /// lines between them have grown, so that prices decide and not the credit of newcomers.
     const KNOWN: Millicredits = Millicredits(1_000_000);
@@ -58,14 +58,22 @@ pub(super) fn rush(setting: Setting) -> Report {
         host.config.stranger_pool_max = Millicredits(KNOWN.0 * 100);
         host.config.stranger_line_max = Millicredits(KNOWN.0 * 100);
     }
+    // In a small town the few lenders may be fast or slow.
+    let lenders = spec.hosts.iter().filter_map(|host| host.lends);
+    let speed: f64 = lenders.map(|device| f64::from(device.speed)).sum();
+    let mut tokens = 0.0;
     for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {
-        wants.gap_ms = GAP_MS;
+        let mean_tokens = f64::from(wants.items_min) * 1.5 * f64::from(wants.item_tokens);
+        wants.gap_ms = (f64::from(setting.nodes) * mean_tokens * 1_000.0 / (OVERLOAD * speed)) as u64;
+        tokens += LASTS_MS as f64 / wants.gap_ms as f64 * mean_tokens;
     }
-    spec.asking.end = spec.asking.start + REQUESTS * GAP_MS;
+    spec.asking.end = spec.asking.start + LASTS_MS;
     spec.until = spec.asking.end + SETTLING_MS;
     let world = live(spec, setting);
     let summary = Summary::new(&world);
     let mut report = begin("rush", setting, &summary);
+    let load = share(tokens, speed * LASTS_MS as f64 / 1_000.0);
+    report.row("engine time asked for, over what there is", format!("{load:.2}"));
     welfare(&mut report, &summary, true);
     report
 }
