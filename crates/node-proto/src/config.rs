@@ -626,7 +626,9 @@ mod tests {
         }),
         ("gossip_ms", Some(|c| c.gossip_ms = 0), |c| c.gossip_ms = u32::MAX),
         ("gossip_rounds", None, |c| c.gossip_rounds = 9),
-        ("greeting_ms", Some(|c| c.greeting_ms = 0), |c| c.greeting_ms = u32::MAX),
+        ("greeting_ms", Some(|c| c.greeting_ms = 0), |c| {
+            c.greeting_ms = u32::MAX
+        }),
         ("greetings_burst", None, |c| c.greetings_burst = u32::MAX),
         (
             "reputation_half_life_ms",

@@ -113,8 +113,7 @@ impl Node {
         let is_ready = |peer: &NodeId| reachable(self.network.path(peer));
         let best = candidates.iter().take(room);
         let best = best.filter(|(peer, _)| !is_ready(peer)).count();
-        let (ready, distant): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|(peer, _)| is_ready(peer));
+        let (ready, distant): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(peer, _)| is_ready(peer));
         let dialled = best.max(room.saturating_sub(ready.len()));
         let chosen: Vec<_> = ready.into_iter().take(room).collect();
         for (peer, model) in &chosen {

@@ -158,7 +158,10 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
     let frames = summary.messages_per_trade();
     report.row("frames between peers, per trade", format!("{frames:.1}"));
     for (kind, sent) in summary.asked_per_trade() {
-        report.row(&format!("requests to peers, per trade: {kind}"), format!("{sent:.2}"));
+        report.row(
+            &format!("requests to peers, per trade: {kind}"),
+            format!("{sent:.2}"),
+        );
     }
     let dials: u64 = summary.world.hosts().map(|host| host.tally.dials).sum();
     let per_trade = share(dials as f64, summary.served().count() as f64);
