@@ -518,11 +518,11 @@ impl Node {
         if member.addresses.is_empty() || member.dialled_at.is_some_and(|at| now < at.plus_ms(redial_ms)) {
             return;
         }
-        if let Some(signed) = member.unchecked.take() {
-            if signed.open::<Registration>(peer).is_err() {
-                self.network.members.remove(peer);
-                return;
-            }
+        if let Some(signed) = member.unchecked.take()
+            && signed.open::<Registration>(peer).is_err()
+        {
+            self.network.members.remove(peer);
+            return;
         }
         member.dialled_at = Some(now);
         member.dial_after = now.plus_ms(redial_ms);
