@@ -16,6 +16,7 @@ impl Node {
     /// Takes the best acceptable quote, or haggles once, or gives up.
     pub(super) fn choose(&mut self, job: &mut Job) -> Option<End> {
         let order = self.acceptable(job);
+        let order = self.tested(job, order);
         let strangers = self.to_try(job, &order);
         if !strangers.is_empty() {
             return self.try_out(job, &strangers);

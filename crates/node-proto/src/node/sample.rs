@@ -13,8 +13,9 @@
 //! ```
 //!
 //! So a liar spoils a sample and not a request, a boast is measured before it is believed, and a crowd of fresh names wins
-//! samples and not jobs. A stranger is a provider without one right result of its own, and without payments of others that
-//! speak for it. Whoever has a record needs no trial, and a small request is a trial itself.
+//! samples and not jobs. Where nobody delivers one in time, others are asked before any of these gets the whole. A stranger is
+//! a provider of fewer than two right results, payments of others that speak for it counted. Whoever has a record needs no
+//! trial, and a small request is a trial itself.
 //!
 //! # Comparing
 //!
@@ -33,7 +34,10 @@ use crate::wire::{Request, Response};
 
 /// A request of fewer texts is hardly larger than a trial.
 const TRIAL_ITEMS_MIN: usize = 8;
-/// Trials of one request: when all strangers fail, others are tried once more.
+/// Right results in a row that make a provider more than a stranger: a sample, and whatever came after it. Others' payments
+/// may stand for them.
+const RECORD_MIN: u32 = 2;
+/// Trials of one request: when all strangers fail, others are tried.
 const TRIALS_MAX: u32 = 2;
 /// Samples of one request at the same time, and the bound of [`trials_max`](crate::Config::trials_max).
 pub(crate) const SAMPLES_MAX: usize = 4;
@@ -56,7 +60,7 @@ impl Node {
             .collect();
         match strangers.len() {
             // Nothing to choose between: the first request is the trial.
-            0 | 1 => Vec::new(),
+            1 if order.len() == 1 => Vec::new(),
             _ => strangers,
         }
     }
@@ -70,7 +74,7 @@ impl Node {
     fn is_stranger(&self, job: &Job, peer: &NodeId) -> bool {
         let model = job.quotes.get(peer).and_then(|quoted| quoted.proposal.model);
         let checkable = model.is_some_and(|model| self.probes.contains_key(&model));
-        checkable && self.reputation.credited_streak(peer) == 0
+        checkable && self.reputation.credited_streak(peer) < RECORD_MIN
     }
 
     /// Has strangers compute a sample each.
@@ -96,10 +100,36 @@ impl Node {
         if !is_passed && is_pending && !is_over {
             return None;
         }
+        if !is_passed && job.trials < TRIALS_MAX {
+            self.set_aside(job);
+        }
         job.trial_until = None;
         job.stage = Stage::Searching;
-        job.grace_until = Some(self.now);
+        // Those that are left have been waited for; if nobody is, the first that answers begins another wait.
+        job.grace_until = (!job.quotes.is_empty()).then_some(self.now);
         self.search(job)
+    }
+
+    /// Nobody delivered a sample in time: others are asked first, if there are any, before one of these gets the whole.
+    fn set_aside(&mut self, job: &mut Job) {
+        if !self.has_others(job) {
+            return;
+        }
+        let late = job.samples.iter().filter(|leg| leg.stage != LegStage::Delivered);
+        for provider in late.map(|leg| leg.provider).collect::<Vec<_>>() {
+            job.quotes.remove(&provider);
+        }
+    }
+
+    /// Without those whose trial is under way, if there are others: what one is worth is known when its sample is there.
+    pub(super) fn tested(&self, job: &Job, order: Vec<(NodeId, Candidate)>) -> Vec<(NodeId, Candidate)> {
+        let is_under_way = |peer: &NodeId| {
+            let mut samples = job.samples.iter();
+            self.is_stranger(job, peer)
+                && samples.any(|leg| leg.provider == *peer && leg.stage != LegStage::Delivered)
+        };
+        let (open, tested): (Vec<_>, Vec<_>) = order.into_iter().partition(|(peer, _)| is_under_way(peer));
+        if tested.is_empty() { open } else { tested }
     }
 
     /// A stranger's sample is there: a right one is paid at once, a wrong one ends the matter with its provider.

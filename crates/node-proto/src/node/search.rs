@@ -137,6 +137,11 @@ impl Node {
         !distant.is_empty()
     }
 
+    /// Whether there are others than those that have quoted.
+    pub(super) fn has_others(&mut self, job: &mut Job) -> bool {
+        !self.are_all_busy(job) && !self.candidates(job).is_empty()
+    }
+
     fn fits_circuit(&self, job: &Job) -> bool {
         let texts = job.texts.iter().map(|text| text.len() + ITEM_OVERHEAD_BYTES);
         FRAME_OVERHEAD_BYTES + texts.sum::<usize>() <= self.config.relayed_bytes_max

@@ -194,7 +194,7 @@ impl Reputation {
     }
 
     /// Checked results in a row that were right.
-    pub(crate) fn streak(&self, peer: &NodeId) -> u32 {
+    fn streak(&self, peer: &NodeId) -> u32 {
         self.records.get(peer).map_or(0, |record| record.streak)
     }
 
