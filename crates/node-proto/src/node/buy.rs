@@ -41,6 +41,7 @@ impl Node {
             grace_until: None,
             asked: LiteMap::new(),
             quotes: LiteMap::new(),
+            set_aside: LiteMap::new(),
             shortlist: Vec::new(),
             approached: BTreeSet::new(),
             tried: BTreeSet::new(),

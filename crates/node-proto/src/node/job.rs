@@ -184,6 +184,8 @@ pub(super) struct Job {
     pub(super) grace_until: Option<Timestamp>,
     pub(super) asked: LiteMap<NodeId, Asked>,
     pub(super) quotes: LiteMap<NodeId, Quoted>,
+    /// Quotes of those whose trial came to nothing in time: taken when nobody else has one.
+    pub(super) set_aside: LiteMap<NodeId, Quoted>,
     /// Known providers in the order in which they are asked.
     pub(super) shortlist: Vec<(NodeId, Option<ModelId>)>,
     /// Everyone that was asked in this search.

@@ -39,6 +39,8 @@ const TRIAL_ITEMS_MIN: usize = 8;
 const RECORD_MIN: u32 = 2;
 /// Trials of one request: when all strangers fail, others are tried.
 const TRIALS_MAX: u32 = 2;
+/// Others have so long to quote then, milliseconds.
+const SET_ASIDE_MS: u64 = 1_000;
 /// Samples of one request at the same time, and the bound of [`trials_max`](crate::Config::trials_max).
 pub(crate) const SAMPLES_MAX: usize = 4;
 
@@ -110,15 +112,17 @@ impl Node {
         self.search(job)
     }
 
-    /// Nobody delivered a sample in time: others are asked first, if there are any, before one of these gets the whole.
+    /// Nobody delivered a sample in time: others are asked, if there are any, and for a moment these are not considered.
     fn set_aside(&mut self, job: &mut Job) {
         if !self.has_others(job) {
             return;
         }
         let late = job.samples.iter().filter(|leg| leg.stage != LegStage::Delivered);
         for provider in late.map(|leg| leg.provider).collect::<Vec<_>>() {
-            job.quotes.remove(&provider);
+            let quoted = job.quotes.remove(&provider);
+            job.set_aside.extend(quoted.map(|quoted| (provider, quoted)));
         }
+        job.search_until = self.now.plus_ms(SET_ASIDE_MS);
     }
 
     /// Without those whose trial is under way, if there are others: what one is worth is known when its sample is there.

@@ -45,6 +45,12 @@ impl Node {
         if !job.quotes.is_empty() && (all_here || grace_over || patience_over) {
             return self.choose(job);
         }
+        let all_refused = job.refusals > 0 && !more_to_come && job.asked.is_empty();
+        if !job.set_aside.is_empty() && (patience_over || all_refused) {
+            job.quotes = std::mem::take(&mut job.set_aside);
+            job.search_until = job.deadline;
+            return self.choose(job);
+        }
         if !job.asked.is_empty() {
             if patience_over {
                 // Each of them has a deadline of its own.
@@ -55,7 +61,6 @@ impl Node {
         if job.wait_until.is_some() {
             return None;
         }
-        let all_refused = job.refusals > 0 && !more_to_come;
         if all_refused && self.waits_for_the_busy(job) {
             return None;
         }
