@@ -15,7 +15,7 @@ use node_proto::{Ed25519Signer, Group, NodeId, Registry, RegistryLimits, Signer,
 use crate::event::{Act, Event, What};
 use crate::host::{Host, START_MS};
 use crate::network::{Links, Millis};
-use crate::rng::Rng;
+use crate::rng::{Rng, mix};
 use crate::spec::{HostSpec, WorldSpec};
 
 /// Whoever renames itself has so many names at most.
@@ -94,11 +94,16 @@ impl Shared {
     }
 
     pub(crate) fn relay_of(&self, host: u32) -> u32 {
-        self.hosts + host % self.relays
+        self.hosts + self.relay(host)
     }
 
     pub(crate) fn relay_name(&self, host: u32) -> NodeId {
-        self.relay_names[(host % self.relays) as usize]
+        self.relay_names[self.relay(host) as usize]
+    }
+
+    /// By chance: whoever lends is chosen by its number, too, and every relay is to have its share of them.
+    fn relay(&self, host: u32) -> u32 {
+        (mix(host.into()) % u64::from(self.relays)) as u32
     }
 
     pub(crate) fn relay_named(&self, name: &NodeId) -> Option<u32> {
