@@ -42,6 +42,13 @@ pub mod verification;
 pub mod view;
 pub mod wire;
 
+// What the crate's own tests share with those in `tests/` names the crate as these do.
+#[cfg(test)]
+extern crate self as node_proto;
+#[cfg(test)]
+#[path = "../tests/made_up/mod.rs"]
+mod made_up;
+
 pub use capability::{Capability, Environment, LendPolicy, Measurements, PauseReason, Reading, Tier};
 pub use config::{Config, ConfigError};
 pub use discovery::{Registry, RegistryLimits, RegistryLimitsError};

@@ -18,6 +18,7 @@ const TEXTS: [&str; 3] = ["the first passage", "another one", "what is asked"];
 
 /// Place of the message's number in a frame: version, array of two, number.
 const KIND: usize = 2;
+const AGREE: u8 = 5;
 const EXECUTE: u8 = 6;
 const SETTLE: u8 = 7;
 
@@ -187,6 +188,30 @@ fn a_lost_input_or_result_ends_in_another_attempt() {
         world.run(5_000);
         let earned: i64 = providers.iter().map(|provider| world.balance(*provider).0).sum();
         assert_eq!(earned, -world.balance(buyer).0);
+    }
+}
+
+#[test]
+fn an_agreement_that_is_not_answered_is_asked_for_again() {
+    // The number of `Agreed` among the answers is the same as that of `Agree` among the requests.
+    for request in [true, false] {
+        let mut world = World::new();
+        world.join_provider(private(1), Engine::Honest);
+        let buyer = world.join_buyer(private(1));
+        world.run(2_000);
+        let left = lose(&mut world, AGREE, request, 1);
+        let begin = world.now;
+        world.ask(buyer, 1, &TEXTS);
+        world.finish(buyer, 1).unwrap();
+        assert_eq!(left.get(), 0);
+        // The only provider there is: it was neither given up nor waited for as long as for somebody who is gone.
+        let retries = |step: &&&TradeStep| matches!(step, TradeStep::Retrying { .. });
+        assert_eq!(steps(&world, buyer).iter().filter(retries).count(), 0);
+        assert!(world.now - begin < 5_000, "{} ms", world.now - begin);
+        // Twice is enough: then it counts as gone.
+        lose(&mut world, AGREE, request, 2);
+        world.ask(buyer, 2, &TEXTS);
+        assert!(world.finish(buyer, 2).is_err());
     }
 }
 

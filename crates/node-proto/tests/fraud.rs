@@ -4,6 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+mod made_up;
 mod world;
 
 use std::cell::Cell;
@@ -11,12 +12,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use node_proto::group::Purpose;
-use node_proto::ledger::{Block, Check, FraudProof};
-use node_proto::wire::{Gossip, OBJECT_VERSION, Request, Signed, decode_frame, encode_frame};
-use node_proto::{
-    AgreementId, Ed25519Signer, ExchangeId, Factors, Failure, Group, Hash, Input, Millicredits, NodeId,
-    Scope, Signer, Timestamp, Verification, Write,
-};
+use node_proto::ledger::FraudProof;
+use node_proto::wire::{Gossip, Request, Signed, decode_frame, encode_frame};
+use node_proto::{Ed25519Signer, ExchangeId, Failure, Group, Hash, Input, Signer, Timestamp, Write};
 use world::{Engine, Fate, World};
 
 const TEXTS: [&str; 2] = ["one text", "and another"];
@@ -94,14 +92,23 @@ fn a_proof_reaches_whoever_comes_later_and_survives_a_restart() {
     assert!(holds_proof(&world, late, cheat));
 }
 
-#[test]
-fn an_old_backup_brands_nobody() {
+/// What a host has on its disk.
+type Stored = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What the second purchase at the first shop signed is missing in the backup.
+fn backed_up_between_two_purchases() -> (World, [usize; 3], usize, Stored) {
     let (mut world, shops, person) = strangers();
     buy(&mut world, person, 1, shops[0]).unwrap();
     world.run(1_000);
     let backup = world.hosts[person].clone_state();
     buy(&mut world, person, 2, shops[0]).unwrap();
     world.run(1_000);
+    (world, shops, person, backup)
+}
+
+#[test]
+fn an_old_backup_brands_nobody() {
+    let (mut world, shops, person, backup) = backed_up_between_two_purchases();
     for job in 3..=4 {
         world.crash(person);
         world.hosts[person].restore_state(&backup);
@@ -158,12 +165,7 @@ fn a_restored_backup_first_asks_what_it_lost() {
 
 #[test]
 fn whoever_does_not_answer_is_asked_again_for_what_was_lost() {
-    let (mut world, shops, person) = strangers();
-    buy(&mut world, person, 1, shops[0]).unwrap();
-    world.run(1_000);
-    let backup = world.hosts[person].clone_state();
-    buy(&mut world, person, 2, shops[0]).unwrap();
-    world.run(1_000);
+    let (mut world, shops, person, backup) = backed_up_between_two_purchases();
     let lost = world.balance(person);
     world.crash(person);
     world.hosts[person].restore_state(&backup);
@@ -189,37 +191,11 @@ fn whoever_does_not_answer_is_asked_again_for_what_was_lost() {
 }
 
 /// A proof against a key that was made up for it.
-fn made_up(number: u32) -> FraudProof {
+fn invented(number: u32) -> FraudProof {
     let mut secret = [77; 32];
     secret[..4].copy_from_slice(&number.to_le_bytes());
     let signer = Ed25519Signer::from_secret(&secret);
-    let half = |agreement| {
-        let block = Block {
-            version: OBJECT_VERSION,
-            author: signer.id(),
-            epoch: 1,
-            sequence: 1,
-            previous: Hash([0; 32]),
-            counterparty: NodeId([9; 32]),
-            agreement: AgreementId([agreement; 32]),
-            delta: Millicredits(-1),
-            service: 0,
-            model: None,
-            units: 1,
-            factors: Factors {
-                base_cost: 1,
-                quality_multiplier: 1,
-                market_demand: 1,
-                reputation_factor: 1,
-            },
-            scope: Scope::Anyone,
-            mark: Hash([0; 32]),
-            check: Check::from(&Verification::Unchecked),
-            link: None,
-            at_ms: 0,
-        };
-        Signed::seal(&signer, &block)
-    };
+    let half = |agreement| Signed::seal(&signer, &made_up::block(signer.id(), 1, agreement));
     FraudProof {
         author: signer.id(),
         first: half(1),
@@ -258,7 +234,7 @@ fn a_thousand_made_up_keys_push_out_no_record_and_no_conviction() {
     for first in (0..1_000).step_by(4) {
         let frame = encode_frame(&Request::Gossip(Gossip {
             tag,
-            proofs: (first..first + 4).map(made_up).collect(),
+            proofs: (first..first + 4).map(invented).collect(),
             rumours: Vec::new(),
         }));
         let exchange = ExchangeId(1 << 40);

@@ -11,6 +11,7 @@
 
 #[path = "../fuzz/entry.rs"]
 mod entry;
+mod made_up;
 mod town;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -20,12 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use entry::peers::Peer;
 use node_proto::group::Purpose;
 use node_proto::ledger::{Block, Check, FraudProof};
-use node_proto::wire::{
-    Gossip, OBJECT_VERSION, Request, Response, Rumour, Signed, decode_frame, encode_frame,
-};
+use node_proto::wire::{Gossip, Request, Response, Rumour, Signed, decode_frame, encode_frame};
 use node_proto::{
-    AgreementId, Command, Config, ExchangeId, Factors, Group, Hash, Input, JobId, Millicredits, Node, NodeId,
-    Output, Path, Requirements, Scope, ServiceRequest, Signer, Verification, Write,
+    Command, Config, ExchangeId, Factors, Group, Hash, Input, JobId, Millicredits, Node, NodeId, Output,
+    Path, Requirements, ServiceRequest, Signer, Verification, Write,
 };
 use town::{MODEL, NOW, Town, signer};
 
@@ -168,16 +167,10 @@ fn keep(disk: &mut Disk, writes: Vec<Write>) {
 fn payment(author: u32, sequence: u64) -> Signed {
     let key = signer(author);
     let block = Block {
-        version: OBJECT_VERSION,
-        author: key.id(),
         // Its half of the trade with this node is in the first.
         epoch: 2,
-        sequence,
-        previous: Hash([1; 32]),
         counterparty: signer(1 + (author * 7 + sequence as u32 * 13) % PEERS).id(),
-        agreement: AgreementId([sequence as u8; 32]),
         delta: Millicredits(-100),
-        service: 0,
         model: Some(MODEL),
         units: 10,
         factors: Factors {
@@ -186,11 +179,8 @@ fn payment(author: u32, sequence: u64) -> Signed {
             market_demand: 1_000_000,
             reputation_factor: 1_000_000,
         },
-        scope: Scope::Group,
-        mark: Hash([2; 32]),
-        check: Check::from(&Verification::Unchecked),
-        link: None,
         at_ms: NOW.0,
+        ..made_up::block(key.id(), sequence, sequence as u8)
     };
     Signed::seal(&key, &block)
 }
@@ -291,15 +281,8 @@ fn the_state_for_a_thousand_peers_is_less_than_four_mebibytes() {
 fn half(author: u32, sequence: u64, agreement: u8) -> Signed {
     let signer = signer(author);
     let block = Block {
-        version: OBJECT_VERSION,
-        author: signer.id(),
         epoch: 70_000,
-        sequence,
-        previous: Hash([1; 32]),
-        counterparty: NodeId([9; 32]),
-        agreement: AgreementId([agreement; 32]),
         delta: Millicredits(-100_000),
-        service: 0,
         model: Some(MODEL),
         units: 100_000,
         factors: Factors {
@@ -308,8 +291,6 @@ fn half(author: u32, sequence: u64, agreement: u8) -> Signed {
             market_demand: 1_000_000,
             reputation_factor: 1_000_000,
         },
-        scope: Scope::Anyone,
-        mark: Hash([1; 32]),
         check: Check::from(&Verification::TwoAgree {
             second: NodeId([3; 32]),
             compared: 16,
@@ -318,6 +299,7 @@ fn half(author: u32, sequence: u64, agreement: u8) -> Signed {
         }),
         link: Some(Hash([2; 32])),
         at_ms: NOW.0,
+        ..made_up::block(signer.id(), sequence, agreement)
     };
     Signed::seal(&signer, &block)
 }

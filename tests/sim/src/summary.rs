@@ -96,20 +96,17 @@ impl<'a> Summary<'a> {
             .collect()
     }
 
-    /// Frames between peers for each answered request.
-    pub fn messages_per_trade(&self) -> f64 {
-        let sent: u64 = self.world.hosts().map(|host| host.tally.to_peers).sum();
-        share(sent as f64, self.served().count() as f64)
+    /// What is counted at all hosts, for each answered request.
+    pub fn per_trade(&self, count: impl Fn(&Tally) -> u64) -> f64 {
+        let sum: u64 = self.world.hosts().map(|host| count(&host.tally)).sum();
+        share(sum as f64, self.served().count() as f64)
     }
 
     /// Requests between peers for each answered request, by what they are, those that occur.
     pub fn asked_per_trade(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
-        let served = self.served().count() as f64;
-        let sent = |kind: usize| self.world.hosts().map(|host| host.tally.asked[kind]).sum::<u64>();
         let kinds = Tally::KINDS.iter().enumerate();
-        kinds
-            .map(move |(kind, name)| (*name, share(sent(kind) as f64, served)))
-            .filter(|(_, sent)| *sent > 0.0)
+        let sent = kinds.map(|(kind, name)| (*name, self.per_trade(|tally| tally.asked[kind])));
+        sent.filter(|(_, sent)| *sent > 0.0)
     }
 
     /// The requests of those who keep to the rules.

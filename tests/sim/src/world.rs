@@ -122,23 +122,27 @@ impl Shared {
         at >= self.asking.start.midpoint(self.asking.end)
     }
 
-    /// When a request comes that in ordinary times would come `gap_ms` later. In a surge a person's time runs so many times
-    /// faster from its first moment on (the time change that makes an inhomogeneous Poisson process of a homogeneous one:
-    /// E. Çinlar, *Introduction to Stochastic Processes*, 1975).
+    /// When a request comes that in ordinary times would come `gap_ms` later.
     pub(crate) fn after(&self, at: Millis, gap_ms: u64) -> Millis {
-        let Some((during, factor)) = &self.surge else {
-            return at + gap_ms;
-        };
-        let calm = during.start.saturating_sub(at);
-        if gap_ms <= calm || at >= during.end {
-            return at + gap_ms;
+        match &self.surge {
+            Some((during, factor)) => hurried(at, gap_ms, during, *factor),
+            None => at + gap_ms,
         }
-        let (from, left) = (at.max(during.start), gap_ms - calm);
-        let fast = (during.end - from) * factor;
-        match left <= fast {
-            true => from + left / factor.max(&1),
-            false => during.end + (left - fast),
-        }
+    }
+}
+
+/// In a surge everyone's time runs so many times faster from its first moment on (the time change that makes an
+/// inhomogeneous Poisson process of a homogeneous one: E. Çinlar, *Introduction to Stochastic Processes*, 1975).
+fn hurried(at: Millis, gap_ms: u64, during: &std::ops::Range<Millis>, factor: u64) -> Millis {
+    let calm = during.start.saturating_sub(at);
+    if gap_ms <= calm || at >= during.end {
+        return at + gap_ms;
+    }
+    let (from, left) = (at.max(during.start), gap_ms - calm);
+    let fast = (during.end - from) * factor;
+    match left <= fast {
+        true => from + left / factor.max(1),
+        false => during.end + (left - fast),
     }
 }
 
@@ -408,5 +412,21 @@ impl Drop for AbortOnPanic {
         if std::thread::panicking() {
             std::process::abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surge_hurries_those_who_wait_from_its_first_moment_on() {
+        let after = |at, gap_ms| hurried(at, gap_ms, &(100..200), 20);
+        assert_eq!((after(0, 100), after(200, 50)), (100, 250), "before and after");
+        // Half of the gap is over when it begins, and the other half takes a twentieth.
+        assert_eq!(after(50, 90), 102);
+        assert_eq!(after(100, 2_000), 200);
+        assert_eq!(after(100, 2_010), 210);
+        assert_eq!(after(150, 1_000 + 7), 207);
     }
 }

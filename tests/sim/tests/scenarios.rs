@@ -28,7 +28,7 @@ fn hosts_that_crash_and_return_are_served() {
 
 #[test]
 fn a_network_that_parts_and_heals_settles_everything() {
-    keeps("partition", 20);
+    keeps("partition", 10);
 }
 
 #[test]

@@ -109,42 +109,13 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::ids::{AgreementId, Millicredits, NodeId};
-    use crate::ledger::Check;
-    use crate::price::Factors;
-    use crate::service::Scope;
-    use crate::wire::OBJECT_VERSION;
-
-    fn block() -> Block {
-        Block {
-            version: OBJECT_VERSION,
-            author: NodeId([1; 32]),
-            epoch: 1,
-            sequence: 1,
-            previous: Hash([0; 32]),
-            counterparty: NodeId([9; 32]),
-            agreement: AgreementId([2; 32]),
-            delta: Millicredits(-1),
-            service: 0,
-            model: None,
-            units: 1,
-            factors: Factors {
-                base_cost: 1,
-                quality_multiplier: 1,
-                market_demand: 1,
-                reputation_factor: 1,
-            },
-            scope: Scope::Anyone,
-            mark: Hash([0; 32]),
-            check: Check::from(&Verification::Unchecked),
-            link: None,
-            at_ms: 0,
-        }
-    }
+    use crate::ids::NodeId;
+    use crate::made_up;
 
     #[test]
     fn what_was_signed_comes_back_byte_for_byte() {
-        let plain = to_cbor(&block());
+        let block = made_up::block(NodeId([1; 32]), 1, 2);
+        let plain = to_cbor(&block);
         // A later version may sign more than this one reads.
         let longer = [plain.as_slice(), &[0xf6]].concat();
         for (body, kept) in [(plain, false), (longer, true)] {
@@ -152,7 +123,7 @@ mod tests {
                 body,
                 signature: [7; 64],
             };
-            let record = Record::new(block(), own.clone(), None, own.clone(), [0; 64]);
+            let record = Record::new(block.clone(), own.clone(), None, own.clone(), [0; 64]);
             assert_eq!((record.own(), record.own.body.is_some()), (own.clone(), kept));
             assert_eq!(record.hash, own.hash::<Block>());
         }

@@ -65,7 +65,7 @@ pub(super) struct Gossip {
     /// Those the connected members have not been told of.
     fresh: Vec<FraudProof>,
     /// Members that were told what is held when they connected.
-    pub(super) greeted: BTreeSet<NodeId>,
+    greeted: BTreeSet<NodeId>,
     /// When each teller's budget is whole again, where it is not (the generic cell rate algorithm of ITU-T I.371: a token
     /// bucket that needs one number).
     tellers: LiteMap<NodeId, Timestamp>,
@@ -131,6 +131,15 @@ impl Gossip {
             cost_ms,
             cost_ms * u64::from(config.strange_proofs_burst),
         )
+    }
+
+    /// Whether the newest blocks may be shown to one more member now.
+    fn may_greet(&mut self, config: &Config, now: Timestamp) -> bool {
+        let cost_ms = u64::from(config.greeting_ms);
+        let burst_ms = cost_ms * u64::from(config.greetings_burst);
+        let after = spend(self.greetings, now, cost_ms, burst_ms);
+        self.greetings = after.unwrap_or(self.greetings);
+        after.is_some()
     }
 
     /// Counts what a teller makes this node do; `false` when it may not now.
@@ -307,12 +316,7 @@ impl Node {
             .take(PROOFS_MAX)
             .cloned()
             .collect();
-        let cost_ms = u64::from(self.config.greeting_ms);
-        let burst_ms = cost_ms * u64::from(self.config.greetings_burst);
-        let after = spend(self.gossip.greetings, self.now, cost_ms, burst_ms);
-        self.gossip.greetings = after.unwrap_or(self.gossip.greetings);
-        let shown = if after.is_some() { GREETING_MAX } else { 0 };
-        let newest = self.witness.newest(shown);
+        let newest = self.witness.newest(GREETING_MAX);
         let mut rumours: Vec<Rumour> = newest
             .map(|block| Rumour {
                 block: block.clone(),
@@ -320,6 +324,9 @@ impl Node {
             })
             .collect();
         rumours.reverse();
+        if !rumours.is_empty() && !self.gossip.may_greet(&self.config, self.now) {
+            rumours.clear();
+        }
         if !(proofs.is_empty() && rumours.is_empty()) {
             self.pass_on(*peer, proofs, rumours);
         }

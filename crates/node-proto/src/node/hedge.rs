@@ -53,6 +53,7 @@ impl Node {
             job.hedge_at = None;
             job.hedge_wanted = true;
             let former = job.main.as_ref().map(|leg| leg.provider);
+            job.forget_asked();
             job.approached = job.quotes.keys().copied().chain(former).collect();
         }
         let late = job

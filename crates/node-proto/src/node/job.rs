@@ -139,6 +139,8 @@ pub(super) struct Leg {
     pub(super) id: AgreementId,
     pub(super) contract: Option<Contract>,
     pub(super) stage: LegStage,
+    /// Nobody answered the first question whether it is agreed.
+    pub(super) asked_again: bool,
     pub(super) sent_at: Timestamp,
     pub(super) delivery: Option<Delivery>,
     /// It was paid for already, before the request is over.
@@ -230,6 +232,12 @@ impl Job {
         let legs = self.main.iter().chain(&self.hedge).chain(&self.samples);
         let prices = legs.filter(|leg| !leg.is_paid).map(|leg| leg.terms.price.0);
         prices.fold(0, i64::saturating_add)
+    }
+
+    /// Whoever was asked may be asked again, and what they said counts no more.
+    pub(super) fn forget_asked(&mut self) {
+        self.approached.clear();
+        (self.refusals, self.met_busy, self.busy_refusals) = (0, false, 0);
     }
 
     /// Counts what was paid for a sample.

@@ -53,15 +53,6 @@ impl Node {
         };
         let signed = Signed::seal(self.signer.as_ref(), &terms);
         let agreement = AgreementId(signed.hash::<Agreement>().0);
-        let request = Request::Agree {
-            tag: self.tag(&provider),
-            agreement: signed.clone(),
-        };
-        let purpose = Purpose::Agree {
-            job: job.id,
-            agreement,
-        };
-        self.request(provider, &request, purpose, self.config.exchange_timeout_ms);
         let leg = Leg {
             provider,
             batch,
@@ -70,11 +61,36 @@ impl Node {
             signed,
             contract: None,
             stage: LegStage::Agreeing,
+            asked_again: false,
             sent_at: self.now,
             delivery: None,
             is_paid: false,
         };
+        // An answer takes a round trip. While a place is kept for the input it is worth asking a second time.
+        let timeout_ms = self.config.exchange_timeout_ms;
+        self.ask_to_agree(job.id, &leg, timeout_ms.min(self.config.place_ms.max(1)));
         job.put(which, leg);
+    }
+
+    fn ask_to_agree(&mut self, job: JobId, leg: &Leg, timeout_ms: u32) {
+        let request = Request::Agree {
+            tag: self.tag(&leg.provider),
+            agreement: leg.signed.clone(),
+        };
+        let agreement = leg.id;
+        let purpose = Purpose::Agree { job, agreement };
+        self.request(leg.provider, &request, purpose, timeout_ms);
+    }
+
+    /// Question or answer was lost. Asked again the answer is the same, so it is asked again, once.
+    fn ask_again_to_agree(&mut self, job: &mut Job, which: Which) -> bool {
+        let (id, timeout_ms) = (job.id, self.config.exchange_timeout_ms);
+        let Some(leg) = job.leg(which).filter(|leg| !leg.asked_again) else {
+            return false;
+        };
+        leg.asked_again = true;
+        self.ask_to_agree(id, leg, timeout_ms);
+        true
     }
 
     /// The provider signed the agreement, or did not: send the input, or try another.
@@ -90,6 +106,7 @@ impl Node {
             let signature = match result {
                 Ok(Response::Agreed { signature }) => signature,
                 Ok(_) => return node.leg_failed(job, which, unexpected()),
+                Err(Failure::Deadline) if node.ask_again_to_agree(job, which) => return None,
                 Err(reason) => return node.leg_failed(job, which, reason),
             };
             let leg = job.leg(which)?;
@@ -243,7 +260,7 @@ impl Node {
             job.met_busy = true;
             job.refusals = job.refusals.saturating_add(1);
         } else if job.quotes.is_empty() {
-            job.approached.clear();
+            job.forget_asked();
         }
         self.search(job)
     }

@@ -92,9 +92,8 @@ impl Node {
     }
 
     fn ask_everyone_again(&mut self, job: &mut Job) {
-        job.approached.clear();
+        job.forget_asked();
         job.shortlist.clear();
-        (job.refusals, job.met_busy, job.busy_refusals) = (0, false, 0);
         job.search_until = self.now.plus_ms(self.config.search_ms.into());
     }
 

@@ -293,6 +293,8 @@ struct Seeker {
     node: Node,
     point: NodeId,
     member: Ed25519Signer,
+    /// Signs in the member's name.
+    signer: Ed25519Signer,
 }
 
 impl Seeker {
@@ -302,6 +304,7 @@ impl Seeker {
             node: Node::new(Config::default(), signer, Group::open(), 1, Timestamp(0), []).unwrap(),
             point: Ed25519Signer::from_secret(&[5; 32]).id(),
             member: Ed25519Signer::from_secret(&[3; 32]),
+            signer: Ed25519Signer::from_secret(&[3; 32]),
         }
     }
 
@@ -329,7 +332,7 @@ impl Seeker {
         };
         let records = vec![SampledRecord {
             owner,
-            registration: Signed::seal(&self.member, &registration),
+            registration: Signed::seal(&self.signer, &registration),
             age_ms: 0,
         }];
         let sampled = encode_frame(&Response::Sampled { total: 1, records });
@@ -365,4 +368,16 @@ fn a_member_is_dialled_again_at_once_when_there_is_a_new_way_to_it() {
     assert!(!seeker.dials(2_000));
     seeker.point(3_000, true);
     assert!(seeker.dials(3_000));
+}
+
+#[test]
+fn nobody_is_dialled_on_the_word_of_a_discovery_point() {
+    let mut seeker = Seeker::new();
+    seeker.signer = Ed25519Signer::from_secret(&[6; 32]);
+    seeker.point(0, true);
+    assert!(!seeker.dials(0));
+    seeker.signer = Ed25519Signer::from_secret(&[3; 32]);
+    seeker.point(1_000, false);
+    seeker.point(2_000, true);
+    assert!(seeker.dials(2_000));
 }

@@ -1,14 +1,16 @@
 //! Honest people in bad times: hosts that crash, a network that parts, demand that explodes.
 
 use crate::check::{Bound, median, share};
+use crate::curves::Curves;
 use crate::event::Act;
 use crate::network::{Millis, Partition};
 use crate::report::Report;
 use crate::rng::Rng;
-use crate::scenario::{Setting, begin, live, predicted, served_in_time};
+use crate::scenario::{Setting, begin, live, predicted, served_in_time, sound};
 use crate::spec::WorldSpec;
 use crate::summary::{Summary, prices};
 use crate::town::{DEADLINE_MS, SETTLING_MS, town};
+use crate::world::World;
 
 /// Hosts that leave and return in each hour of a run, in a hundred.
 const LEAVING_PERCENT: u64 = 30;
@@ -94,56 +96,84 @@ pub(super) fn partition(setting: Setting) -> Report {
     report
 }
 
-/// For twenty seconds, demand is twenty times what it was: more than all engines can do in that time, and about seven tenths
-/// of what they can do until the last deadline has passed.
+/// For twenty seconds, demand is twenty times what it was, in two towns: one where the crowd wants nearly twice of what all
+/// engines can do until its last deadline, and a quieter one where it wants seven tenths of that.
 pub(super) fn flash_crowd(setting: Setting) -> Report {
+    const TOWNS: [(&str, Millis); 2] = [
+        ("a crowd beyond capacity", 20_000),
+        ("a crowd within capacity", 50_000),
+    ];
+    let mut report = Report::new("flash-crowd", setting.nodes, setting.seed);
+    let mut curves = Curves::new();
+    for (name, gap_ms) in TOWNS {
+        let world = crowded(setting, gap_ms);
+        let all = Summary::new(&world);
+        sound(&mut report, &all);
+        curves = curves.add(name, &all);
+        let frames = all.per_trade(|tally| tally.to_peers);
+        report.row(
+            &format!("{name}: frames between peers, per trade"),
+            format!("{frames:.1}"),
+        );
+        served_within_capacity(&mut report, name, &all);
+        back_to_normal(&mut report, name, &world);
+    }
+    report.plots = curves.plots();
+    report
+}
+
+/// When the crowd is there, by the time at which requests begin.
+fn surge(asking_from: Millis) -> std::ops::Range<Millis> {
+    asking_from + 80_000..asking_from + 100_000
+}
+
+fn crowded(setting: Setting, gap_ms: Millis) -> World {
     const FACTOR: u64 = 20;
     let mut spec = town(setting.nodes, setting.seed);
-    stretch(&mut spec, 50_000);
-    let surge = spec.asking.start + 80_000..spec.asking.start + 100_000;
-    spec.surge = Some((surge.clone(), FACTOR));
-    let world = live(spec, setting);
-    let all = Summary::new(&world);
-    let mut report = begin("flash-crowd", setting, &all);
-    let crowd = Summary::new(&world).during(surge.clone());
-    let done: u64 = crowd
-        .in_time()
-        .map(|(request, _)| u64::from(request.tokens))
-        .sum();
-    let asked: u64 = crowd
-        .requests
-        .iter()
-        .map(|request| u64::from(request.tokens))
-        .sum();
+    stretch(&mut spec, gap_ms);
+    spec.surge = Some((surge(spec.asking.start), FACTOR));
+    live(spec, setting)
+}
+
+fn served_within_capacity(report: &mut Report, name: &str, all: &Summary<'_>) {
+    let surge = surge(all.world.shared().asking.start);
+    let crowd = Summary::new(all.world).during(surge.clone());
+    let done = crowd.in_time().map(|(request, _)| u64::from(request.tokens));
+    let done: u64 = done.sum();
+    let asked = crowd.requests.iter().map(|request| u64::from(request.tokens));
+    let asked: u64 = asked.sum();
     let speed: f64 = crowd.supplies().iter().map(|supply| supply.speed).sum();
     let seconds = (surge.end - surge.start + u64::from(DEADLINE_MS)) as f64 / 1_000.0;
     let allowed = (speed * seconds).min(asked as f64);
     report.row(
-        "asked for in the crowd, of what capacity allows",
+        &format!("{name}: asked for, of what capacity allows"),
         format!("{:.2}", asked as f64 / (speed * seconds)),
     );
     report.check(
-        "served in time, of what capacity allows",
+        &format!("{name}: served in time, of what capacity allows"),
         "",
         share(done as f64, allowed),
         Bound::AtLeast(0.95),
     );
+}
+
+fn back_to_normal(report: &mut Report, name: &str, world: &World) {
+    let surge = surge(world.shared().asking.start);
     let price = |from: Millis, until: Millis| {
-        let then = Summary::new(&world).during(from..until);
+        let then = Summary::new(world).during(from..until);
         median(prices(&then.served().collect::<Vec<_>>()))
     };
     let (before, peak) = (price(0, surge.start), price(surge.start, surge.end + 20_000));
     let after = price(surge.end + 180_000, Millis::MAX);
     report.row(
-        "price before, millicredits for 1,000 tokens",
+        &format!("{name}: price before, millicredits for 1,000 tokens"),
         format!("{before:.0}"),
     );
-    report.row("price in the crowd", format!("{peak:.0}"));
+    report.row(&format!("{name}: price in the crowd"), format!("{peak:.0}"));
     report.check(
-        "price afterwards over price before",
+        &format!("{name}: price afterwards over price before"),
         "×",
         share(after, before),
         Bound::AtMost(1.1),
     );
-    report
 }

@@ -61,17 +61,20 @@ pub(super) fn rush(setting: Setting) -> Report {
     // In a small town the few lenders may be fast or slow.
     let lenders = spec.hosts.iter().filter_map(|host| host.lends);
     let speed: f64 = lenders.map(|device| f64::from(device.speed)).sum();
-    let mut tokens = 0.0;
     for wants in spec.hosts.iter_mut().filter_map(|host| host.wants.as_mut()) {
         let mean_tokens = f64::from(wants.items_min) * 1.5 * f64::from(wants.item_tokens);
         wants.gap_ms = (f64::from(setting.nodes) * mean_tokens * 1_000.0 / (OVERLOAD * speed)) as u64;
-        tokens += LASTS_MS as f64 / wants.gap_ms as f64 * mean_tokens;
     }
     spec.asking.end = spec.asking.start + LASTS_MS;
     spec.until = spec.asking.end + SETTLING_MS;
     let world = live(spec, setting);
     let summary = Summary::new(&world);
     let mut report = begin("rush", setting, &summary);
+    let tokens: f64 = summary
+        .requests
+        .iter()
+        .map(|request| f64::from(request.tokens))
+        .sum();
     let load = share(tokens, speed * LASTS_MS as f64 / 1_000.0);
     report.row("engine time asked for, over what there is", format!("{load:.2}"));
     welfare(&mut report, &summary, true);

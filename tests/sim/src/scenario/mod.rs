@@ -155,7 +155,7 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
     }
     let paid: u32 = summary.world.hosts().map(|host| host.tally.paid).sum();
     report.row("receipts (second opinions included)", paid);
-    let frames = summary.messages_per_trade();
+    let frames = summary.per_trade(|tally| tally.to_peers);
     report.row("frames between peers, per trade", format!("{frames:.1}"));
     for (kind, sent) in summary.asked_per_trade() {
         report.row(
@@ -163,14 +163,12 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
             format!("{sent:.2}"),
         );
     }
-    let dials: u64 = summary.world.hosts().map(|host| host.tally.dials).sum();
-    let per_trade = share(dials as f64, summary.served().count() as f64);
-    report.row("connections asked for, per trade", format!("{per_trade:.2}"));
-    let to_relays: u64 = summary.world.hosts().map(|host| host.tally.to_relays).sum();
-    let per_trade = share(to_relays as f64, summary.served().count() as f64);
+    let dials = summary.per_trade(|tally| tally.dials);
+    report.row("connections asked for, per trade", format!("{dials:.2}"));
+    let to_relays = summary.per_trade(|tally| tally.to_relays);
     report.row(
         "requests to discovery points, per trade",
-        format!("{per_trade:.1}"),
+        format!("{to_relays:.1}"),
     );
     let effort = Effort::of(summary);
     report.row("extra work", percent(effort.extra()));

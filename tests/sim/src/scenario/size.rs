@@ -30,14 +30,11 @@ pub(super) fn run(setting: Setting) -> Report {
     for nodes in larger.take_while(|nodes| *nodes <= setting.nodes.max(NODES_MIN)) {
         let world = live(town(nodes, setting.seed), setting);
         let summary = Summary::new(&world);
-        let trades = summary.served().count() as f64;
-        report.row(&format!("{nodes} hosts: trades"), trades);
-        let relays: u64 = world.hosts().map(|host| host.tally.to_relays).sum();
-        let bytes: u64 = world.hosts().map(|host| host.tally.bytes).sum();
+        report.row(&format!("{nodes} hosts: trades"), summary.served().count());
         let per_trade = [
-            summary.messages_per_trade(),
-            share(relays as f64, trades),
-            share(bytes as f64, trades) / 1_000.0,
+            summary.per_trade(|tally| tally.to_peers),
+            summary.per_trade(|tally| tally.to_relays),
+            summary.per_trade(|tally| tally.bytes) / 1_000.0,
         ];
         for (name, value) in MEASURES.iter().zip(per_trade) {
             report.row(
@@ -46,10 +43,10 @@ pub(super) fn run(setting: Setting) -> Report {
             );
         }
         // Where there are no more than a few providers everyone is connected to all of them soon.
-        let dials: u64 = world.hosts().map(|host| host.tally.dials).sum();
+        let dials = summary.per_trade(|tally| tally.dials);
         report.row(
             &format!("{nodes} hosts: connections asked for, per trade"),
-            format!("{:.2}", share(dials as f64, trades)),
+            format!("{dials:.2}"),
         );
         sound(&mut report, &summary);
         curves = curves.add(&format!("{nodes} hosts"), &summary);

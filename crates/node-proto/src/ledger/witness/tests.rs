@@ -6,39 +6,15 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::*;
 use crate::ids::{AgreementId, Millicredits};
 use crate::ledger::Check;
+use crate::made_up;
 use crate::price::Factors;
 use crate::service::Scope;
 use crate::sign::{Ed25519Signer, Signer as _};
-use crate::view::Verification;
 use crate::wire::OBJECT_VERSION;
 
 fn half(author: u8, sequence: u64, agreement: u8) -> Signed {
     let signer = Ed25519Signer::from_secret(&[author; 32]);
-    let block = Block {
-        version: OBJECT_VERSION,
-        author: signer.id(),
-        epoch: 1,
-        sequence,
-        previous: Hash([0; 32]),
-        counterparty: NodeId([9; 32]),
-        agreement: AgreementId([agreement; 32]),
-        delta: Millicredits(-1),
-        service: 0,
-        model: None,
-        units: 1,
-        factors: Factors {
-            base_cost: 1,
-            quality_multiplier: 1,
-            market_demand: 1,
-            reputation_factor: 1,
-        },
-        scope: Scope::Anyone,
-        mark: Hash([0; 32]),
-        check: Check::from(&Verification::Unchecked),
-        link: None,
-        at_ms: 0,
-    };
-    Signed::seal(&signer, &block)
+    Signed::seal(&signer, &made_up::block(signer.id(), sequence, agreement))
 }
 
 fn forged(mut signed: Signed) -> Signed {

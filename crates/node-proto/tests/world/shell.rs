@@ -1,0 +1,228 @@
+//! The shells of the hosts: what crosses the network, what is stored, what an engine does.
+
+use node_proto::{
+    ExchangeFailure, ExchangeId, Failure, Input, Node, Output, Path, Timestamp, WorkId, WorkInput,
+    WorkOutput, Write,
+};
+
+use super::{
+    Arrival, DIAL_MS, DIMENSION, Disk, Engine, Fate, LATENCY_MS, Passing, WRITE_MS, World, embedding,
+};
+
+impl World {
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Input(host, input) => self.input(host, *input),
+            Arrival::Request {
+                from,
+                to,
+                theirs,
+                frame,
+            } => {
+                self.next_incoming += 1;
+                let exchange = ExchangeId(self.next_incoming);
+                self.incoming.insert(exchange.0, (from, theirs));
+                let peer = self.hosts[from].id;
+                self.input(
+                    to,
+                    Input::Request {
+                        exchange,
+                        peer,
+                        frame,
+                    },
+                );
+            }
+            Arrival::Response {
+                from,
+                to,
+                theirs,
+                frame,
+            } => {
+                let passing = Passing {
+                    from,
+                    to,
+                    is_request: false,
+                    frame: &frame,
+                };
+                if (self.fate)(passing) != Fate::Lost {
+                    self.input(
+                        to,
+                        Input::Response {
+                            exchange: theirs,
+                            result: Ok(frame),
+                        },
+                    );
+                }
+            }
+            Arrival::ToRelay { from, theirs, frame } => {
+                let id = self.hosts[from].id;
+                let answer = self.registry.handle_frame(Timestamp(self.now), id, &frame);
+                let input = Input::Response {
+                    exchange: theirs,
+                    result: Ok(answer),
+                };
+                self.later(LATENCY_MS, Arrival::Input(from, Box::new(input)));
+            }
+            Arrival::Connect { a, b } => {
+                let (first, second) = (self.hosts[a].id, self.hosts[b].id);
+                if self.hosts[a].node.is_some() && self.hosts[b].node.is_some() {
+                    self.routes.insert((a, second), b);
+                    self.routes.insert((b, first), a);
+                    self.input(
+                        a,
+                        Input::Connected {
+                            peer: second,
+                            path: Path::Direct,
+                        },
+                    );
+                    self.input(
+                        b,
+                        Input::Connected {
+                            peer: first,
+                            path: Path::Direct,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    pub(super) fn drain(&mut self, host: usize) {
+        while let Some(output) = self.hosts[host].node.as_mut().and_then(Node::poll_output) {
+            self.carry_out(host, output);
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, output: Output) {
+        if let Output::Event(event) = output {
+            return self.hosts[host].events.push(event);
+        }
+        if self.silent {
+            return;
+        }
+        match output {
+            Output::Request {
+                exchange,
+                peer,
+                frame,
+                timeout_ms,
+            } => {
+                self.hosts[host].asked = exchange.0;
+                let timeout = Input::Response {
+                    exchange,
+                    result: Err(ExchangeFailure::Timeout),
+                };
+                self.later(timeout_ms.into(), Arrival::Input(host, Box::new(timeout)));
+                if peer == self.relay {
+                    self.later(
+                        LATENCY_MS,
+                        Arrival::ToRelay {
+                            from: host,
+                            theirs: exchange,
+                            frame,
+                        },
+                    );
+                } else if let Some(to) = self.host_of(host, &peer) {
+                    let passing = Passing {
+                        from: host,
+                        to,
+                        is_request: true,
+                        frame: &frame,
+                    };
+                    let copies = match (self.fate)(passing) {
+                        Fate::Lost => 0,
+                        Fate::Arrives => 1,
+                        Fate::Twice => 2,
+                    };
+                    for _ in 0..copies {
+                        let frame = frame.clone();
+                        self.later(
+                            LATENCY_MS,
+                            Arrival::Request {
+                                from: host,
+                                to,
+                                theirs: exchange,
+                                frame,
+                            },
+                        );
+                    }
+                }
+            }
+            Output::Respond { exchange, frame } => {
+                if let Some((to, theirs)) = self.incoming.remove(&exchange.0) {
+                    self.later(
+                        LATENCY_MS,
+                        Arrival::Response {
+                            from: host,
+                            to,
+                            theirs,
+                            frame,
+                        },
+                    );
+                }
+            }
+            Output::Dial { peer, .. } => {
+                if let Some(other) = self.host_of(host, &peer) {
+                    self.later(DIAL_MS, Arrival::Connect { a: host, b: other });
+                }
+            }
+            Output::Persist { seq, writes } => self.persist(host, seq, writes),
+            Output::Work { work, input, .. } => self.work(host, work, input),
+            Output::Event(_) => {}
+        }
+    }
+
+    fn work(&mut self, host: usize, work: WorkId, input: WorkInput) {
+        let WorkInput::Texts { texts } = input;
+        self.hosts[host].works += 1;
+        let lie = |text: &String| embedding(&format!("not {text}"));
+        let result = match self.hosts[host].engine {
+            Engine::Honest | Engine::Slow(_) => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
+            Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
+            Engine::Cunning => Ok(texts
+                .iter()
+                .flat_map(|text| match text.starts_with("known answer") {
+                    true => embedding(text),
+                    false => lie(text),
+                })
+                .collect()),
+            Engine::Fails => Err(Failure::Engine {
+                what: "out of memory".to_owned(),
+            }),
+            Engine::Hangs => return,
+        };
+        let result = result.map(|values| WorkOutput::Embeddings {
+            dimension: DIMENSION as u32,
+            values,
+            backend: "cpu".to_owned(),
+        });
+        let took_ms = match self.hosts[host].engine {
+            Engine::Slow(ms) => ms,
+            _ => 20 * u32::try_from(texts.len()).unwrap(),
+        };
+        let done = Input::WorkDone {
+            work,
+            result,
+            took_ms,
+        };
+        self.later(took_ms.into(), Arrival::Input(host, Box::new(done)));
+    }
+
+    fn persist(&mut self, host: usize, seq: u64, writes: Vec<Write>) {
+        let input = match self.hosts[host].disk {
+            Disk::Refuses => Input::PersistFailed { seq },
+            Disk::Writes | Disk::Silent => {
+                for write in writes {
+                    match write {
+                        Write::Put { key, value } => self.hosts[host].stored.insert(key, value),
+                        Write::Delete { key } => self.hosts[host].stored.remove(&key),
+                    };
+                }
+                Input::Persisted { seq }
+            }
+        };
+        if self.hosts[host].disk != Disk::Silent {
+            self.later(WRITE_MS, Arrival::Input(host, Box::new(input)));
+        }
+    }
+}
