@@ -477,7 +477,7 @@ impl Machine {
                 let WorkInput::Texts { texts } = input;
                 self.works.push((work, texts.len()));
             }
-            Output::Dial { .. } | Output::Event(_) => {}
+            Output::Dial { .. } | Output::HangUp { .. } | Output::Event(_) => {}
         }
     }
 

@@ -27,6 +27,10 @@ const CREDIT_MAX: Millicredits = Millicredits(1_000_000_000_000);
 pub struct Config {
     /// Connections the node tries to hold to members of its group.
     pub connections_max: usize,
+    /// With more connections to peers than this, whoever made them, the ones that were idle longest are closed.
+    pub connections_held_max: usize,
+    /// A connection is not closed before nothing was done with it for so long, milliseconds.
+    pub connection_idle_ms: u32,
     /// Peers that are remembered at all; those without receipts are forgotten first.
     pub peers_max: usize,
     /// Discovery points that are asked at the same time.
@@ -180,6 +184,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: 16,
+            connections_held_max: 48,
+            connection_idle_ms: 30_000,
             peers_max: 512,
             discovery_points_max: 8,
             registration_ttl_ms: 120_000,
@@ -266,6 +272,12 @@ impl Config {
                 "connections_max",
                 self.connections_max >= 1 && self.connections_max <= 256,
             ),
+            // Fewer than are dialled, and each would be closed for the next.
+            (
+                "connections_held_max",
+                self.connections_held_max >= self.connections_max && self.connections_held_max <= 1_024,
+            ),
+            ("connection_idle_ms", self.connection_idle_ms <= HOUR_MS),
             (
                 "peers_max",
                 self.peers_max >= self.connections_max && self.peers_max <= 65_536,

@@ -195,6 +195,12 @@ pub enum Output {
         /// Multiaddr texts, as the peer announced them; the shell parses and bounds them.
         addresses: Vec<String>,
     },
+    /// Close the connections to a peer that is needed least. The core has let go of it already;
+    /// [`Input::Disconnected`] may still follow.
+    HangUp {
+        /// On whom.
+        peer: NodeId,
+    },
     /// Make these writes durable, all or none, then report [`Input::Persisted`].
     Persist {
         /// Rises by one each time.

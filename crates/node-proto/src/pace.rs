@@ -9,7 +9,9 @@
 //! ```text
 //! claimed  = (promised − overhead) / slack
 //! usual    = a + b × claimed                                  least squares over all trades
-//! pace     = (PRIOR_MS + Σ (taken − a)) / (PRIOR_MS + Σ b × claimed)          over a provider's trades
+//! taken    = Σ (took − a)      usually = Σ b × claimed        over a provider's trades
+//! prior    = PRIOR_MS × min(1, PRIOR_MS / (taken − usually))
+//! pace     = (prior + taken) / (prior + usually)
 //! expected = a + b × claimed × pace
 //! ```
 //!
@@ -18,7 +20,9 @@
 //! the same for everyone and is taken off first, so that even a sample of one text shows whose engine is ten times slower than
 //! it says. Whatever is measured is off by some jitter, so a provider is taken to be like the others for as long as that:
 //! [`PRIOR_MS`] shrinks a small sample towards the rest (empirical Bayes: B. Efron, C. Morris, *Stein's Paradox in Statistics*,
-//! Scientific American 236(5), 1977). The line itself begins from two trades that keep to the protocol, whose weight is that of
+//! Scientific American 236(5), 1977). What jitter does not explain is not shrunk away: beyond [`PRIOR_MS`] the prior gives way
+//! (limited translation: B. Efron, C. Morris, *Limiting the Risk of Bayes and Empirical Bayes Estimators – Part II*, JASA
+//! 67(337), 1972), so that one sample that took ten times its claim counts nearly in full. The line itself begins from two trades that keep to the protocol, whose weight is that of
 //! any other. Older trades fade geometrically, so that the pace follows a device that becomes slower, and a trade without a
 //! result counts as [`PACE_MAX`].
 //!
@@ -162,7 +166,9 @@ impl Paces {
         let line = self.usual.line(self.overhead_ms);
         let own = self.by_provider.get(provider).copied().unwrap_or_default();
         let taken_ms = (own.taken_ms - own.trades * line.start_ms).max(0.0);
-        let pace = (PRIOR_MS + taken_ms) / (PRIOR_MS + line.slope * own.claimed_ms);
+        let usual_ms = line.slope * own.claimed_ms;
+        let prior_ms = PRIOR_MS * (PRIOR_MS / (taken_ms - usual_ms).max(PRIOR_MS));
+        let pace = (prior_ms + taken_ms) / (prior_ms + usual_ms);
         let engine_ms = line.slope * self.claimed_ms(promised_ms) * pace.min(PACE_MAX);
         // Saturates at the ends of `u32`.
         libm::round(line.start_ms + engine_ms) as u32
@@ -230,7 +236,7 @@ mod tests {
         // A text and two probes that should take 90 ms.
         paces.took(Timestamp(0), &BOASTER, Some(1_100), promise(90));
         let honest = paces.expected_ms(&HONEST, promise(500));
-        assert!(paces.expected_ms(&BOASTER, promise(500)) > 2 * honest);
+        assert!(paces.expected_ms(&BOASTER, promise(500)) > 5 * honest / 2);
         for _ in 0..10 {
             paces.took(Timestamp(0), &BOASTER, Some(5_200), promise(500));
         }

@@ -8,8 +8,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 mod world;
 
 use node_proto::{
-    Command, Event, Failure, JobId, LendPolicy, Millicredits, ModelInfo, Outcome, Precision, Requirements,
-    ServeStep, Timestamp, TradeStep, Verification,
+    Command, Event, Failure, JobId, Millicredits, Outcome, Precision, Requirements, ServeStep, Timestamp,
+    TradeStep, Verification,
 };
 use world::{Engine, World, private};
 
@@ -201,20 +201,7 @@ fn a_dearer_provider_that_is_better_known_is_asked_to_meet_the_cheaper_one() {
         world.finish(buyer, job).unwrap();
     }
     let cheap = world.join(private(1));
-    let slower = ModelInfo {
-        id: world::MODEL,
-        name: "test".to_owned(),
-        dimension: world::DIMENSION as u32,
-        backend: "cpu".to_owned(),
-        tokens_per_second: 500.0,
-        precision: Precision::Int8,
-    };
-    world.command(cheap, Command::Models { models: vec![slower] });
-    let policy = LendPolicy {
-        enabled: true,
-        ..LendPolicy::default()
-    };
-    world.command(cheap, Command::Lend(policy));
+    world.lend_at(cheap, 500.0, Precision::Int8);
     world.run(10_000);
     let long = "a passage of several words ".repeat(40);
     world.ask(buyer, 99, &[long.as_str(); 4]);
@@ -232,6 +219,27 @@ fn a_dearer_provider_that_is_better_known_is_asked_to_meet_the_cheaper_one() {
 }
 
 /// Whole numbers of the page's data, as a person reads them.
+#[test]
+fn strangers_whose_samples_are_late_are_passed_over_while_there_are_others() {
+    let mut world = World::new();
+    for _ in 0..6 {
+        world.join_provider(private(1), Engine::Slow(1_500));
+    }
+    let slower = world.join(private(1));
+    world.lend_at(slower, 50.0, Precision::F32);
+    let buyer = world.join_buyer(private(1));
+    world.run(10_000);
+    let texts: Vec<String> = (0..10).map(|text| format!("the passage number {text}")).collect();
+    world.ask(buyer, 1, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let outcome = world.finish(buyer, 1).unwrap();
+    assert_eq!(outcome.provider, world.hosts[slower].id);
+    assert!(
+        steps(&world, buyer)
+            .iter()
+            .any(|step| matches!(step, TradeStep::Trying { providers } if *providers > 1))
+    );
+}
+
 fn number(value: &serde_json::Value, path: &[&str]) -> i128 {
     let found = path.iter().fold(value, |value, key| &value[*key]);
     found.as_i64().unwrap().into()

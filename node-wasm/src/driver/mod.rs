@@ -237,6 +237,7 @@ impl Driver {
             }
             Output::Respond { exchange, frame } => self.network.respond(exchange, frame),
             Output::Dial { peer, addresses } => self.network.dial_peer(&peer, &addresses),
+            Output::HangUp { peer } => self.network.hang_up(&peer),
             Output::Persist { seq, writes } => self.persist(seq, writes),
             Output::Work {
                 work,

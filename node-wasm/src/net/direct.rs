@@ -66,8 +66,8 @@ impl Attempts {
             .collect()
     }
 
-    /// A direct connection to the peer stands.
-    pub(super) fn succeeded(&mut self, peer: &PeerId) {
+    /// A direct connection to the peer stands, or none is wanted any more.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
         self.0.remove(peer);
     }
 
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 16, 16, 16]);
         attempts.hurry(now);
         assert_eq!(attempts.due(now, &wires).len(), 1);
-        attempts.succeeded(&peer);
+        attempts.forget(&peer);
         assert!(attempts.due(now, &wires).is_empty());
     }
 

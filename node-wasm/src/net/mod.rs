@@ -218,6 +218,15 @@ impl Network {
         }
     }
 
+    /// Closes the connections to a peer.
+    pub(crate) fn hang_up(&mut self, peer: &NodeId) {
+        if let Some(peer) = peer_id(peer) {
+            self.attempts.forget(&peer);
+            // Not connected any more is what is wanted.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
     /// Closes every connection.
     pub(crate) fn close(&mut self) {
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
@@ -395,7 +404,7 @@ impl Network {
         }
         if transport == TransportKind::Webrtc {
             (self.direct_failed, self.direct_failure) = (0, None);
-            self.attempts.succeeded(&peer);
+            self.attempts.forget(&peer);
         }
         let input = self.wires.opened(id, peer, transport, address.to_string());
         self.ready.extend(input.map(NetEvent::Input));

@@ -74,6 +74,8 @@ pub struct Tally {
     pub asked: [u64; Tally::KINDS.len()],
     /// Connections asked for.
     pub dials: u64,
+    /// Connections closed to make room for others.
+    pub hang_ups: u64,
     /// Frames sent to relays.
     pub to_relays: u64,
     /// Bytes of all of them.

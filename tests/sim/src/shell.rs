@@ -16,6 +16,8 @@ use crate::world::Shared;
 
 /// A write takes this long, milliseconds.
 const WRITE_MS: u64 = 3;
+/// More connections than this a tab does not take.
+const LINKS_MAX: usize = 64;
 /// Place of a message's number in its frame: version, array head, number.
 const KIND: usize = 2;
 /// The number of a payment.
@@ -61,7 +63,7 @@ impl Host {
                 };
                 self.input(input, shared, effects);
             }
-            What::Dial { name, addressee } if addressee == self.name => {
+            What::Dial { name, addressee } if addressee == self.name && self.links.len() < LINKS_MAX => {
                 let name_here = self.name;
                 self.connected(name, shared, effects);
                 self.send(from, What::Dialled { name: name_here }, shared, effects);
@@ -166,6 +168,13 @@ impl Host {
                         addressee: peer,
                     };
                     self.send(to, dial, shared, effects);
+                }
+            }
+            Output::HangUp { peer } => {
+                self.tally.hang_ups += 1;
+                if let (true, Some(to)) = (self.links.remove(&peer), shared.host_of(&peer)) {
+                    let name = self.name;
+                    self.send(to, What::Closed { name }, shared, effects);
                 }
             }
             Output::Persist { seq, writes } => {

@@ -12,6 +12,12 @@ const BEYOND: &[(&str, Option<Change>, Change)] = &[
     ("connections_max", Some(|c| c.connections_max = 0), |c| {
         c.connections_max = 257
     }),
+    (
+        "connections_held_max",
+        Some(|c| c.connections_held_max = 15),
+        |c| c.connections_held_max = 1_025,
+    ),
+    ("connection_idle_ms", None, |c| c.connection_idle_ms = u32::MAX),
     ("peers_max", Some(|c| c.peers_max = 15), |c| {
         c.peers_max = usize::MAX
     }),

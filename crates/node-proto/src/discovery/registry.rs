@@ -119,6 +119,11 @@ impl Registry {
         encode_frame(&response)
     }
 
+    /// Whether a node has anything registered.
+    pub(crate) fn lists(&self, node: &NodeId) -> bool {
+        self.keys_of.contains_key(node)
+    }
+
     /// Drops what a node registered, as when its connection is gone.
     pub fn forget(&mut self, node: &NodeId) {
         let keys: Vec<Hash> = self.keys_of.get(node).into_iter().flatten().copied().collect();

@@ -61,6 +61,12 @@ impl Node {
         }
     }
 
+    /// Whether a peer is listed here.
+    pub(super) fn registers(&self, peer: &NodeId) -> bool {
+        let registry = self.coordination.registry.as_ref();
+        registry.is_some_and(|registry| registry.lists(peer))
+    }
+
     pub(super) fn forget_registrations(&mut self, peer: &NodeId) {
         if let Some(registry) = &mut self.coordination.registry {
             registry.forget(peer);

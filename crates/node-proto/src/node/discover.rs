@@ -1,9 +1,8 @@
-//! Being found and finding: registrations at discovery points, samples from them, connections to members.
+//! Being found and finding: registrations at discovery points, and samples from them.
 
 use crate::discovery::KnownOffer;
 use crate::group::{Purpose as TagPurpose, RendezvousKey};
 use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
-use crate::io::Output;
 use crate::node::Node;
 use crate::node::network::{Content, Filed, Filing, Member, Point, Purpose};
 use crate::service::{Failure, Service};
@@ -84,17 +83,6 @@ impl Node {
             .min()
     }
 
-    /// When the next member may be dialled, while there is room for another connection.
-    fn next_dial(&self) -> Option<Timestamp> {
-        if self.connection_room() == 0 {
-            return None;
-        }
-        let members = self.network.members.iter();
-        let dials = members.filter(|(peer, member)| self.may_be_dialled(peer, member));
-        let soon = self.now.plus_ms(1);
-        dials.map(|(_, member)| member.dial_after.max(soon)).min()
-    }
-
     pub(super) fn discover_due(&mut self) {
         let share = self.monitor.share();
         let step_over = self.now >= self.lending.demand.step_ends();
@@ -111,7 +99,6 @@ impl Node {
         for point in self.network.points.keys().copied().collect::<Vec<_>>() {
             self.sample(&point);
         }
-        self.dial_members();
     }
 
     /// Files at every discovery point, when what should be filed is another than the last time, or one is due.
@@ -476,61 +463,6 @@ impl Node {
             &registration.tag.0,
         );
         (registration.owner == record.owner && registration.key == *key && member).then_some(registration)
-    }
-
-    /// Connections that may still be made to members.
-    fn connection_room(&self) -> usize {
-        let held = self.network.peer_connections();
-        self.config.connections_max.saturating_sub(held)
-    }
-
-    fn may_be_dialled(&self, peer: &NodeId, member: &Member) -> bool {
-        !member.addresses.is_empty() && !self.network.connections.contains_key(peer)
-    }
-
-    fn dial_members(&mut self) {
-        let (now, room) = (self.now, self.connection_room());
-        if room == 0 {
-            return;
-        }
-        let members = self.network.members.iter();
-        let due: Vec<NodeId> = members
-            .filter(|(peer, member)| member.dial_after <= now && self.may_be_dialled(peer, member))
-            .map(|(peer, _)| *peer)
-            .collect();
-        let later = now.plus_ms(self.config.redial_ms.into());
-        for peer in &due {
-            if let Some(member) = self.network.members.get_mut(peer) {
-                member.dial_after = later;
-            }
-        }
-        for peer in self.rng.sample(due, room) {
-            self.dial(&peer);
-        }
-    }
-
-    /// Connects to a member, unless that was tried a moment ago.
-    pub(super) fn dial(&mut self, peer: &NodeId) {
-        let (now, redial_ms) = (self.now, u64::from(self.config.redial_ms));
-        let Some(member) = self.network.members.get_mut(peer) else {
-            return;
-        };
-        if member.addresses.is_empty() || member.dialled_at.is_some_and(|at| now < at.plus_ms(redial_ms)) {
-            return;
-        }
-        if let Some(signed) = member.unchecked.take()
-            && signed.open::<Registration>(peer).is_err()
-        {
-            self.network.members.remove(peer);
-            return;
-        }
-        member.dialled_at = Some(now);
-        member.dial_after = now.plus_ms(redial_ms);
-        let addresses = member.addresses.clone();
-        self.outputs.push_back(Output::Dial {
-            peer: *peer,
-            addresses,
-        });
     }
 }
 

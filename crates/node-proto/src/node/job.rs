@@ -143,6 +143,8 @@ pub(super) struct Leg {
     pub(super) asked_again: bool,
     pub(super) sent_at: Timestamp,
     pub(super) delivery: Option<Delivery>,
+    /// The result came later than was promised.
+    pub(super) is_late: bool,
     /// It was paid for already, before the request is over.
     pub(super) is_paid: bool,
 }
@@ -227,10 +229,17 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Everything that is agreed for it.
+    pub(super) fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.main.iter().chain(&self.hedge).chain(&self.samples)
+    }
+
     /// Prices agreed to or about to be, not yet in the ledger.
     pub(super) fn committed(&self) -> i64 {
-        let legs = self.main.iter().chain(&self.hedge).chain(&self.samples);
-        let prices = legs.filter(|leg| !leg.is_paid).map(|leg| leg.terms.price.0);
+        let prices = self
+            .legs()
+            .filter(|leg| !leg.is_paid)
+            .map(|leg| leg.terms.price.0);
         prices.fold(0, i64::saturating_add)
     }
 

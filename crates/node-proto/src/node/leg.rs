@@ -64,6 +64,7 @@ impl Node {
             asked_again: false,
             sent_at: self.now,
             delivery: None,
+            is_late: false,
             is_paid: false,
         };
         // An answer takes a round trip. While a place is kept for the input it is worth asking a second time.
@@ -181,6 +182,7 @@ impl Node {
             let in_time = took_ms <= u64::from(leg.terms.promised_ms);
             let promised_ms = leg.terms.promised_ms;
             leg.delivery = Some(delivery);
+            leg.is_late = !in_time;
             leg.stage = LegStage::Delivered;
             node.took(peer, Some(took_ms), promised_ms);
             node.observe(peer, Aspect::ResponseTime, in_time, 1.0);

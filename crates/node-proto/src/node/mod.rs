@@ -2,7 +2,8 @@
 //!
 //! | file | part of the chain |
 //! | --- | --- |
-//! | `discover` | presence, offers, samples, connections |
+//! | `discover` | presence, offers, samples |
+//! | `connect` | connections: whom to dial, and on whom to hang up |
 //! | `coordinate` | being a discovery point for others |
 //! | `lending` | what is offered, at what price, or why not |
 //! | `quote` | proposal and counter-offer on the provider's side |
@@ -30,6 +31,7 @@
 mod audit;
 mod buy;
 mod choose;
+mod connect;
 mod convict;
 mod coordinate;
 mod credit;
@@ -83,7 +85,7 @@ use lines::CreditLines;
 pub use restore::RestoreError;
 pub(crate) use sample::SAMPLES_MAX;
 
-use network::{Connection, Exchanges, Network, Purpose, Sent};
+use network::{Exchanges, Network, Purpose, Sent};
 use recover::Recovery;
 use restore::Stored;
 use seller::Seller;
@@ -294,6 +296,7 @@ impl Node {
         self.sell_due();
         self.coordinate_due();
         self.discover_due();
+        self.connections_due();
         self.jobs_due();
         self.settle_due();
         self.gossip_due();
@@ -351,39 +354,6 @@ impl Node {
         self.changed = true;
     }
 
-    fn connected(&mut self, peer: NodeId, path: crate::io::Path) {
-        let rtt_ms = self
-            .network
-            .connections
-            .get(&peer)
-            .and_then(|former| former.rtt_ms);
-        self.network.connections.insert(peer, Connection { path, rtt_ms });
-        self.turned_up(&peer);
-        self.retry_payments_to(&peer);
-        // A search may have dialled to ask this very peer.
-        self.search_again();
-        self.met(&peer);
-        self.changed = true;
-    }
-
-    /// A peer is connected, or has turned out to be a member: what both may lack is exchanged.
-    fn met(&mut self, peer: &NodeId) {
-        self.greet(peer);
-        self.ask_back(peer);
-    }
-
-    fn disconnected(&mut self, peer: &NodeId) {
-        self.network.connections.remove(peer);
-        self.network.proven.remove(peer);
-        self.gossip.disconnected(peer);
-        self.witness.left(peer);
-        self.forget_registrations(peer);
-        for exchange in self.exchanges.to(peer) {
-            self.answered(exchange, Err(ExchangeFailure::Unreachable));
-        }
-        self.changed = true;
-    }
-
     /// Sends a request that `purpose` will understand the answer of.
     fn request(&mut self, peer: NodeId, request: &Request, purpose: Purpose, timeout_ms: u32) {
         self.request_frame(peer, encode_frame(request), purpose, timeout_ms);
@@ -400,6 +370,9 @@ impl Node {
         });
         if peer == self.me {
             return self.ask_itself(exchange, frame);
+        }
+        if !matches!(purpose, Purpose::Gossip | Purpose::Recover | Purpose::Evidence) {
+            self.used(&peer);
         }
         self.outputs.push_back(Output::Request {
             exchange,

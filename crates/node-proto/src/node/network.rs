@@ -12,6 +12,8 @@ use crate::wire::Signed;
 pub(super) struct Connection {
     pub(super) path: Path,
     pub(super) rtt_ms: Option<u32>,
+    /// When something was last done with the peer: it connected, was asked something, or agreed to buy.
+    pub(super) used_at: Timestamp,
 }
 
 /// A member of the group, as its registration tells.

@@ -6,14 +6,15 @@
 //! Pseudonyms*, Journal of Economics & Management Strategy 10(2), 2001: newcomers have to earn what others have). When the
 //! best quote for a request of [`TRIAL_ITEMS_MIN`] texts or more is a stranger's, the whole is not given away yet. The
 //! strangers with the best quotes, [`trials_max`](crate::Config::trials_max) of them, compute one text and some probes each,
-//! all at the same time. The first one that is right ends the trial, and the choice is made again with what was learnt:
+//! all at the same time. The first one that is right, and there when it was promised, ends the trial, and the choice is made
+//! again with what was learnt:
 //!
 //! ```text
 //! choose ── the best is a stranger, and not the only one ──▶ Trying ── one is right, all failed, or time is over ──▶ choose
 //! ```
 //!
 //! So a liar spoils a sample and not a request, a boast is measured before it is believed, and a crowd of fresh names wins
-//! samples and not jobs. Where nobody delivers one in time, others are asked before any of these gets the whole. A stranger is
+//! samples and not jobs. Where nobody keeps to that, others are asked before any of these gets the whole. A stranger is
 //! a provider of fewer than two right results, payments of others that speak for it counted. Whoever has a record needs no
 //! trial, and a small request is a trial itself.
 //!
@@ -25,7 +26,7 @@
 use crate::ids::{JobId, ModelId, NodeId};
 use crate::market::Candidate;
 use crate::node::Node;
-use crate::node::job::{End, Job, LegStage, Quoted, Stage, Which};
+use crate::node::job::{End, Job, Leg, LegStage, Quoted, Stage, Which};
 use crate::node::network::Purpose;
 use crate::service::Failure;
 use crate::verification::compare_chance_ppm;
@@ -95,7 +96,7 @@ impl Node {
 
     /// Looks whether a trial is over, and chooses then.
     pub(super) fn trying(&mut self, job: &mut Job) -> Option<End> {
-        let is_passed = job.samples.iter().any(|leg| leg.is_paid);
+        let is_passed = job.samples.iter().any(|leg| leg.is_paid && !leg.is_late);
         let is_pending =
             !job.samples_asked.is_empty() || job.samples.iter().any(|leg| leg.stage != LegStage::Delivered);
         let is_over = job.trial_until.is_none_or(|until| self.now >= until);
@@ -117,7 +118,8 @@ impl Node {
         if !self.has_others(job) {
             return;
         }
-        let late = job.samples.iter().filter(|leg| leg.stage != LegStage::Delivered);
+        let is_late = |leg: &&Leg| leg.is_late || leg.stage != LegStage::Delivered;
+        let late = job.samples.iter().filter(is_late);
         for provider in late.map(|leg| leg.provider).collect::<Vec<_>>() {
             let quoted = job.quotes.remove(&provider);
             job.set_aside.extend(quoted.map(|quoted| (provider, quoted)));

@@ -114,6 +114,7 @@ impl Node {
             until: self.now.plus_ms(self.config.input_ms.into()),
         };
         self.seller.active.insert(id, active);
+        self.used(&peer);
         self.served(peer, ServeStep::Agreed { agreement: id });
         Ok(Response::Agreed { signature })
     }

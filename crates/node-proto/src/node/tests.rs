@@ -1,5 +1,6 @@
 //! What a provider answers to a member that breaks the rules, and whom a node dials when.
 
+mod connect;
 mod fraud;
 
 #[cfg(target_arch = "wasm32")]

@@ -255,13 +255,18 @@ impl World {
     }
 
     pub fn lend(&mut self, host: usize) {
+        self.lend_at(host, 500.0, Precision::F32);
+    }
+
+    /// The same with another speed, in tokens a second, or another precision.
+    pub fn lend_at(&mut self, host: usize, tokens_per_second: f32, precision: Precision) {
         let model = ModelInfo {
             id: MODEL,
             name: "test".to_owned(),
             dimension: DIMENSION as u32,
             backend: "cpu".to_owned(),
-            tokens_per_second: 500.0,
-            precision: Precision::F32,
+            tokens_per_second,
+            precision,
         };
         self.command(host, Command::Models { models: vec![model] });
         self.command(

@@ -166,6 +166,15 @@ impl World {
                     self.later(DIAL_MS, Arrival::Connect { a: host, b: other });
                 }
             }
+            Output::HangUp { peer } => {
+                let own = self.hosts[host].id;
+                if let Some(other) = self.host_of(host, &peer) {
+                    self.routes.remove(&(host, peer));
+                    self.routes.remove(&(other, own));
+                    let closed = Input::Disconnected { peer: own };
+                    self.later(LATENCY_MS, Arrival::Input(other, Box::new(closed)));
+                }
+            }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
             Output::Work { work, input, .. } => self.work(host, work, input),
             Output::Event(_) => {}

@@ -165,6 +165,11 @@ fn begin(name: &str, setting: Setting, summary: &Summary<'_>) -> Report {
     }
     let dials = summary.per_trade(|tally| tally.dials);
     report.row("connections asked for, per trade", format!("{dials:.2}"));
+    let hang_ups = summary.per_trade(|tally| tally.hang_ups);
+    report.row(
+        "connections closed to make room, per trade",
+        format!("{hang_ups:.2}"),
+    );
     let to_relays = summary.per_trade(|tally| tally.to_relays);
     report.row(
         "requests to discovery points, per trade",
