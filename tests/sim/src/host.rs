@@ -39,6 +39,8 @@ pub struct Host {
     pub(crate) disk: BTreeMap<Vec<u8>, Vec<u8>>,
     backup: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) links: BTreeSet<NodeId>,
+    /// To whom a connection was asked for and does not stand yet.
+    pub(crate) dialling: BTreeSet<NodeId>,
     /// Requests of others that wait for this node's answer: who asked.
     pub(crate) asked: BTreeMap<ExchangeId, (u32, Asker)>,
     pub(crate) last_asked: u64,
@@ -77,6 +79,7 @@ impl Host {
             disk: BTreeMap::new(),
             backup: BTreeMap::new(),
             links: BTreeSet::new(),
+            dialling: BTreeSet::new(),
             asked: BTreeMap::new(),
             last_asked: 0,
             wake_at: None,
@@ -149,9 +152,8 @@ impl Host {
             }
             what if self.node.is_some() => self.happen(event.from, what, shared, &mut effects),
             // Nobody is there: whoever asked learns it as from a refused connection.
-            What::Frame { asker, .. } => {
-                let answer = What::Answer { asker, frame: None };
-                self.send(event.from, answer, shared, &mut effects);
+            What::Frame { asker, addressee, .. } => {
+                self.is_gone(event.from, asker, addressee, shared, &mut effects);
             }
             _ => {}
         }
@@ -253,6 +255,7 @@ impl Host {
             return;
         }
         let name = self.name;
+        self.dialling.clear();
         let links = std::mem::take(&mut self.links);
         for peer in links.iter().filter_map(|peer| shared.host_of(peer)) {
             self.send(peer, What::Closed { name }, shared, effects);

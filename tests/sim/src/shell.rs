@@ -35,8 +35,14 @@ impl Host {
                 asker,
                 frame,
             } => {
-                let hides = self.spec.conduct.forks && is(&frame, FETCH_BLOCKS);
-                if hides || addressee != self.name || !self.links.contains(&name) {
+                // What the other end sends may overtake the word that the connection stands.
+                if addressee == self.name && self.dialling.contains(&name) {
+                    self.connected(name, shared, effects);
+                }
+                if addressee != self.name || !self.links.contains(&name) {
+                    return self.is_gone(from, asker, addressee, shared, effects);
+                }
+                if self.spec.conduct.forks && is(&frame, FETCH_BLOCKS) {
                     return self.send(from, What::Answer { asker, frame: None }, shared, effects);
                 }
                 self.last_asked += 1;
@@ -109,7 +115,21 @@ impl Host {
         self.input(Input::Persisted { seq }, shared, effects);
     }
 
+    /// Whoever asks over a connection that does not stand any more learns that, as from a refused one.
+    pub(crate) fn is_gone(
+        &mut self,
+        from: u32,
+        asker: Asker,
+        addressee: NodeId,
+        shared: &Shared,
+        effects: &mut Effects,
+    ) {
+        self.send(from, What::Answer { asker, frame: None }, shared, effects);
+        self.send(from, What::Closed { name: addressee }, shared, effects);
+    }
+
     fn connected(&mut self, peer: NodeId, shared: &Shared, effects: &mut Effects) {
+        self.dialling.remove(&peer);
         if self.links.insert(peer) {
             let path = Path::Direct;
             self.input(Input::Connected { peer, path }, shared, effects);
@@ -161,6 +181,7 @@ impl Host {
             }
             Output::Dial { peer, .. } => {
                 self.tally.dials += 1;
+                self.dialling.insert(peer);
                 let arrives = shared.links.copies(&mut self.rng) > 0;
                 if let Some(to) = shared.host_of(&peer).filter(|_| arrives) {
                     let dial = What::Dial {

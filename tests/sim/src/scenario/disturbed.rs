@@ -1,12 +1,16 @@
 //! Honest people in bad times: hosts that crash, a network that parts, demand that explodes.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use crate::check::{Bound, median, share};
 use crate::curves::Curves;
+use crate::effort::Effort;
 use crate::event::Act;
 use crate::network::{Millis, Partition};
 use crate::report::Report;
 use crate::rng::Rng;
-use crate::scenario::{Setting, begin, live, predicted, served_in_time, sound};
+use crate::scenario::{Setting, begin, live, percent, predicted, served_in_time, sound};
 use crate::spec::WorldSpec;
 use crate::summary::{Summary, prices};
 use crate::town::{DEADLINE_MS, SETTLING_MS, town};
@@ -123,7 +127,7 @@ pub(super) fn flash_crowd(setting: Setting) -> Report {
 }
 
 /// When the crowd is there, by the time at which requests begin.
-fn surge(asking_from: Millis) -> std::ops::Range<Millis> {
+fn surge(asking_from: Millis) -> Range<Millis> {
     asking_from + 80_000..asking_from + 100_000
 }
 
@@ -149,12 +153,47 @@ fn served_within_capacity(report: &mut Report, name: &str, all: &Summary<'_>) {
         &format!("{name}: asked for, of what capacity allows"),
         format!("{:.2}", asked as f64 / (speed * seconds)),
     );
+    let mut of_capacity = |what: &str, tokens: u64| {
+        let share = share(tokens as f64, speed * seconds);
+        report.row(&format!("{name}: of capacity, {what}"), percent(share));
+        share
+    };
+    let effort = Effort::of(&crowd);
+    let others = tokens_of_others(&crowd, surge.start..surge.end + u64::from(DEADLINE_MS));
+    let parts = [
+        ("what the crowd got in time", done),
+        ("what came too late", effort.useful.saturating_sub(done)),
+        ("known answers", effort.probes),
+        ("second opinions and trials", effort.samples),
+        ("given up", effort.given_up + effort.wrong),
+        ("others' requests", others),
+    ];
+    let busy: f64 = parts
+        .iter()
+        .map(|(what, tokens)| of_capacity(what, *tokens))
+        .sum();
+    report.row(&format!("{name}: of capacity, idle"), percent(1.0 - busy));
     report.check(
         &format!("{name}: served in time, of what capacity allows"),
         "",
         share(done as f64, allowed),
         Bound::AtLeast(0.95),
     );
+}
+
+/// What engines began to compute in that time for other requests than these.
+fn tokens_of_others(these: &Summary<'_>, time: Range<Millis>) -> u64 {
+    let these_ones = these
+        .requests
+        .iter()
+        .map(|request| (request.buyer, request.number));
+    let these_ones: BTreeSet<(u32, u32)> = these_ones.collect();
+    let works = these.world.hosts().flat_map(|host| &host.works);
+    let others =
+        works.filter(|work| time.contains(&work.at) && !these_ones.contains(&(work.buyer, work.request)));
+    others
+        .map(|work| u64::from(work.item_tokens + work.probe_tokens))
+        .sum()
 }
 
 fn back_to_normal(report: &mut Report, name: &str, world: &World) {

@@ -30,9 +30,12 @@ use crate::world::World;
 
 /// Mean time between two requests of a host in a schedule, milliseconds.
 const GAP_MS: u64 = 2_000;
-const ASKING_MS: u64 = 40_000;
+/// How long all hosts together ask: the fewer there are the longer each does, milliseconds.
+const ASKING_MS: u64 = 350_000;
 /// Fewest trades of a schedule that counts.
 const TRADES_MIN: f64 = 50.0;
+/// Schedules with something broken that are named.
+const SHOWN_MAX: usize = 10;
 /// Payments that got no answer are sent again after at most five minutes.
 const SETTLING_MS: u64 = 420_000;
 
@@ -49,6 +52,12 @@ struct Outcome {
     pending: u64,
     /// Nodes that could not be made from what they had stored.
     unreadable: u64,
+}
+
+impl Outcome {
+    fn is_broken(&self) -> bool {
+        self.broken > 0 || self.pending > 0 || self.unreadable > 0 || (self.trades as f64) < TRADES_MIN
+    }
 }
 
 /// `--nodes` is the number of schedules.
@@ -76,6 +85,10 @@ pub(super) fn run(setting: Setting) -> Report {
     let mut report = Report::new("ledger", setting.nodes, setting.seed);
     for (_, trace) in outcomes.values() {
         report.traced(*trace);
+    }
+    let is_broken = |(_, (outcome, _)): &(&u32, &(Outcome, _))| outcome.is_broken();
+    for (number, (outcome, _)) in outcomes.iter().filter(is_broken).take(SHOWN_MAX) {
+        report.row(&format!("schedule {number}"), format!("{outcome:?}"));
     }
     let sum = |part: fn(&Outcome) -> u64| outcomes.values().map(|(outcome, _)| part(outcome)).sum::<u64>();
     report.row("schedules", outcomes.len());
@@ -130,7 +143,8 @@ fn schedule(seed: u64, number: u32) -> (Outcome, [u8; 32]) {
 fn random(rng: &mut Rng) -> WorldSpec {
     let hosts = 5 + rng.below(4) as u32;
     let mut spec = town(hosts, rng.next_u64());
-    spec.asking = ASKING_FROM_MS..ASKING_FROM_MS + ASKING_MS;
+    let asking_ms = ASKING_MS / u64::from(hosts);
+    spec.asking = ASKING_FROM_MS..ASKING_FROM_MS + asking_ms;
     spec.until = spec.asking.end + SETTLING_MS;
     for (index, host) in spec.hosts.iter_mut().enumerate() {
         if index == 1 {
@@ -146,12 +160,12 @@ fn random(rng: &mut Rng) -> WorldSpec {
     for _ in 0..1 + rng.below(3) {
         let (host, at) = (
             rng.below(hosts.into()) as u32,
-            spec.asking.start + rng.below(ASKING_MS),
+            spec.asking.start + rng.below(asking_ms),
         );
         spec.acts.push((at, host, Act::Crash));
         spec.acts.push((at + 50 + rng.gap(4_000), host, Act::Start));
     }
-    let from = spec.asking.start + rng.below(ASKING_MS);
+    let from = spec.asking.start + rng.below(asking_ms);
     spec.links.partitions.push(Partition {
         from,
         until: from + 500 + rng.gap(5_000),
