@@ -114,8 +114,6 @@ pub struct Config {
     pub overhead_ms: u32,
     /// Activities that wait for the engine.
     pub queue_max: usize,
-    /// Tokens by which requesters take turns at the engine, see the resource monitor's deficit round robin.
-    pub fair_quantum_tokens: u32,
     /// Engine time that may be used at once before the compute share throttles, milliseconds.
     pub compute_burst_ms: u32,
     /// Settlement is tried again after this long, milliseconds; the pause doubles each time.
@@ -225,7 +223,6 @@ impl Default for Config {
             engine_min_ms: 10_000,
             overhead_ms: 500,
             queue_max: 64,
-            fair_quantum_tokens: 2_048,
             compute_burst_ms: 60_000,
             settle_retry_ms: 5_000,
             settle_retry_max_ms: 300_000,
@@ -366,10 +363,6 @@ impl Config {
             ("overhead_ms", self.overhead_ms <= 60_000),
             ("queue_max", self.queue_max >= 1 && self.queue_max <= 256),
             // A turn of more than the largest request is none: whoever came first would be served to the end.
-            (
-                "fair_quantum_tokens",
-                (64..=1_048_576).contains(&self.fair_quantum_tokens),
-            ),
             (
                 "compute_burst_ms",
                 (1_000..=HOUR_MS).contains(&self.compute_burst_ms),

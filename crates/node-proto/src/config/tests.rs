@@ -123,9 +123,6 @@ const BEYOND: &[(&str, Option<Change>, Change)] = &[
     }),
     ("overhead_ms", None, |c| c.overhead_ms = u32::MAX),
     ("queue_max", Some(|c| c.queue_max = 0), |c| c.queue_max = 257),
-    ("fair_quantum_tokens", Some(|c| c.fair_quantum_tokens = 63), |c| {
-        c.fair_quantum_tokens = u32::MAX
-    }),
     ("compute_burst_ms", Some(|c| c.compute_burst_ms = 0), |c| {
         c.compute_burst_ms = u32::MAX
     }),

@@ -7,7 +7,7 @@
 //! | engine time | the share of the [`LendPolicy`], with a burst | [`Allowance`], a token bucket |
 //! | memory of waiting inputs | a sixteenth of what policy and tier allow engines | [`Monitor::admit`] |
 //! | places in the queue | [`queue_max`](crate::Config::queue_max), shared out among the requesters | [`Monitor::admit`] |
-//! | the order of work | tokens, the same for every requester | [`FairQueue`], deficit round robin |
+//! | the order of work | the earliest promise first, and promises as fair as turns are | [`Queue`] |
 //!
 //! Work passes three gates, each of which may stop it with a reason:
 //!
@@ -29,7 +29,7 @@ use crate::ids::{AgreementId, NodeId, Timestamp};
 use crate::wire::{Refusal, RefusalCode};
 
 pub(crate) use allowance::Allowance;
-pub(crate) use queue::FairQueue;
+pub(crate) use queue::{Engine, Fitting, Queue};
 
 /// Inputs that wait may use this part of the memory that engines may use.
 const INPUT_MEMORY_DIVISOR: u64 = 16;
@@ -92,7 +92,7 @@ impl Denied {
 pub(crate) struct Monitor {
     pub(crate) policy: LendPolicy,
     pub(crate) environment: Environment,
-    pub(crate) queue: FairQueue<AgreementId>,
+    pub(crate) queue: Queue<AgreementId>,
     allowance: Allowance,
     queue_max: usize,
 }
@@ -102,7 +102,7 @@ impl Monitor {
         Self {
             policy: LendPolicy::default(),
             environment: Environment::default(),
-            queue: FairQueue::new(config.fair_quantum_tokens),
+            queue: Queue::new(),
             allowance: Allowance::new(config.compute_burst_ms, now),
             queue_max: config.queue_max,
         }
@@ -305,15 +305,15 @@ mod tests {
         let mut monitor = monitor();
         for number in 0..6 {
             assert_eq!(monitor.admit(&first, 10, None, Held::default()), Ok(()));
-            monitor.queue.push(first, work(number), 10);
+            monitor.queue.push(first, work(number), 10, Timestamp(0));
         }
         assert_eq!(
             monitor.admit(&first, 10, None, Held::default()),
             Err(Denied::ShareUsed { share: 6 })
         );
         assert_eq!(monitor.admit(&second, 10, None, Held::default()), Ok(()));
-        monitor.queue.push(second, work(6), 10);
-        monitor.queue.push(second, work(7), 10);
+        monitor.queue.push(second, work(6), 10, Timestamp(0));
+        monitor.queue.push(second, work(7), 10, Timestamp(0));
         assert_eq!(
             monitor.admit(&second, 10, None, Held::default()),
             Err(Denied::QueueFull { waiting: 8 })

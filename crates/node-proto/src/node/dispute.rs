@@ -57,7 +57,7 @@ impl Node {
         };
         job.third = Some(third);
         job.sample_until = None;
-        self.ask_for_items(job, third, model, items);
+        self.ask_for_items(job, third, model, items, self.config.probes_max);
         true
     }
 

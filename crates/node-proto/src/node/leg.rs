@@ -232,14 +232,14 @@ impl Node {
             self.took(&provider, None, leg.terms.promised_ms);
             self.observe(&provider, Aspect::ResponseTime, false, 1.0);
         }
+        // Others' agreements took the room that the quote had spoken of. That is nobody's failure, and it passes.
+        let crowded_out = leg.contract.is_none() && reason == Failure::Busy;
         if let Which::Sample(_) = which {
-            if job.stage_is_trying() {
+            if job.stage_is_trying() && !crowded_out {
                 self.failed_trial(job, provider);
             }
             return self.sampled(job);
         }
-        // Others' agreements took the room that the quote had spoken of. That is nobody's failure, and it passes.
-        let crowded_out = leg.contract.is_none() && reason == Failure::Busy;
         if !crowded_out {
             job.tried.insert(provider);
         }
@@ -259,8 +259,11 @@ impl Node {
         self.trade(job.id, TradeStep::Retrying { provider, reason });
         self.search_anew(job);
         if crowded_out {
+            // Asked again it says what it can do now; where all are like that, a pause comes first.
+            job.approached.remove(&provider);
             job.met_busy = true;
             job.refusals = job.refusals.saturating_add(1);
+            job.busy_refusals = job.busy_refusals.saturating_add(1);
         } else if job.quotes.is_empty() {
             job.forget_asked();
         }

@@ -3,6 +3,7 @@
 use crate::capability::PauseReason;
 use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Path;
+use crate::monitor::{Engine, Fitting};
 use crate::node::Node;
 use crate::node::seller::Quoted;
 use crate::price;
@@ -13,8 +14,16 @@ use crate::wire::{Demand, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Respon
 impl Node {
     /// Answers a demand with a binding quote, or says why not.
     pub(super) fn quote(&mut self, peer: NodeId, demand: Demand) -> Result<Response, Refusal> {
-        let (proposal, until) = self.propose(&peer, &demand)?;
-        self.hand_out(peer, demand, proposal, until, false)
+        let proposal = self.propose(&peer, &demand)?;
+        let quoted = Quoted {
+            requester: peer,
+            until: self.now.plus_ms(proposal.valid_ms.into()),
+            deadline: self.now.plus_ms(demand.deadline_ms.into()),
+            demand,
+            proposal,
+            countered: false,
+        };
+        self.hand_out(quoted)
     }
 
     /// A buyer asks for less: granted out of the demand factor, and the further the less the engine has to do.
@@ -49,10 +58,10 @@ impl Node {
             price,
             ..quoted.proposal
         };
-        self.hand_out(peer, quoted.demand, proposal, quoted.until, true)
+        self.hand_out(Quoted { proposal, ..quoted })
     }
 
-    fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<(Proposal, Timestamp), Refusal> {
+    fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<Proposal, Refusal> {
         let refuse = |code| Err(Refusal::new(code));
         self.check_demand(demand)?;
         let Some(model) = self.lending.model(demand.model.as_ref()).cloned() else {
@@ -79,19 +88,16 @@ impl Node {
             self.turn_away(&model, demand.tokens);
             return Err(denied.to_refusal());
         }
-        let waiting = self.tokens_waiting();
-        let promised = self
-            .lending
-            .promised_ms(&model, demand.tokens, waiting, demand.deadline_ms);
-        let Some(promised_ms) = promised else {
+        let Some(promised_ms) = self.promise(peer, &model, demand) else {
             return refuse(RefusalCode::Deadline);
         };
+        let waiting = self.tokens_waiting();
         let factors = self.lending.factors(&model, demand.tokens, waiting);
         let Some(price) = factors.price() else {
             return refuse(RefusalCode::InvalidRequest);
         };
         self.credit_of(peer, price)?;
-        let proposal = Proposal {
+        Ok(Proposal {
             version: OBJECT_VERSION,
             provider: self.me,
             requester: *peer,
@@ -102,8 +108,7 @@ impl Node {
             factors,
             promised_ms,
             valid_ms: self.config.quote_valid_ms,
-        };
-        Ok((proposal, self.now.plus_ms(self.config.quote_valid_ms.into())))
+        })
     }
 
     /// Counts work that is wanted and cannot be taken on.
@@ -112,13 +117,57 @@ impl Node {
         self.lending.demand.turned_away(engine_ms);
     }
 
-    /// Tokens that are to be computed before anything new.
-    pub(super) fn tokens_waiting(&self) -> u32 {
+    /// The time to promise, milliseconds: in the fair order where that breaks no other promise, or else at the end of the
+    /// queue; `None` when that is too late for the buyer.
+    fn promise(&self, peer: &NodeId, model: &ModelInfo, demand: &Demand) -> Option<u32> {
+        let queue = &self.monitor.queue;
+        let promised_ms = |before: u64| {
+            let before = u32::try_from(before).unwrap_or(u32::MAX);
+            let before = before.saturating_add(self.tokens_first());
+            self.lending
+                .promised_ms(model, demand.tokens, before, demand.deadline_ms)
+        };
+        let fair = promised_ms(queue.fair_before(peer, demand.tokens));
+        let deadline = self.now.plus_ms(demand.deadline_ms.into());
+        fair.filter(|promised_ms| self.can_keep(model, demand.tokens, *promised_ms, deadline))
+            .or_else(|| promised_ms(queue.cost()))
+    }
+
+    /// Whether so many tokens can be computed in that time, and everything that they delay still as it was promised.
+    pub(super) fn can_keep(
+        &self,
+        model: &ModelInfo,
+        tokens: u32,
+        promised_ms: u32,
+        deadline: Timestamp,
+    ) -> bool {
+        let engine = Engine {
+            now: self.now,
+            tokens_first: self.tokens_first(),
+            tokens_per_s: model.tokens_per_second,
+        };
+        let due = self.engine_due(self.now, promised_ms, deadline);
+        self.monitor.queue.fits(engine, Fitting { tokens, due })
+    }
+
+    /// When the engine must be done, so that a result that was promised then is there in time, and before the buyer's deadline.
+    pub(super) fn engine_due(&self, from: Timestamp, promised_ms: u32, deadline: Timestamp) -> Timestamp {
+        let there = from.plus_ms(promised_ms.into()).min(deadline);
+        Timestamp(there.0.saturating_sub(self.config.overhead_ms.into()))
+    }
+
+    /// Tokens that are computed before anything that waits, or take a place in it: what runs, and what is agreed and on its way.
+    fn tokens_first(&self) -> u32 {
         let running = self.seller.running.as_ref();
         let running = running.map_or(0, |run| run.tokens_left(self.now));
-        let waiting = u32::try_from(self.monitor.queue.cost()).unwrap_or(u32::MAX);
         let held = self.seller.held(self.now, self.config.place_ms).tokens;
-        waiting.saturating_add(running).saturating_add(held)
+        running.saturating_add(held)
+    }
+
+    /// Tokens that are computed before anything that comes at the end.
+    pub(super) fn tokens_waiting(&self) -> u32 {
+        let waiting = u32::try_from(self.monitor.queue.cost()).unwrap_or(u32::MAX);
+        waiting.saturating_add(self.tokens_first())
     }
 
     /// Whether demands like this one are served at all at the moment.
@@ -149,27 +198,14 @@ impl Node {
         }
     }
 
-    fn hand_out(
-        &mut self,
-        requester: NodeId,
-        demand: Demand,
-        proposal: Proposal,
-        until: Timestamp,
-        countered: bool,
-    ) -> Result<Response, Refusal> {
-        let signed = Signed::seal(self.signer.as_ref(), &proposal);
+    fn hand_out(&mut self, quoted: Quoted) -> Result<Response, Refusal> {
+        let (requester, proposal) = (quoted.requester, &quoted.proposal);
+        let signed = Signed::seal(self.signer.as_ref(), proposal);
         let quote = Quote {
             price: proposal.price,
             factors: proposal.factors,
             promised_ms: proposal.promised_ms,
             valid_ms: proposal.valid_ms,
-        };
-        let quoted = Quoted {
-            requester,
-            demand,
-            proposal,
-            until,
-            countered,
         };
         self.seller
             .make_room_for_quote(&requester, self.config.agreements_per_buyer_max);

@@ -89,7 +89,7 @@ impl Node {
         self.trade(job.id, TradeStep::Trying { providers });
         for peer in strangers {
             let model = job.quotes.get(peer).and_then(|quoted| quoted.proposal.model);
-            self.ask_for_sample(job, *peer, model);
+            self.ask_for_sample(job, *peer, model, self.config.probes_max);
         }
         None
     }
@@ -190,15 +190,16 @@ impl Node {
             .filter(|(_, candidate)| candidate.success >= unknown);
         let others = fair.map(|(peer, _)| *peer).filter(same_model);
         if let Some(second) = others.min_by_key(|peer| self.reputation.credited_streak(peer)) {
-            self.ask_for_sample(job, second, quoted.proposal.model);
+            // What it says is compared with another's: one known answer shows whether it computes at all.
+            self.ask_for_sample(job, second, quoted.proposal.model, self.config.probes_max.min(1));
         }
     }
 
-    fn ask_for_sample(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
+    fn ask_for_sample(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>, probes_max: usize) {
         let texts = (0..job.texts.len()).collect();
         let mut items = self.rng.sample(texts, self.config.compare_max.max(1));
         items.sort_unstable();
-        self.ask_for_items(job, peer, model, items);
+        self.ask_for_items(job, peer, model, items, probes_max);
     }
 
     /// Asks for a quote for some of the texts.
@@ -208,8 +209,9 @@ impl Node {
         peer: NodeId,
         model: Option<ModelId>,
         items: Vec<usize>,
+        probes_max: usize,
     ) {
-        let asked = self.demand(job, &peer, model, items);
+        let asked = self.demand(job, &peer, model, items, probes_max);
         let request = Request::RequestProposal {
             tag: self.tag(&peer),
             demand: asked.demand.clone(),

@@ -275,7 +275,7 @@ impl Node {
 
     fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
         let items = (0..job.texts.len()).collect();
-        let asked = self.demand(job, &peer, model, items);
+        let asked = self.demand(job, &peer, model, items, self.config.probes_max);
         let request = Request::RequestProposal {
             tag: self.tag(&peer),
             demand: asked.demand.clone(),
@@ -293,14 +293,11 @@ impl Node {
         peer: &NodeId,
         model: Option<ModelId>,
         items: Vec<usize>,
+        probes_max: usize,
     ) -> Asked {
         let known = model.and_then(|model| self.probes.get(&model));
         let known: Vec<&Probe> = known.into_iter().flatten().collect();
-        let wanted = probes_wanted(
-            self.record_of(peer),
-            self.config.trust_after,
-            self.config.probes_max,
-        );
+        let wanted = probes_wanted(self.record_of(peer), self.config.trust_after, probes_max);
         let probes = self.rng.sample(known, wanted).into_iter().cloned().collect();
         let batch = Batch::new(&mut self.rng, model, items, probes);
         let texts = batch.texts(&job.texts);

@@ -87,6 +87,7 @@ impl Node {
         let terms: Agreement = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
         let quoted = self.seller.quotes.get(&terms.proposal);
         let quoted = quoted.ok_or_else(|| Refusal::new(RefusalCode::Expired))?;
+        let deadline = quoted.deadline;
         if !quoted.covers(&peer, &terms, &self.me) {
             return Err(Refusal::because(
                 RefusalCode::InvalidRequest,
@@ -103,6 +104,11 @@ impl Node {
         self.admit(&peer, terms.tokens)
             .map_err(|denied| denied.to_refusal())?;
         self.credit_of(&peer, terms.price)?;
+        // Others agreed meanwhile. A word that cannot be kept any more is better taken back than broken.
+        let model = self.lending.model(terms.model.as_ref());
+        if model.is_some_and(|model| !self.can_keep(model, terms.tokens, terms.promised_ms, deadline)) {
+            return Err(Refusal::new(RefusalCode::Busy));
+        }
         self.seller.quotes.remove(&terms.proposal);
         let signature = Domain::Agreement.sign(self.signer.as_ref(), &signed.body);
         let active = Active {
@@ -111,6 +117,7 @@ impl Node {
             countersignature: signature,
             state: State::Agreed,
             promised_from: self.now,
+            deadline,
             until: self.now.plus_ms(self.config.input_ms.into()),
         };
         self.seller.active.insert(id, active);
@@ -178,12 +185,14 @@ impl Node {
             texts,
         };
         active.promised_from = now;
+        let deadline = active.deadline;
         active.until = now.plus_ms(
             engine_ms
                 .saturating_mul(waiting)
                 .saturating_add(self.config.unreported_ms.into()),
         );
-        self.monitor.queue.push(peer, id, tokens);
+        let due = self.engine_due(now, promised_ms, deadline);
+        self.monitor.queue.push(peer, id, tokens, due);
         self.start_next();
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Quoted {
     pub(super) demand: Demand,
     pub(super) proposal: Proposal,
     pub(super) until: Timestamp,
+    /// After this the buyer has no use for a result.
+    pub(super) deadline: Timestamp,
     /// It was asked for less once.
     pub(super) countered: bool,
 }
@@ -49,6 +51,8 @@ pub(super) struct Active {
     pub(super) state: State,
     /// When the input came: the promise counts from here. Until then, when it was agreed.
     pub(super) promised_from: Timestamp,
+    /// After this the buyer has no use for a result.
+    pub(super) deadline: Timestamp,
     pub(super) until: Timestamp,
 }
 

@@ -289,6 +289,26 @@ fn an_input_must_be_the_agreed_one_and_a_payment_the_agreed_ones() {
     );
 }
 
+#[test]
+fn a_promise_that_others_work_has_overtaken_is_taken_back() {
+    let mut pair = Pair::new();
+    let (terms, _) = pair.quoted();
+    let agreement = Signed::seal(&pair.buyer, &terms);
+    let request = pair.agree(agreement);
+    // Meanwhile the engine began with something that takes a minute.
+    pair.node.seller.running = Some(seller::Run {
+        work: crate::ids::WorkId(1),
+        agreement: AgreementId([8; 32]),
+        tokens: 30_000,
+        tokens_per_s: 500.0,
+        since: Timestamp(1),
+        until: Timestamp(600_000),
+    });
+    assert_eq!(pair.code(&request), RefusalCode::Busy as u16);
+    pair.node.seller.running = None;
+    assert!(matches!(pair.ask(&request), Response::Agreed { .. }));
+}
+
 /// A node that a discovery point tells of one member.
 struct Seeker {
     node: Node,
