@@ -162,8 +162,8 @@ pub struct Requests {
     /// By the number that the node knows them by.
     pub all: Vec<Request>,
     open: BTreeMap<JobId, Follow>,
-    /// Providers that were chosen, and when.
-    pub chosen: Vec<(Millis, u32)>,
+    /// Providers that agreed to compute a whole request, and when.
+    pub given: Vec<(Millis, u32)>,
     /// Providers' refusals, by reason.
     pub refusals: BTreeMap<&'static str, u32>,
     /// Orders that were given once more because the first provider was late.
@@ -184,6 +184,7 @@ pub struct Dealing {
 #[derive(Debug, Default)]
 struct Follow {
     texts: Vec<String>,
+    chosen: Option<u32>,
     expected_ms: u32,
     took_ms: u32,
 }
@@ -257,8 +258,9 @@ impl Requests {
                 ..
             } => {
                 follow.expected_ms = expected_ms;
-                self.chosen.extend(host_of(&provider).map(|host| (at, host)));
+                follow.chosen = host_of(&provider);
             }
+            TradeStep::Agreed { .. } => self.given.extend(follow.chosen.map(|host| (at, host))),
             TradeStep::Refused { reason, .. } => *self.refusals.entry(name(&reason)).or_insert(0) += 1,
             TradeStep::Hedged { .. } => self.hedged += 1,
             TradeStep::Delivered { took_ms } => follow.took_ms = took_ms,

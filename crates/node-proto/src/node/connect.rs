@@ -4,7 +4,7 @@
 //! A tab holds as many connections as its browser carries well, and in a large network every trade may be with somebody
 //! new. So a connection that nothing hangs on is closed when a further one comes: the least recently used, as caches do it,
 //! and only after it was idle for a while, so that nobody who is about to answer is cut off. Discovery points, whoever is
-//! registered here, and everyone with an open agreement or exchange stay.
+//! registered here, and everyone with an open agreement, exchange or payment stay.
 
 use crate::ids::{NodeId, Timestamp};
 use crate::io::{Output, Path};
@@ -94,6 +94,7 @@ impl Node {
             || self.registers(peer)
             || self.seller.active_of(peer).next().is_some()
             || self.jobs.values().any(works_for_this)
+            || self.retries.values().any(|retry| retry.is_to(peer))
             || !self.exchanges.to(peer).is_empty()
     }
 

@@ -371,6 +371,7 @@ impl Node {
             unchecked: Some(record.registration.clone()),
         };
         self.network.learn(record.owner, member);
+        self.retry_payments_to(&record.owner);
         self.met(&record.owner);
     }
 
@@ -417,6 +418,7 @@ impl Node {
             unchecked: Some(record.registration.clone()),
         };
         self.network.learn(record.owner, member);
+        self.retry_payments_to(&record.owner);
     }
 
     fn learn_offer(&mut self, point: &NodeId, key: Hash, record: &SampledRecord) {

@@ -102,6 +102,12 @@ impl Network {
         self.connections.get(peer).map(|connection| connection.path)
     }
 
+    /// Where a member can be reached, as far as is known.
+    pub(super) fn addresses_of(&self, peer: &NodeId) -> Vec<String> {
+        let member = self.members.get(peer);
+        member.map_or_else(Vec::new, |member| member.addresses.clone())
+    }
+
     /// Drops members and offers whose registrations have run out.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let before = self.members.len();

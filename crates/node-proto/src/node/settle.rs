@@ -5,7 +5,7 @@
 //! same answer, so nothing is paid twice.
 
 use crate::ids::{AgreementId, ExchangeId, NodeId, Timestamp};
-use crate::io::Write;
+use crate::io::{Output, Write};
 use crate::ledger::{Contract, LedgerError, PartialDelivery, Place, Source};
 use crate::node::job::{End, Job, Stage};
 use crate::node::network::Purpose;
@@ -19,12 +19,18 @@ use crate::wire::{Agreement, Refusal, RefusalCode, Request, Response, Signed, Wi
 /// A payment whose answer is missing.
 pub(super) struct Retry {
     counterparty: NodeId,
+    /// Where it was last known to be: what is filed of it may run out before it answers.
+    addresses: Vec<String>,
     /// `None` while an attempt is under way, or before the half is durable.
     at: Option<Timestamp>,
     pause_ms: u64,
 }
 
 impl Retry {
+    pub(super) fn is_to(&self, peer: &NodeId) -> bool {
+        self.counterparty == *peer
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.at
     }
@@ -40,6 +46,7 @@ impl Node {
                 place,
                 Retry {
                     counterparty,
+                    addresses: Vec::new(),
                     at: Some(self.now),
                     pause_ms,
                 },
@@ -48,13 +55,13 @@ impl Node {
         self.retries = retries.collect();
     }
 
-    /// A connection is a reason to try at once.
+    /// A connection, or a way to make one, is a reason to try at once.
     pub(super) fn retry_payments_to(&mut self, peer: &NodeId) {
         let theirs = self
             .retries
             .iter_mut()
             .map(|(_, retry)| retry)
-            .filter(|retry| retry.counterparty == *peer);
+            .filter(|retry| retry.is_to(peer));
         for retry in theirs.filter(|retry| retry.at.is_some()) {
             retry.at = Some(self.now);
             retry.pause_ms = u64::from(self.config.settle_retry_ms);
@@ -88,6 +95,7 @@ impl Node {
             place,
             Retry {
                 counterparty,
+                addresses: self.network.addresses_of(&counterparty),
                 at: None,
                 pause_ms,
             },
@@ -106,6 +114,10 @@ impl Node {
             retry.at = Some(self.now.plus_ms(retry.pause_ms));
             retry.pause_ms = (retry.pause_ms * 2).min(self.config.settle_retry_max_ms.into());
             // Nobody else has a reason to connect: the debt is this node's.
+            if !self.network.members.contains_key(&peer) && !retry.addresses.is_empty() {
+                let addresses = retry.addresses.clone();
+                return self.outputs.push_back(Output::Dial { peer, addresses });
+            }
             return self.dial(&peer);
         }
         retry.at = None;

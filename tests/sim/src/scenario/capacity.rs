@@ -32,7 +32,7 @@ pub(super) fn liars(setting: Setting) -> Report {
     let lenders = || world.hosts().filter(|host| host.spec().lends.is_some());
     let speed = |host: &Host| host.spec().lends.map_or(0.0, |device| f64::from(device.speed));
     let chosen = |late: bool, of: &dyn Fn(u32) -> bool| -> f64 {
-        let all = world.hosts().flat_map(|host| &host.requests.chosen);
+        let all = world.hosts().flat_map(|host| &host.requests.given);
         let then = all.filter(|(at, host)| (!late || world.shared().is_late(*at)) && of(*host));
         then.count() as f64
     };

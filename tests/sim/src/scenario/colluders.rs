@@ -100,12 +100,12 @@ impl Shares {
 
     fn of(world: &World, all: &Coalition, late_only: bool) -> Self {
         let then = |at: Millis| !late_only || world.shared().is_late(at);
-        let chosen = || {
+        let given = || {
             let hosts = world.hosts().filter(|host| host.spec().is_honest());
-            let chosen = hosts.flat_map(|host| &host.requests.chosen);
-            chosen.filter(|(at, _)| then(*at))
+            let given = hosts.flat_map(|host| &host.requests.given);
+            given.filter(|(at, _)| then(*at))
         };
-        let count = chosen().filter(|(_, provider)| all.contains(*provider)).count() as f64;
+        let count = given().filter(|(_, provider)| all.contains(*provider)).count() as f64;
         let requests = Summary::new(world).of_honest();
         let requests = if late_only { requests.late() } else { requests };
         let verified: Vec<Piece> = pieces(&requests)
@@ -121,7 +121,7 @@ impl Shares {
                 .sum()
         };
         Self {
-            jobs: share(count, chosen().count() as f64),
+            jobs: share(count, given().count() as f64),
             work: share(tokens(true), tokens(false)),
         }
     }
