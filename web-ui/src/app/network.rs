@@ -56,16 +56,20 @@ pub(crate) fn NetworkPage() -> impl IntoView {
 fn DiagnosisLine() -> impl IntoView {
     let app = use_app();
     let diagnosis = app.shell_part(|status| status.diagnosis.clone());
-    let met = app.shell_part(|status| {
-        status
-            .connections
-            .iter()
-            .any(|connection| connection.role == Role::Node)
-    });
+    let connected_to = |role: Role| {
+        app.shell_part(move |status| {
+            let mut connections = status.connections.iter();
+            connections.any(|connection| connection.role == role)
+        })
+    };
+    let (met, relay) = (connected_to(Role::Node), connected_to(Role::Relay));
     let said = Memo::new(move |_| match diagnosis.get() {
         _ if !app.online.get() => ("offline", words::OFFLINE.to_owned()),
         Some(Diagnosis::Starting | Diagnosis::Alone) if met.get() == Some(true) => {
             ("starting", words::CONNECTING.to_owned())
+        }
+        Some(Diagnosis::Starting) if relay.get() == Some(true) => {
+            ("starting", text::presence::LOOKING.to_owned())
         }
         None | Some(Diagnosis::Starting) => ("starting", words::STARTING.to_owned()),
         Some(Diagnosis::Ok) => ("ok", words::OK.to_owned()),
