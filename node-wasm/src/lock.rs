@@ -22,6 +22,10 @@ use crate::platform;
 /// How long the other tab may take to stop its node.
 const HANDOVER_MS_MAX: u32 = 8_000;
 
+/// How long a lock that was just let go, by this tab or by a page that is being left, may take to be free: browsers do that in
+/// a process of its own, Firefox after the page has asked for it again.
+const FREED_MS_MAX: u32 = 1_000;
+
 /// What is said on the channel.
 const LET_GO: &str = "let go";
 
@@ -48,13 +52,13 @@ pub(crate) async fn claim(name: &str, take_over: bool) -> Result<Claim, StartErr
     }
     let unsupported = |error: JsValue| StartError::Unsupported(platform::text_of(&error));
     let channel = BroadcastChannel::new(name).map_err(unsupported)?;
-    let release = match request(&navigator.locks(), name, true).await? {
+    let release = match request(&navigator.locks(), name, FREED_MS_MAX).await? {
         Some(release) => release,
         None if take_over => {
             channel
                 .post_message(&JsValue::from_str(LET_GO))
                 .map_err(unsupported)?;
-            request(&navigator.locks(), name, false)
+            request(&navigator.locks(), name, HANDOVER_MS_MAX)
                 .await?
                 .ok_or(StartError::TakeOverTimeout)?
         }
@@ -86,22 +90,14 @@ pub(crate) async fn claim(name: &str, take_over: bool) -> Result<Claim, StartErr
     ))
 }
 
-/// Asks for the lock; `None` when it is taken (`if_available`) or was not passed on in time.
-async fn request(
-    locks: &LockManager,
-    name: &str,
-    if_available: bool,
-) -> Result<Option<Function>, StartError> {
+/// Asks for the lock; `None` when it was not passed on in time.
+async fn request(locks: &LockManager, name: &str, wait_ms: u32) -> Result<Option<Function>, StartError> {
     let (granted, answer) = oneshot::channel::<Option<Function>>();
     let granted = Rc::new(Cell::new(Some(granted)));
-    let on_lock = Closure::once_into_js(move |lock: JsValue| -> JsValue {
+    let on_lock = Closure::once_into_js(move |_lock: JsValue| -> JsValue {
         let Some(granted) = granted.take() else {
             return JsValue::UNDEFINED;
         };
-        if lock.is_null() {
-            let _ = granted.send(None);
-            return JsValue::UNDEFINED;
-        }
         // The lock is held until this promise resolves. Its executor runs before the constructor returns.
         let mut release = None;
         let held = Promise::new(&mut |resolve, _| release = Some(resolve));
@@ -116,11 +112,7 @@ async fn request(
     });
     let options = LockOptions::new();
     let abort = AbortController::new().map_err(|error| StartError::Unsupported(platform::text_of(&error)))?;
-    if if_available {
-        options.set_if_available(true);
-    } else {
-        options.set_signal(&abort.signal());
-    }
+    options.set_signal(&abort.signal());
     let outcome = locks.request_with_options_and_callback(name, &options, on_lock.unchecked_ref());
     // A request that is aborted rejects; what counts arrives through the callback.
     let ignore = Closure::once_into_js(|_: JsValue| {});
@@ -128,7 +120,7 @@ async fn request(
         .ok()
         .and_then(|catch| catch.dyn_into::<Function>().ok())
         .and_then(|catch| catch.call1(&outcome, &ignore).ok());
-    match select(answer, TimeoutFuture::new(HANDOVER_MS_MAX)).await {
+    match select(answer, TimeoutFuture::new(wait_ms)).await {
         Either::Left((answer, _)) => Ok(answer.ok().flatten()),
         Either::Right(((), _)) => {
             abort.abort();
@@ -172,8 +164,7 @@ mod tests {
             Err(StartError::RunsElsewhere)
         ));
         drop(first);
-        // The browser passes it on in a task of its own.
-        TimeoutFuture::new(50).await;
+        // The browser passes it on in a task of its own, which is waited for.
         drop(held(&name, false).await);
     }
 
