@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use node_proto::{
-    Event, ExchangeId, Failure, Input, Millicredits, Output, Requirements, ServeStep, Timestamp, TradeStep,
-    Verification,
+    Config, Event, ExchangeId, Failure, Input, Millicredits, Output, Requirements, ServeStep, Timestamp,
+    TradeStep, Verification,
 };
 use world::{Disk, Engine, Fate, Passing, World, private};
 
@@ -260,6 +260,46 @@ fn a_buyer_that_dies_before_its_payment_leaves_pays_after_it_comes_back() {
     let pending = world.balance(buyer);
     assert!(pending.0 == 0 && pending.1 < 0, "{pending:?}");
     world.run(20_000);
+    assert_eq!(world.balance(buyer), (pending.1, 0));
+    assert_eq!(world.balance(provider), (-pending.1, 0));
+}
+
+#[test]
+fn a_payment_is_sent_again_when_its_receiver_is_heard_of_again() {
+    // Nobody dials more than one other by itself.
+    let config = Config {
+        connections_max: 1,
+        ..Config::default()
+    };
+    let mut world = World::new();
+    let provider = world.join_with(private(1), config.clone());
+    world.lend(provider);
+    for _ in 0..4 {
+        world.join_with(private(1), config.clone());
+    }
+    world.run(8_000);
+    let buyer = world.join_with(private(1), config);
+    world.run(8_000);
+    world.ask(buyer, 1, &TEXTS);
+    while !steps(&world, buyer)
+        .iter()
+        .any(|step| matches!(step, TradeStep::Sent { .. }))
+    {
+        world.run(1);
+    }
+    world.run(10);
+    world.hosts[buyer].disk = Disk::Silent;
+    world.run(5_000);
+    world.crash(buyer);
+    world.hosts[buyer].disk = Disk::Writes;
+    world.crash(provider);
+    world.start(buyer);
+    let pending = world.balance(buyer);
+    assert!(pending.0 == 0 && pending.1 < 0, "{pending:?}");
+    // The pauses have grown to minutes when the provider is back.
+    world.run(200_000);
+    world.start(provider);
+    world.run(15_000);
     assert_eq!(world.balance(buyer), (pending.1, 0));
     assert_eq!(world.balance(provider), (-pending.1, 0));
 }
