@@ -362,7 +362,6 @@ impl Config {
             ("engine_min_ms", (100..=HOUR_MS).contains(&self.engine_min_ms)),
             ("overhead_ms", self.overhead_ms <= 60_000),
             ("queue_max", self.queue_max >= 1 && self.queue_max <= 256),
-            // A turn of more than the largest request is none: whoever came first would be served to the end.
             (
                 "compute_burst_ms",
                 (1_000..=HOUR_MS).contains(&self.compute_burst_ms),

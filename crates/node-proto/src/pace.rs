@@ -22,8 +22,8 @@
 //! [`PRIOR_MS`] shrinks a small sample towards the rest (empirical Bayes: B. Efron, C. Morris, *Stein's Paradox in Statistics*,
 //! Scientific American 236(5), 1977). What jitter does not explain is not shrunk away: beyond [`PRIOR_MS`] the prior gives way
 //! (limited translation: B. Efron, C. Morris, *Limiting the Risk of Bayes and Empirical Bayes Estimators – Part II*, JASA
-//! 67(337), 1972), so that one sample that took ten times its claim counts nearly in full. The line itself begins from two trades that keep to the protocol, whose weight is that of
-//! any other. Older trades fade geometrically, so that the pace follows a device that becomes slower, and a trade without a
+//! 67(337), 1972), so that one sample that took ten times its claim counts nearly in full. The line itself begins from two
+//! trades that keep to the protocol, whose weight is that of any other. Older trades fade geometrically, so that the pace follows a device that becomes slower, and a trade without a
 //! result counts as [`PACE_MAX`].
 //!
 //! Bounds: one entry per provider, at most as many as peers are remembered; the one without a trade for the longest time goes

@@ -151,12 +151,12 @@ fn served_within_capacity(report: &mut Report, name: &str, all: &Summary<'_>) {
     let speed: f64 = crowd.supplies().iter().map(|supply| supply.speed).sum();
     let seconds = (surge.end - surge.start + u64::from(DEADLINE_MS)) as f64 / 1_000.0;
     let others = tokens_of_others(&crowd, surge.start..surge.end + u64::from(DEADLINE_MS));
+    let allowed = (speed * seconds).min(asked as f64);
     // Whoever asked before or asks afterwards takes a part of it, and checks may take a tenth more than what is asked for.
-    let engines = speed * seconds - others as f64;
-    let allowed = (engines / (1.0 + CHECKS_MAX)).min(asked as f64);
+    let left = (speed * seconds - others as f64) / (1.0 + CHECKS_MAX);
     report.row(
-        &format!("{name}: served in time, of what engines could do without checks"),
-        format!("{:.4}", share(done as f64, engines.min(asked as f64))),
+        &format!("{name}: served in time, of what others and checks leave"),
+        format!("{:.4}", share(done as f64, left.min(asked as f64))),
     );
     report.row(
         &format!("{name}: asked for, of what capacity allows"),
