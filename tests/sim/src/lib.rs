@@ -23,6 +23,7 @@ pub mod effort;
 pub mod engine;
 pub mod event;
 pub mod host;
+pub mod luck;
 pub mod network;
 pub mod plot;
 pub mod record;

@@ -72,9 +72,12 @@ impl Report {
         self.checks.push(Check::new(name, unit, measured, bound));
     }
 
-    /// Something that must never happen.
+    /// Something that must never happen, in none of a report's worlds.
     pub fn never(&mut self, name: &str, times: u64) {
-        self.checks.push(Check::never(name, times));
+        match self.checks.iter_mut().find(|check| check.name == name) {
+            Some(check) => *check = Check::never(name, times.saturating_add(check.measured as u64)),
+            None => self.checks.push(Check::never(name, times)),
+        }
     }
 
     /// Whether every bound is kept.
@@ -85,6 +88,14 @@ impl Report {
     /// Adds a measurement.
     pub fn row(&mut self, name: &str, value: impl fmt::Display) {
         self.rows.push((name.to_owned(), value.to_string()));
+    }
+
+    /// Adds to a number that every one of a report's worlds has.
+    pub fn sum(&mut self, name: &str, value: i64) {
+        match self.rows.iter_mut().find(|(row, _)| row == name) {
+            Some((_, sum)) => *sum = (value + sum.parse::<i64>().unwrap_or(0)).to_string(),
+            None => self.row(name, value),
+        }
     }
 
     /// Writes the table, the JSON and, when there is something to draw, the plots: `NAME-NODES-SEED.txt`, `.json`, `.svg`.

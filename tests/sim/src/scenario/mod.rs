@@ -196,7 +196,7 @@ fn sound(report: &mut Report, summary: &Summary<'_>) {
         all.ended(&End::Open) as u64,
     );
     let (settled, pending) = summary.balances();
-    report.row("half-signed at the end, millicredits", pending);
+    report.sum("half-signed at the end, millicredits", pending);
     // Whoever went back to a backup has lost its own side of what it signed since.
     if !summary.world.hosts().any(|host| host.spec().conduct.forks) {
         report.never("balances off zero, millicredits", settled.unsigned_abs());
