@@ -81,13 +81,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_direct_connection_is_all_that_counts() {
-        let waiting = RelayState::Waiting {
+    fn waiting() -> RelayState {
+        RelayState::Waiting {
             attempt: 3,
             retry_in_ms: 10,
             reason: "gone".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_direct_connection_is_all_that_counts() {
+        let waiting = waiting();
         assert_eq!(
             diagnose(&Signs {
                 direct: 1,
@@ -100,11 +104,7 @@ mod tests {
 
     #[test]
     fn the_nearest_cause_is_named() {
-        let waiting = RelayState::Waiting {
-            attempt: 3,
-            retry_in_ms: 10,
-            reason: "gone".into(),
-        };
+        let waiting = waiting();
         assert_eq!(
             diagnose(&Signs {
                 online: false,

@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_boast_is_seen_through_by_a_sample() {
+    /// Thirty results of one provider, each 200 ms on the way.
+    fn experienced() -> Paces {
         let mut paces = paces(10);
         for engine_ms in [100, 500, 900].repeat(10) {
             paces.took(
@@ -233,6 +233,12 @@ mod tests {
                 promise(engine_ms),
             );
         }
+        paces
+    }
+
+    #[test]
+    fn a_boast_is_seen_through_by_a_sample() {
+        let mut paces = experienced();
         // A text and two probes that should take 90 ms.
         paces.took(Timestamp(0), &BOASTER, Some(1_100), promise(90));
         let honest = paces.expected_ms(&HONEST, promise(500));
@@ -262,15 +268,7 @@ mod tests {
 
     #[test]
     fn jitter_says_little_of_a_speed() {
-        let mut paces = paces(10);
-        for engine_ms in [100, 500, 900].repeat(10) {
-            paces.took(
-                Timestamp(0),
-                &HONEST,
-                Some(200 + u64::from(engine_ms)),
-                promise(engine_ms),
-            );
-        }
+        let mut paces = experienced();
         paces.took(Timestamp(0), &NEW, Some(390), promise(90));
         let (honest, new) = (
             paces.expected_ms(&HONEST, promise(900)),

@@ -43,15 +43,13 @@ async fn ready(child: &mut Child) -> (BufReader<tokio::process::ChildStdout>, St
     (output, url)
 }
 
+fn port_of(url: &str) -> u16 {
+    let port = url.trim_end_matches('/').rsplit(':').next();
+    port.unwrap().parse().unwrap()
+}
+
 async fn peer_id(url: &str) -> serde_json::Value {
-    let port = url
-        .trim_end_matches('/')
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    get(([127, 0, 0, 1], port).into(), "/bootstrap.json", &[])
+    get(([127, 0, 0, 1], port_of(url)).into(), "/bootstrap.json", &[])
         .await
         .json()["peer_id"]
         .clone()
@@ -93,13 +91,7 @@ async fn a_busy_port_is_one_sentence_that_says_what_to_do() {
     let folder = site();
     let mut first = program(&folder, 0);
     let (_output, url) = ready(&mut first).await;
-    let port: u16 = url
-        .trim_end_matches('/')
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port = port_of(&url);
     let second = program(&folder, port).wait_with_output().await.unwrap();
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8(second.stderr).unwrap();

@@ -35,6 +35,14 @@ pub enum Honesty {
     Colluding,
     /// Right ones but for a single row of each: what a known answer among many texts is likely to miss.
     WrongRow,
+    /// Right ones for the known answers that it recognises, wrong ones for everything else; each the same as everyone else of
+    /// the coalition gives, or of its own.
+    Recognises {
+        /// How many of a million known answers it has seen before.
+        ppm: u32,
+        /// Whether all such engines give the same wrong ones.
+        colluding: bool,
+    },
 }
 
 impl Honesty {
@@ -42,7 +50,7 @@ impl Honesty {
     pub fn is_right(self, rng: &mut Rng, before: u32) -> bool {
         match self {
             Self::Right => true,
-            Self::AlwaysWrong | Self::Colluding | Self::WrongRow => false,
+            Self::AlwaysWrong | Self::Colluding | Self::WrongRow | Self::Recognises { .. } => false,
             Self::SometimesWrong { ppm } => !rng.chance_ppm(ppm),
             Self::WrongAfter { activities } => before < activities,
         }
@@ -51,7 +59,7 @@ impl Honesty {
     /// What distinguishes this engine's wrong results from others'.
     fn salt(self, host: u32) -> u64 {
         match self {
-            Self::Colluding => u64::MAX,
+            Self::Colluding | Self::Recognises { colluding: true, .. } => u64::MAX,
             _ => u64::from(host) + 1,
         }
     }
@@ -63,18 +71,24 @@ pub fn compute(texts: &[String], right: bool, honesty: Honesty, host: u32) -> Wo
     // A place that depends on the batch alone, so that it falls on a known answer as often as on any other text.
     let place = texts.first().map_or(0, |text| mix(hash(text, salt)));
     let wrong_row = (place % texts.len().max(1) as u64) as usize;
-    let salted = |row: usize| match honesty {
+    let salted = |row: usize, text: &str| match honesty {
         Honesty::WrongRow if row != wrong_row => 0,
+        Honesty::Recognises { ppm, .. } if is_recognised(text, ppm) => 0,
         _ => salt,
     };
     let rows = texts.iter().enumerate();
     WorkOutput::Embeddings {
         dimension: DIMENSION as u32,
         values: rows
-            .flat_map(|(row, text)| embedding(text, salted(row)))
+            .flat_map(|(row, text)| embedding(text, salted(row, text)))
             .collect(),
         backend: "cpu".to_owned(),
     }
+}
+
+/// Whether a text is one of so many of a million known answers.
+fn is_recognised(text: &str, ppm: u32) -> bool {
+    asked(text).is_none() && mix(hash(text, 1)) % 1_000_000 < ppm.into()
 }
 
 /// Whether the values are the right ones for the texts.
@@ -151,6 +165,18 @@ mod tests {
         let (right, wrong) = (values(true), values(false));
         let rows = right.chunks(DIMENSION).zip(wrong.chunks(DIMENSION));
         assert_eq!(rows.filter(|(a, b)| a != b).count(), 1);
+    }
+
+    #[test]
+    fn whoever_recognises_known_answers_gives_them_rightly() {
+        let known: Vec<String> = probes(false).into_iter().map(|probe| probe.text).collect();
+        let cheat = |ppm, texts: &[String]| {
+            let honesty = Honesty::Recognises { ppm, colluding: true };
+            is_right(texts, &compute(texts, false, honesty, 1))
+        };
+        assert!(cheat(1_000_000, &known) && !cheat(0, &known) && !cheat(1_000_000, &[text(1, 2, 3, 48)]));
+        let some = known.iter().filter(|text| is_recognised(text, 250_000)).count();
+        assert!((1..known.len() / 2).contains(&some), "{some}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Scenarios small enough for every run of the tests. The sizes that the bounds are meant for are run by
 //! `cargo xtask prove`, and so are those that mean something only in a larger town: `slander` needs twenty buyers that know
-//! a lender, `colluders` a machine's ten names among many lenders, `size` towns of a hundred and more, `cheaters` five towns
+//! a lender, `colluders` a machine's ten names among many lenders, `size` towns of a hundred and more, `cheaters` eight towns
 //! that live twice as long as others.
 
 use simulator::Report;

@@ -1,9 +1,11 @@
-//! Three lenders in ten give wrong results: always, now and then, after a good start, all the same wrong ones, or right
-//! ones but for a single row.
+//! Three lenders in ten give wrong results: always, now and then, after a good start, all the same wrong ones, the same
+//! although a tenth of all known answers is known to them, right ones but for a single row, or right ones for nothing but
+//! known answers.
 //!
-//! The last is what probes miss: one known answer among seventeen texts is as likely to be hit as any other row, and the
-//! second opinions that would find it are rare once there are records. So no bound is set for how often it succeeds: the
-//! table says what it costs buyers and what it gains, and the bound is that it earns less than honest work.
+//! The last two are what probes miss. One known answer among seventeen texts is as likely to be hit as any other row, and
+//! whoever recognises all of them is never hit; the second opinions that would find it are rare once there are records, and
+//! where three in ten collude they often agree. So no bound is set for how often these succeed: the table says what they cost
+//! buyers and what they gain, and the bound is that they earn less than honest work. It is why known answers are secrets.
 
 use crate::check::{Bound, share};
 use crate::curves::Curves;
@@ -15,13 +17,28 @@ use crate::scenario::{Setting, begin, live, percent, sound};
 use crate::summary::Summary;
 use crate::town::{GAP_MS, ITEM_TOKENS, REQUESTS, town};
 
-const STRATEGIES: [(&str, Honesty); 5] = [
+const STRATEGIES: [(&str, Honesty); 8] = [
     ("always", Honesty::AlwaysWrong),
     ("in a tenth of trades", Honesty::SometimesWrong { ppm: 100_000 }),
     ("after 20 honest trades", Honesty::WrongAfter { activities: 20 }),
     ("colluding", Honesty::Colluding),
+    ("colluding, a tenth recognised", recognises(100_000, true)),
     ("a single row", Honesty::WrongRow),
+    ("all recognised", recognises(1_000_000, false)),
+    ("colluding, all recognised", recognises(1_000_000, true)),
 ];
+
+const fn recognises(ppm: u32, colluding: bool) -> Honesty {
+    Honesty::Recognises { ppm, colluding }
+}
+
+/// Whether probes do not find this strategy.
+fn eludes_probes(honesty: Honesty) -> bool {
+    matches!(
+        honesty,
+        Honesty::WrongRow | Honesty::Recognises { ppm: 1_000_000, .. }
+    )
+}
 
 /// One world for each strategy, twice as long as others; the bounds are for the second half of each, when there are records.
 pub(super) fn run(setting: Setting) -> Report {
@@ -92,17 +109,19 @@ fn outcome(report: &mut Report, strategy: &str, honesty: Honesty, summary: Summa
         report.row(&format!("{strategy}: extra work: {what}"), percent(part));
     }
     let wrong = late.wrong_share();
-    if honesty == Honesty::WrongRow {
-        let rows: u32 = late
-            .served()
-            .map(|(request, _)| request.tokens / ITEM_TOKENS)
-            .sum();
-        let results = late.served().filter(|(_, served)| !served.right).count();
+    if eludes_probes(honesty) {
         report.row(&format!("{strategy}: wrong results accepted"), percent(wrong));
-        report.row(
-            &format!("{strategy}: wrong rows accepted"),
-            percent(share(results as f64, rows.into())),
-        );
+        if honesty == Honesty::WrongRow {
+            let rows: u32 = late
+                .served()
+                .map(|(request, _)| request.tokens / ITEM_TOKENS)
+                .sum();
+            let results = late.served().filter(|(_, served)| !served.right).count();
+            report.row(
+                &format!("{strategy}: wrong rows accepted"),
+                percent(share(results as f64, rows.into())),
+            );
+        }
         report.check(
             &format!("{strategy}: income over an honest lender's"),
             "×",

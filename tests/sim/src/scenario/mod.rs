@@ -5,7 +5,7 @@
 //! | `honest` | none | welfare, punctuality, predicted times |
 //! | `rush` | everyone is honest and wants more than there is | welfare against the upper bound and three simpler markets |
 //! | `churn` | three hosts in ten crash and come back, one with another time | served in time, nothing lost, predicted times |
-//! | `cheaters` | three lenders in ten give wrong results, by five strategies | wrong results accepted, extra work |
+//! | `cheaters` | three lenders in ten give wrong results, by eight strategies | wrong results accepted, extra work |
 //! | `whitewashing` | one host in ten takes a new name after a few unpaid requests | the newcomer pool |
 //! | `free-riders` | one host in ten never pays | the newcomer pool |
 //! | `riders` | both together, and others that take results and call them wrong | the newcomer pool |
