@@ -66,6 +66,20 @@ pub(crate) const BROWSERS: &[Need] = &[
     },
 ];
 
+/// The text that models are compared on.
+pub(crate) const MANUALS: &[Need] = &[
+    Need {
+        name: "PostgreSQL's manual",
+        packages: &["postgresql-doc"],
+        probes: &[&["sh", "-c", "ls -d /usr/share/doc/postgresql-doc-*/html"]],
+    },
+    Need {
+        name: "Python's manual",
+        packages: &["python3-doc"],
+        probes: &[&["sh", "-c", "ls -d /usr/share/doc/python3.*/html"]],
+    },
+];
+
 /// Checks every need, installs what is missing where that is allowed, and fails with one message otherwise.
 pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();

@@ -60,6 +60,12 @@ const ALL: &[Proof] = &[
         keep: keep_nothing,
     },
     Proof {
+        name: "static-model",
+        about: "what the static model finds in manuals, beside MiniLM",
+        args: &["bench", "static-model"],
+        keep: keep_nothing,
+    },
+    Proof {
         name: "fuzz",
         about: "every fuzz target for ten minutes",
         args: &["fuzz", "--seconds", "600"],

@@ -19,7 +19,7 @@ use inference::onnx::{self, OnnxError};
 use inference::session::Session;
 use inference::tensor::Tensor;
 use prost::Message;
-use support::Model;
+use support::{Model, hidden_states};
 
 fn prepared(model: &ModelProto) -> Result<Session, OnnxError> {
     Session::new(onnx::read(model.encode_to_vec().into())?)
@@ -37,17 +37,7 @@ fn any_model_runs_without_tract() {
     let model = Model::find(|_| true);
     let ids = model.tokenizer().encode("Glaciers carve valleys.").unwrap().ids;
     let session = Session::new(onnx::read(model.onnx().into()).unwrap()).unwrap();
-    let shape = [1, ids.len()];
-    let given = session.inputs().iter().map(|port| {
-        let values = match port.name.as_str() {
-            "input_ids" => ids.clone(),
-            "attention_mask" => vec![1; ids.len()],
-            _ => vec![0; ids.len()],
-        };
-        (port.name.clone(), Tensor::integers(&shape, values).unwrap())
-    });
-    let found = session.run(given.collect()).unwrap();
-    let hidden = found["last_hidden_state"].as_floats().unwrap();
+    let hidden = hidden_states(&session, &ids);
     let expected = block_on(model.tract().run(&ids)).unwrap().rows;
     assert_eq!(hidden.len(), expected.len());
     let worst = hidden

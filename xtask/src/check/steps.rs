@@ -131,7 +131,7 @@ fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
         "--workspace",
         "--all-targets",
         "--features",
-        "inference/engine,inference/prepare",
+        "inference/engine,inference/prepare,inference/retrieval",
     ];
     check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
@@ -177,7 +177,7 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         "--package",
         "inference",
         "--features",
-        "engine,prepare",
+        "engine,prepare,retrieval",
     ];
     Ok([
         relay,

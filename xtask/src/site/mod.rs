@@ -21,6 +21,7 @@ pub(crate) use self::model::ENGINE_PROFILE;
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -84,6 +85,12 @@ pub(crate) fn build_all(workspace: &Workspace) -> Result<(), Error> {
         }
         progress.step("relay", |ticker| join(relay, ticker))
     })
+}
+
+/// Makes the models alone and says where they are.
+pub(crate) fn build_models(workspace: &Workspace, ticker: &mut Ticker) -> Result<PathBuf, Error> {
+    model::build(workspace, ticker)?;
+    module::published(workspace, model::MODELS)
 }
 
 /// Waits for what was begun beside other steps.

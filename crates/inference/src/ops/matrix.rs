@@ -5,6 +5,11 @@ use super::place::{broadcast, places, stretched, strides, try_walk, walk, work};
 use crate::onnx::proto::DataType;
 use crate::tensor::{Tensor, elements};
 
+/// Rows of a product of floats that are computed together.
+const TILE_ROWS: usize = 4;
+/// Columns of such a tile: with so many its sums fit into sixteen registers of four floats, beside one row of each operand.
+const TILE_COLUMNS: usize = 8;
+
 /// Which matrices of two stacks are multiplied, and the shape of the result (numpy's matmul).
 struct Product {
     rows: usize,
@@ -50,6 +55,29 @@ impl Product {
         })
     }
 
+    fn run_floats(&self, a: &[f32], b: &[f32]) -> Vec<f32> {
+        let mut result = vec![0.0; self.pairs.len() * self.rows * self.columns];
+        if self.inner == 0 || self.columns == 0 || self.rows == 0 {
+            return result;
+        }
+        // A stack of matrices by a single one is one tall matrix by it.
+        if self.pairs.iter().all(|&(_, start)| start == 0)
+            && a.len() / self.inner == result.len() / self.columns
+        {
+            tiled(a, b, self.inner, self.columns, &mut result);
+            return result;
+        }
+        let blocks = result.chunks_exact_mut(self.rows * self.columns);
+        for (&(a_start, b_start), block) in self.pairs.iter().zip(blocks) {
+            let (a, b) = (
+                &a[a_start..][..self.rows * self.inner],
+                &b[b_start..][..self.inner * self.columns],
+            );
+            tiled(a, b, self.inner, self.columns, block);
+        }
+        result
+    }
+
     /// Row by row, so that the innermost loop runs along memory.
     fn run<T: Copy + Default, U: Copy + Default>(
         &self,
@@ -75,6 +103,40 @@ impl Product {
     }
 }
 
+/// The product of two matrices of floats, in tiles whose sums stay in registers. The terms of a sum are added in the order of
+/// the inner axis whatever the tile, so that the result is the same everywhere.
+fn tiled(a: &[f32], b: &[f32], inner: usize, columns: usize, result: &mut [f32]) {
+    let mut panel = vec![[0.0; TILE_COLUMNS]; inner];
+    for start in (0..columns).step_by(TILE_COLUMNS) {
+        let width = TILE_COLUMNS.min(columns - start);
+        for (cells, row) in panel.iter_mut().zip(b.chunks_exact(columns)) {
+            cells[..width].copy_from_slice(&row[start..start + width]);
+        }
+        let heights = a.chunks(TILE_ROWS * inner);
+        for (lines, block) in heights.zip(result.chunks_mut(TILE_ROWS * columns)) {
+            let sums = tile(lines, &panel, inner);
+            for (row, sums) in block.chunks_exact_mut(columns).zip(&sums) {
+                row[start..start + width].copy_from_slice(&sums[..width]);
+            }
+        }
+    }
+}
+
+/// The sums of one tile. Where there are fewer rows than a tile has, the last one is computed again and left out.
+fn tile(lines: &[f32], panel: &[[f32; TILE_COLUMNS]], inner: usize) -> [[f32; TILE_COLUMNS]; TILE_ROWS] {
+    let last = lines.len() / inner - 1;
+    let [one, two, three, four] = [0, 1, 2, 3].map(|row: usize| &lines[row.min(last) * inner..][..inner]);
+    let mut sums = [[0.0_f32; TILE_COLUMNS]; TILE_ROWS];
+    for ((((cells, x), y), z), w) in panel.iter().zip(one).zip(two).zip(three).zip(four) {
+        for (row, factor) in sums.iter_mut().zip([x, y, z, w]) {
+            for (sum, cell) in row.iter_mut().zip(cells) {
+                *sum += factor * cell;
+            }
+        }
+    }
+    sums
+}
+
 pub(super) fn matmul(call: &Call<'_>) -> Outcome {
     let (a, b) = (call.input(0)?, call.input(1)?);
     Ok(vec![product(a, b)?])
@@ -83,7 +145,7 @@ pub(super) fn matmul(call: &Call<'_>) -> Outcome {
 fn product(a: &Tensor, b: &Tensor) -> Result<Tensor, Problem> {
     let plan = Product::new(a.dims(), b.dims())?;
     if let (Some(left), Some(right)) = (a.as_floats(), b.as_floats()) {
-        let values = plan.run(left, right, |sum: &mut f32, x: f32, y: f32| *sum += x * y);
+        let values = plan.run_floats(left, right);
         return Ok(Tensor::floats(&plan.dims, values)?);
     }
     if a.kind() != b.kind() {

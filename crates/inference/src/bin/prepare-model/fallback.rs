@@ -16,6 +16,7 @@ use prost::Message;
 use serde_json::{Map, Value, json};
 
 use crate::output::{COSINE_MIN, Files, Recipe};
+use crate::random::Random;
 
 const BUILDER_VERSION: u32 = 2;
 /// Components of a piece's own vector.
@@ -42,6 +43,7 @@ pub(crate) fn recipe() -> Recipe {
         name: "made-here-tiny-embedder",
         license: "MIT OR Apache-2.0",
         tier: ModelTier::Basic,
+        precision: "f32",
         dimension: DIMENSION,
         max_tokens: 256,
         source: format!(
@@ -97,13 +99,13 @@ struct Weights {
 
 impl Weights {
     fn new(pieces: usize) -> Self {
-        let mut random = Random(0x6b6e_6f77_6c65_6467);
-        let mut table: Vec<f32> = (0..pieces * HIDDEN).map(|_| random.next()).collect();
+        let mut random = Random::new(0x6b6e_6f77_6c65_6467);
+        let mut table: Vec<f32> = (0..pieces * HIDDEN).map(|_| random.signed()).collect();
         // The mark at the start is in every text and says nothing: its vector is small.
         table[..SPECIAL.len() * HIDDEN]
             .iter_mut()
             .for_each(|value| *value *= 0.01);
-        let projection = (0..HIDDEN * DIMENSION).map(|_| random.next()).collect();
+        let projection = (0..HIDDEN * DIMENSION).map(|_| random.signed()).collect();
         Self { table, projection }
     }
 
@@ -200,19 +202,4 @@ fn tokenizer(pieces: &[String]) -> Result<Vec<u8>> {
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
                   "max_input_chars_per_word": 100, "vocab": vocabulary}
     }))?)
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), so that the model is the same wherever it is made.
-struct Random(u64);
-
-impl Random {
-    /// Uniform in -1..1.
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
-    }
 }

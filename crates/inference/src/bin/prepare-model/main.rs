@@ -1,14 +1,20 @@
 //! Makes the model files that the relay serves.
 //!
 //! From a published package of weights (`--package`) it writes a standard f32 ONNX graph, the tokenizer and a known
-//! answer; where no package can be reached (`--fallback`), a tiny model of its own that says so in its name. Files are
+//! answer, and a table of token vectors distilled from it ([`distil`]) for devices that cannot run it; where no package can be reached (`--fallback`), a tiny model of its own that says so in its name. Files are
 //! named by their BLAKE3 hash, `index.json` describes them. A second run with the same input finds the work done.
 
+mod algebra;
 mod bert;
+mod distil;
+mod encoder;
 mod fallback;
 mod output;
+mod random;
+mod wordpiece;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Parser};
@@ -32,11 +38,16 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let recipe = match &arguments.package {
-        Some(package) => bert::recipe(package).with_context(|| format!("reading {}", package.display()))?,
-        None => fallback::recipe(),
+    let recipes = match &arguments.package {
+        Some(folder) => {
+            let package =
+                bert::Package::read(folder).with_context(|| format!("reading {}", folder.display()))?;
+            let package = Rc::new(package);
+            vec![bert::recipe(&package), distil::recipe(&package)]
+        }
+        None => vec![fallback::recipe()],
     };
-    let done = output::write(recipe, &arguments.out)
+    let done = output::write(recipes, &arguments.out)
         .with_context(|| format!("writing {}", arguments.out.display()))?;
     println!("{done}");
     Ok(())

@@ -12,6 +12,8 @@ pub(crate) struct Recipe {
     pub(crate) name: &'static str,
     pub(crate) license: &'static str,
     pub(crate) tier: ModelTier,
+    /// Number format of the weights, as the manifest names it.
+    pub(crate) precision: &'static str,
     pub(crate) dimension: usize,
     pub(crate) max_tokens: usize,
     /// Describes the input and this program's way with it: equal sources make equal files.
@@ -27,43 +29,51 @@ pub(crate) struct Files {
     pub(crate) known_answer: KnownAnswer,
 }
 
-/// The least cosine that a backend must reach. f32 backends are within 1e-6; int8 ones are within 1e-2 and would be
-/// models, and manifests, of their own.
+/// The least cosine that a backend must reach. Backends are within 1e-6 of what the file says, whose weights may be floats
+/// or bytes; other bytes for the same floats are a model, and a manifest, of their own.
 pub(crate) const COSINE_MIN: f32 = 0.999;
 
-/// Makes what is missing and returns a line for people.
-pub(crate) fn write(recipe: Recipe, out: &Path) -> Result<String> {
+/// Makes what is missing of the models, the preferred one first, and returns a line about each for people.
+pub(crate) fn write(recipes: Vec<Recipe>, out: &Path) -> Result<String> {
     fs::create_dir_all(out)?;
     let index_path = out.join("index.json");
-    if let Some(model) = finished(&index_path, &recipe.source) {
-        return Ok(format!("{} is ready ({})", model.name, model.id()));
+    let (mut models, mut lines) = (Vec::new(), Vec::new());
+    for recipe in recipes {
+        let (model, line) = match finished(&index_path, &recipe.source) {
+            Some(model) => {
+                let line = format!("{} is ready ({})", model.name, model.id());
+                (model, line)
+            }
+            None => made(recipe, out)?,
+        };
+        models.push(model);
+        lines.push(line);
     }
-    let Recipe {
-        name,
-        license,
-        tier,
-        dimension,
-        max_tokens,
-        source,
-        make,
-    } = recipe;
+    replace(
+        &index_path,
+        serde_json::to_string(&ModelIndex { models })?.as_bytes(),
+    )?;
+    Ok(lines.join("\n"))
+}
+
+fn made(recipe: Recipe, out: &Path) -> Result<(ModelManifest, String)> {
     let Files {
         onnx,
         tokenizer,
         known_answer,
-    } = make()?;
+    } = (recipe.make)()?;
     let model = ModelManifest {
-        name: name.to_owned(),
-        license: license.to_owned(),
+        name: recipe.name.to_owned(),
+        license: recipe.license.to_owned(),
         task: Task::Embed,
-        tier,
-        precision: "f32".to_owned(),
-        dimension,
-        max_tokens,
+        tier: recipe.tier,
+        precision: recipe.precision.to_owned(),
+        dimension: recipe.dimension,
+        max_tokens: recipe.max_tokens,
         onnx: store(out, &onnx)?,
         tokenizer: store(out, &tokenizer)?,
         known_answer,
-        source,
+        source: recipe.source,
     };
     model.validate()?;
     let line = format!(
@@ -72,11 +82,7 @@ pub(crate) fn write(recipe: Recipe, out: &Path) -> Result<String> {
         model.id(),
         model.onnx.bytes as f64 / 1e6
     );
-    replace(
-        &index_path,
-        serde_json::to_string(&ModelIndex { models: vec![model] })?.as_bytes(),
-    )?;
-    Ok(line)
+    Ok((model, line))
 }
 
 /// The model of an earlier run from the same source whose files are still there.
