@@ -346,6 +346,7 @@ fn model_info(manifest: &ModelManifest, id: ModelId, report: &LoadReport) -> Mod
 /// The name under which offers and results carry a backend.
 fn name_of(backend: Backend) -> &'static str {
     match backend {
+        Backend::Cpu => "cpu",
         Backend::Tract => "tract",
         Backend::Wonnx => "wonnx",
         Backend::Webgpu => "webgpu",

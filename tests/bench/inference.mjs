@@ -1,4 +1,5 @@
-// `node inference.mjs --site DIR --out FILE --rounds N`: pairs of milliseconds, ours and theirs, taken turn by turn.
+// `node inference.mjs --site DIR --int8 FILE --out FILE --rounds N`: pairs of milliseconds, ours and theirs, taken turn by
+// turn. The file is the site's MiniLM with weights of one byte.
 
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import os from "node:os";
@@ -10,7 +11,7 @@ import { launchChromium } from "../e2e/lib/browsers.mjs";
 import { serveDirectory } from "../e2e/lib/origin.mjs";
 
 const { values } = parseArgs({
-  options: { site: { type: "string" }, out: { type: "string" }, rounds: { type: "string", default: "9" } },
+  options: { site: { type: "string" }, int8: { type: "string" }, out: { type: "string" }, rounds: { type: "string", default: "9" } },
 });
 const rounds = Number(values.rounds);
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -25,6 +26,23 @@ async function inFreshBrowser(url, work) {
   } finally {
     await browser.close();
   }
+}
+
+/** On the CPU both take a moment, and whatever else the machine does falls on some turns only: there are more of them. */
+const CPU_TURNS = 5;
+
+async function onCpu(page) {
+  await page.evaluate(() => prepareCpu());
+  const measured = {};
+  for (const tokens of [32, 128]) {
+    const found = [];
+    for (let round = 0; round < rounds * CPU_TURNS; round += 1) {
+      found.push(await page.evaluate((length, at) => cpuRound(length, at), tokens, round));
+    }
+    for (const kind of ["floats", "bytes"]) measured[`${kind}_${tokens}`] = found.map((pair) => pair[kind]);
+    console.error(`${tokens} tokens on the CPU: ${found.length} rounds`);
+  }
+  return measured;
 }
 
 async function turns(name, turn) {
@@ -43,6 +61,7 @@ for (const [name, target] of [
   ["inference.page.mjs", path.join(here, "inference.page.mjs")],
   ["models", path.join(values.site, "models")],
   ["worker", path.join(values.site, "worker")],
+  ["int8.onnx", values.int8],
   ["ort", path.join(here, "node_modules", "onnxruntime-web", "dist")],
 ]) {
   await symlink(path.resolve(target), path.join(folder, name));
@@ -60,7 +79,8 @@ try {
       batch: await turns("64 sentences", () => page.evaluate(() => batchRound())),
     };
   });
-  await writeFile(values.out, `${JSON.stringify({ ...measured, first: firsts }, null, 2)}\n`);
+  const cpu = await inFreshBrowser(url, onCpu);
+  await writeFile(values.out, `${JSON.stringify({ ...measured, first: firsts, cpu }, null, 2)}\n`);
 } finally {
   await server.close();
   await rm(folder, { recursive: true, force: true });

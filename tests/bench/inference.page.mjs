@@ -1,4 +1,4 @@
-// Runs in the page: the project's kernels and onnxruntime-web on the same adapter, turn by turn.
+// Runs in the page: the project's kernels and onnxruntime-web on the same adapter or processor, turn by turn.
 
 const DIMENSION = 384;
 const TOKENS = 32;
@@ -27,16 +27,25 @@ async function ours(file) {
   return module.createSession(file, DIMENSION, await isSoftware());
 }
 
+/** The module that the inference worker imports in this browser, by the same probe. */
+async function oursOnCpu(file) {
+  const relaxed = [0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 1, 32, 2, 253, 133, 2, 11];
+  const name = WebAssembly.validate(Uint8Array.from(relaxed)) ? "cpu_relaxed_worker" : "cpu_worker";
+  const module = await import(`./worker/${name}.js`);
+  await module.default();
+  return module.createSession(file, DIMENSION);
+}
+
 async function isSoftware() {
   const { info } = await navigator.gpu.requestAdapter();
   return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(`${info.vendor} ${info.architecture} ${info.description}`);
 }
 
-async function theirs(file) {
-  const ort = await import("./ort/ort.webgpu.min.mjs");
+async function theirs(file, provider = "webgpu") {
+  const ort = await import(`./ort/ort.${provider}.min.mjs`);
   ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
   ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create(file, { executionProviders: ["webgpu"] });
+  const session = await ort.InferenceSession.create(file, { executionProviders: [provider] });
   const row = (ids, value) => new ort.Tensor("int64", BigInt64Array.from(ids, (id, at) => BigInt(value(id, at))), [1, ids.length]);
   return {
     async run(ids) {
@@ -92,6 +101,25 @@ globalThis.batchRound = async () => {
   const { together, alone } = globalThis.ready;
   const [theirs, ours] = [await alone(), await together()];
   return { ours: ours.ms, theirs: theirs.ms };
+};
+
+/** Makes the CPU's three ready and warm: in floats, with weights of one byte, and onnxruntime-web in floats. */
+globalThis.prepareCpu = async () => {
+  const file = await model();
+  const bytes = new Uint8Array(await (await fetch("int8.onnx")).arrayBuffer());
+  const sides = { floats: await oursOnCpu(file), bytes: await oursOnCpu(bytes), theirs: await theirs(file, "wasm") };
+  for (const side of Object.values(sides)) for (const tokens of [32, 128]) for (let at = 0; at < 3; at += 1) await side.run(text(tokens, at));
+  globalThis.cpu = sides;
+};
+
+/** One run of each in turn, on a text of so many tokens. */
+globalThis.cpuRound = async (tokens, round) => {
+  const sides = {};
+  for (const name of ["theirs", "floats", "bytes"]) {
+    sides[name] = await clocked(() => globalThis.cpu[name].run(text(tokens, round)));
+  }
+  const beside = ({ ms, result }) => ({ ours: ms, theirs: sides.theirs.ms, cosine: cosine(result, sides.theirs.result) });
+  return { floats: beside(sides.floats), bytes: beside(sides.bytes) };
 };
 
 globalThis.adapter = async () => {

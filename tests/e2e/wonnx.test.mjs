@@ -32,7 +32,7 @@ test("wonnx: without WebGPU a pin to wonnx is refused with the reason, and the C
   const relay = await t.relay();
   const ada = await join(await t.chromium(), relay.url);
   await lend(ada);
-  await ada.see("backend-active", { backend: "tract" });
+  await ada.see("backend-active", { backend: "cpu" });
   const refused = await ada.see("backend-refused", { backend: "wonnx" });
   assert.match(refused.text, /WebGPU|adapter/i);
 });

@@ -18,7 +18,8 @@ const BINARYEN: &str = "132.0.0";
 const NEXTEST: &str = "0.9.143";
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// What rustc emits for wasm32 today and every browser since 2022 runs; binaryen must be told.
+/// What rustc emits for wasm32 today and every browser since 2022 runs, and relaxed SIMD, which is in one module only;
+/// binaryen must be told.
 const WASM_FEATURES: &[&str] = &[
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
@@ -27,6 +28,7 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-relaxed-simd",
     "--enable-simd",
 ];
 

@@ -16,7 +16,7 @@
 //! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
 //! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
 
-#[cfg(any(feature = "engine", feature = "gpu"))]
+#[cfg(feature = "onnx")]
 pub mod backend;
 #[cfg(feature = "engine")]
 pub mod check;
@@ -24,6 +24,8 @@ pub mod check;
 pub mod chunks;
 #[cfg(all(feature = "client", target_arch = "wasm32"))]
 pub mod client;
+#[cfg(feature = "onnx")]
+mod cpu;
 pub mod embed;
 #[cfg(feature = "onnx")]
 pub mod generate;

@@ -16,6 +16,8 @@ use crate::manifest::{ModelId, ModelManifest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
+    /// The project's own kernels, on the CPU.
+    Cpu,
     /// tract, on the CPU with wasm's 128-bit vectors.
     Tract,
     /// wonnx, on WebGPU.
@@ -267,7 +269,7 @@ impl BackendKind {
     #[must_use]
     pub fn is_gpu(self) -> bool {
         match self {
-            Self::Tract => false,
+            Self::Cpu | Self::Tract => false,
             Self::Wonnx | Self::Webgpu => true,
         }
     }
@@ -312,6 +314,7 @@ fn describe(reports: &[BackendReport]) -> String {
 impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Cpu => "CPU",
             Self::Tract => "CPU (tract)",
             Self::Wonnx => "WebGPU (wonnx)",
             Self::Webgpu => "WebGPU",

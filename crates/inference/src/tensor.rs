@@ -221,6 +221,15 @@ impl Tensor {
         }
     }
 
+    /// The elements, if they are floats, without a copy.
+    #[must_use]
+    pub fn into_floats(self) -> Option<Vec<f32>> {
+        match self.data {
+            Data::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// The elements as wide integers, if they are integers or truth values.
     #[must_use]
     pub fn to_integers(&self) -> Option<Vec<i64>> {

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use inference::BackendOutcome;
 use inference::backend::Backend;
+use inference::backend::cpu::CpuBackend;
 use inference::backend::tract::TractBackend;
 use inference::check::{check, embed_tokens};
 use inference::embed::{cosine, mean_pool};
@@ -87,13 +88,23 @@ fn agrees(model: &Model, what: &str, cosine_min: f32, mut embed: impl FnMut(&[i6
     assert!(cosine >= cosine_min, "{what}: cosine {cosine} for {text:?}");
 }
 
-fn agrees_on_tract(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
+fn agrees_on(model: &Model, what: &str, cosine_min: f32, backend: &mut impl Backend) {
     let dimension = model.manifest.dimension;
-    let mut backend = TractBackend::prepare(Bytes::from(onnx), dimension).unwrap();
     agrees(model, what, cosine_min, |ids| {
         let mut vectors = block_on(backend.embed(&[ids], dimension)).unwrap();
         vectors.remove(0)
     });
+}
+
+fn agrees_on_tract(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
+    let mut backend = TractBackend::prepare(Bytes::from(onnx), model.manifest.dimension).unwrap();
+    agrees_on(model, what, cosine_min, &mut backend);
+}
+
+fn agrees_on_encoder_kernels(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
+    let graph = onnx::read(onnx.into()).unwrap();
+    let mut backend = CpuBackend::prepare(graph, model.manifest.dimension).unwrap();
+    agrees_on(model, what, cosine_min, &mut backend);
 }
 
 fn agrees_on_own_kernels(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
@@ -142,6 +153,19 @@ fn embeddings_agree_with_sentence_transformers() {
 fn varied_sentences_agree_on_tract() {
     let model = minilm();
     agrees_on_tract(&model, "tract, f32", FLOATS_MIN, model.onnx());
+}
+
+#[test]
+fn varied_sentences_agree_on_encoder_kernels() {
+    let model = minilm();
+    agrees_on_encoder_kernels(&model, "encoder kernels, f32", FLOATS_MIN, model.onnx());
+}
+
+#[test]
+fn varied_sentences_agree_on_encoder_kernels_in_integers() {
+    let model = minilm();
+    let onnx = with_bytes(&model);
+    agrees_on_encoder_kernels(&model, "encoder kernels, int8", BYTES_MIN, onnx);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use futures::executor::block_on;
 use inference::backend::Backend;
-use inference::onnx::build::{self, GraphBuilder, int};
-use inference::onnx::proto::{DataType, ModelProto};
+use inference::onnx::build::{self, GraphBuilder, float, int, ints};
+use inference::onnx::proto::{DataType, ModelProto, TensorProto};
 use inference::onnx::{self, OnnxError};
 use inference::session::Session;
 use inference::tensor::Tensor;
@@ -46,6 +46,140 @@ fn any_model_runs_without_tract() {
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max);
     assert!(worst < 1e-4, "off by {worst}");
+}
+
+/// A matrix of numbers between −0.5 and 0.5.
+fn matrix(name: &str, rows: usize, columns: usize) -> TensorProto {
+    let values: Vec<f32> = (0..rows * columns)
+        .map(|at| ((at * 37 + name.len() * 11) % 101) as f32 / 101.0 - 0.5)
+        .collect();
+    build::f32_tensor(name, &[rows as i64, columns as i64], &values)
+}
+
+/// One layer of a transformer with two heads of eight, every value of which can be asked for. The more values a caller
+/// sees, the fewer groups of nodes mean one step.
+fn layer(seen: &[&str]) -> ModelProto {
+    let mut graph = GraphBuilder::new("layer");
+    graph.input(
+        "x",
+        DataType::Float,
+        &["texts".into(), "tokens".into(), 16.into()],
+    );
+    graph.input(
+        "mask",
+        DataType::Float,
+        &["texts".into(), 1.into(), 1.into(), "tokens".into()],
+    );
+    graph.constant(build::i64_tensor("split", &[4], &[0, 0, 2, 8]));
+    graph.constant(build::i64_tensor("join", &[3], &[0, 0, 16]));
+    for (name, value) in [
+        ("depth", 8.0_f32.sqrt()),
+        ("sqrt2", std::f32::consts::SQRT_2),
+        ("one", 1.0),
+        ("half", 0.5),
+    ] {
+        graph.constant(build::f32_tensor(name, &[], &[value]));
+    }
+    for (part, order) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
+        graph.constant(matrix(&format!("{part}.weight"), 16, 16));
+        graph.constant(build::f32_tensor(&format!("{part}.bias"), &[16], &[0.25; 16]));
+        graph.node(
+            "MatMul",
+            &["x", &format!("{part}.weight")],
+            &format!("{part}.product"),
+            vec![],
+        );
+        graph.node(
+            "Add",
+            &[&format!("{part}.product"), &format!("{part}.bias")],
+            part,
+            vec![],
+        );
+        graph.node("Reshape", &[part, "split"], &format!("{part}.split"), vec![]);
+        graph.node(
+            "Transpose",
+            &[&format!("{part}.split")],
+            &format!("{part}.heads"),
+            vec![ints("perm", &order)],
+        );
+    }
+    graph.node("MatMul", &["q.heads", "k.heads"], "raw", vec![]);
+    graph.node("Div", &["raw", "depth"], "scaled", vec![]);
+    graph.node("Add", &["scaled", "mask"], "scores", vec![]);
+    graph.node("Softmax", &["scores"], "weights", vec![int("axis", -1)]);
+    graph.node("MatMul", &["weights", "v.heads"], "mixed", vec![]);
+    graph.node(
+        "Transpose",
+        &["mixed"],
+        "together",
+        vec![ints("perm", &[0, 2, 1, 3])],
+    );
+    graph.node("Reshape", &["together", "join"], "attended", vec![]);
+    graph.constant(matrix("wide.weight", 16, 24));
+    graph.constant(build::f32_tensor("wide.bias", &[24], &[-0.125; 24]));
+    graph.node("MatMul", &["attended", "wide.weight"], "wide.product", vec![]);
+    graph.node("Add", &["wide.bias", "wide.product"], "wide", vec![]);
+    graph.node("Div", &["wide", "sqrt2"], "inner", vec![]);
+    graph.node("Erf", &["inner"], "erf", vec![]);
+    graph.node("Add", &["erf", "one"], "gate", vec![]);
+    graph.node("Mul", &["wide", "gate"], "double", vec![]);
+    graph.node("Mul", &["double", "half"], "active", vec![]);
+    graph.constant(build::f32_tensor("norm.scale", &[24], &[1.5; 24]));
+    graph.constant(build::f32_tensor("norm.bias", &[24], &[0.5; 24]));
+    let settings = vec![int("axis", -1), float("epsilon", 1e-12)];
+    graph.node(
+        "LayerNormalization",
+        &["active", "norm.scale", "norm.bias"],
+        "y",
+        settings,
+    );
+    for name in seen.iter().chain(&["y"]) {
+        graph.output(name, DataType::Float, &[]);
+    }
+    graph.finish("test", "")
+}
+
+#[test]
+fn groups_of_nodes_give_what_the_nodes_give() {
+    let every = [
+        "q.product",
+        "q.heads",
+        "k.heads",
+        "v.heads",
+        "raw",
+        "scaled",
+        "scores",
+        "weights",
+        "mixed",
+        "wide.product",
+        "inner",
+        "erf",
+        "gate",
+        "double",
+        "active",
+    ];
+    let (whole, apart) = (prepared(&layer(&[])).unwrap(), prepared(&layer(&every)).unwrap());
+    // Three projections and their reshapes, attention and its reshape, a product with Gelu, LayerNormalization.
+    assert_eq!(whole.steps(), 10);
+    assert!(apart.steps() > 22, "{} steps", apart.steps());
+    for (texts, tokens) in [(1, 1), (2, 5), (1, 33)] {
+        let values = (0..texts * tokens * 16).map(|at| ((at * 53) % 97) as f32 / 30.0 - 1.5);
+        let x = Tensor::floats(&[texts, tokens, 16], values.collect()).unwrap();
+        let hidden = (0..texts * tokens).map(|at| if at % 7 == 3 { f32::MIN } else { 0.0 });
+        let mask = Tensor::floats(&[texts, 1, 1, tokens], hidden.collect()).unwrap();
+        let run = |session: &Session| {
+            let found = session
+                .run(named([("x", x.clone()), ("mask", mask.clone())]))
+                .unwrap();
+            found["y"].as_floats().unwrap().to_vec()
+        };
+        let worst = run(&whole)
+            .iter()
+            .zip(run(&apart))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 2e-5, "off by {worst}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(crate) const fn slug(backend: Backend) -> &'static str {
     match backend {
         Backend::Wonnx => "wonnx",
         Backend::Webgpu => "webgpu",
+        Backend::Cpu => "cpu",
         Backend::Tract => "tract",
     }
 }
@@ -143,7 +144,7 @@ fn Pin() -> impl IntoView {
     let app = use_app();
     let pinned = move || app.prefs.with(|prefs| prefs.pin.map_or("auto", slug));
     let choose = move |value: String| {
-        let pin = [Backend::Webgpu, Backend::Wonnx, Backend::Tract]
+        let pin = [Backend::Webgpu, Backend::Wonnx, Backend::Cpu, Backend::Tract]
             .into_iter()
             .find(|backend| slug(*backend) == value);
         app.choose(|prefs| prefs.pin = pin);
@@ -175,7 +176,7 @@ fn Pin() -> impl IntoView {
             <label for="backend">{words::PIN}</label>
             <select id="backend" data-testid="backend" aria-describedby="pin-hint"
                 on:change:target=move |event| choose(event.target().value())>
-                {["auto", "webgpu", "wonnx", "tract"].map(option).into_iter().collect::<Vec<_>>()}
+                {["auto", "webgpu", "wonnx", "cpu", "tract"].map(option).into_iter().collect::<Vec<_>>()}
             </select>
             <small id="pin-hint">{words::PIN_HINT}</small>
         </div>

@@ -180,6 +180,7 @@ pub fn backend(slug: &str) -> String {
     match slug {
         "webgpu" => "graphics (WebGPU)".to_owned(),
         "wonnx" => "graphics (WebGPU, wonnx)".to_owned(),
+        "cpu" => "processor".to_owned(),
         "tract" => "processor (tract)".to_owned(),
         other => other.to_owned(),
     }

@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// Choosing among 10,000 offers, and learning from a trade with 10,000 known peers.
     Core(core::Options),
-    /// The WebGPU kernels beside onnxruntime-web's WebGPU provider.
+    /// The kernels on WebGPU and on the CPU beside onnxruntime-web's.
     Inference(inference::Options),
     /// A relay under the load of a thousand native nodes.
     Relay(relay::Options),

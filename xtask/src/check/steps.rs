@@ -38,6 +38,7 @@ const DEV: &[&str] = &[
 const IN_BROWSER: &[&str] = &["node-proto", "node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
 const FOR_BROWSER: &[&str] = &[
+    "cpu-worker",
     "exchange",
     "inference",
     "node-proto",

@@ -27,6 +27,8 @@ pub(super) fn build(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         (page::PAGE, ""),
         (module::EMBED, "embed/"),
         (worker::INFERENCE, "worker/"),
+        (worker::CPU, "worker/"),
+        (worker::CPU_RELAXED, "worker/"),
         (worker::KERNELS, "worker/"),
         (worker::WONNX, "worker/"),
         (model::MODELS, "models/"),

@@ -17,7 +17,7 @@ mod size;
 mod transport;
 mod worker;
 
-pub(crate) use self::model::ENGINE_PROFILE;
+pub(crate) use self::model::{ENGINE_PROFILE, quantised as quantised_model};
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;
@@ -53,6 +53,8 @@ const MODULES: &[Step] = &[
     ("embeddable node", module::build_embed),
     ("page", page::build),
     ("kernels worker", worker::build_kernels),
+    ("CPU worker", worker::build_cpu),
+    ("CPU worker, relaxed", worker::build_cpu_relaxed),
     ("wonnx worker", worker::build_wonnx),
 ];
 
@@ -60,6 +62,7 @@ const SITE: &[Step] = &[
     ("site", assemble::build),
     ("size of the first load", size::check),
     ("size of the kernels worker", size::check_kernels),
+    ("size of the CPU workers", size::check_cpu),
 ];
 
 /// Takes the machine from whatever it has to a complete site and relay.

@@ -15,6 +15,9 @@ const FIRST_LOAD_BYTES_MAX: u64 = 900_000;
 /// The budget of the WebGPU path, which is loaded when it is first used.
 const KERNELS_BYTES_MAX: u64 = 1_200_000;
 
+/// The budget of the CPU path: the inference worker and the kernels that it imports.
+const CPU_BYTES_MAX: u64 = 3_000_000;
+
 /// Adds up the brotli siblings of everything that a first visit loads.
 pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
     let site = workspace.site();
@@ -51,20 +54,47 @@ pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
 
 /// Checks what a browser with WebGPU downloads for the project's own kernels.
 pub(super) fn check_kernels(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    check_workers(
+        workspace,
+        "the kernels worker",
+        &["wgpu_worker"],
+        KERNELS_BYTES_MAX,
+    )
+}
+
+/// Checks what every browser downloads to compute on the CPU, with either of its two modules.
+pub(super) fn check_cpu(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    let mut reports = Vec::new();
+    for module in ["cpu_worker", "cpu_relaxed_worker"] {
+        let modules = ["inference_worker", module];
+        match check_workers(workspace, "the CPU worker", &modules, CPU_BYTES_MAX)? {
+            Outcome::Done(report) => reports.push(report),
+            Outcome::Unchanged => {}
+        }
+    }
+    Ok(Outcome::Done(reports.join(" or ")))
+}
+
+fn check_workers(
+    workspace: &Workspace,
+    what: &'static str,
+    names: &[&str],
+    budget: u64,
+) -> Result<Outcome, Error> {
     let folder = workspace.site().join("worker");
-    let files = ["wgpu_worker.js", "wgpu_worker_bg.wasm"].map(|name| brotli_bytes(&folder.join(name)));
-    let bytes = files.into_iter().sum::<Result<u64, Error>>()?;
-    if bytes > KERNELS_BYTES_MAX {
-        return Err(Error::TooHeavy {
-            what: "the kernels worker",
-            bytes,
-            budget: KERNELS_BYTES_MAX,
-        });
+    let files = names
+        .iter()
+        .flat_map(|name| [format!("{name}.js"), format!("{name}_bg.wasm")]);
+    let bytes = files
+        .map(|file| brotli_bytes(&folder.join(file)))
+        .sum::<Result<u64, Error>>()?;
+    if bytes > budget {
+        return Err(Error::TooHeavy { what, bytes, budget });
     }
     Ok(Outcome::Done(format!(
         "{:.1} KB brotli of {:.0} KB",
         kilobytes(bytes),
-        kilobytes(KERNELS_BYTES_MAX)
+        kilobytes(budget)
     )))
 }
 

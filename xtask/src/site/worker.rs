@@ -3,13 +3,17 @@
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, Binding, FAST, SMALL, WASM_TARGET};
+use crate::site::module::{self, Binding, FAST, FASTER, Family, SMALL, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
 pub(super) const INFERENCE: &str = "inference-worker";
 /// The cache's shelf for the project's own kernels on WebGPU.
 pub(super) const KERNELS: &str = "wgpu-worker";
+/// The cache's shelf for the project's own kernels on the CPU.
+pub(super) const CPU: &str = "cpu-worker";
+/// The cache's shelf for the same with relaxed SIMD.
+pub(super) const CPU_RELAXED: &str = "cpu-relaxed-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
 
@@ -44,6 +48,35 @@ pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Resul
         name: "wgpu_worker",
         wasm: &wasm,
         level: "-Oz",
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
+}
+
+/// Builds `worker/cpu_worker.js`.
+pub(super) fn build_cpu(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    build_cpu_for(workspace, ticker, &FAST, CPU, "cpu_worker")
+}
+
+/// Builds `worker/cpu_relaxed_worker.js`: the same for browsers with relaxed SIMD.
+pub(super) fn build_cpu_relaxed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    build_cpu_for(workspace, ticker, &FASTER, CPU_RELAXED, "cpu_relaxed_worker")
+}
+
+fn build_cpu_for(
+    workspace: &Workspace,
+    ticker: &mut Ticker,
+    family: &Family,
+    kind: &'static str,
+    name: &'static str,
+) -> Result<Outcome, Error> {
+    module::compile(workspace, ticker, "build", family, &["--package", "cpu-worker"])?;
+    let wasm = workspace.wasm_artifact(family.profile, "cpu_worker");
+    let binding = Binding {
+        kind,
+        name,
+        wasm: &wasm,
+        level: "-O3",
         types: false,
     };
     module::bind(workspace, ticker, &binding)

@@ -4,14 +4,18 @@
 //! the CPU texts go one by one: that is the fastest way for mixed lengths, since nothing is computed for padding. A GPU
 //! takes texts of similar length together. A text's vector never depends on what else was in the batch.
 
+#[cfg(feature = "onnx")]
+pub mod cpu;
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+pub mod module;
+#[cfg(feature = "onnx")]
+mod roles;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 mod sibling;
 #[cfg(feature = "engine")]
 pub mod tract;
 #[cfg(feature = "gpu")]
 pub mod webgpu;
-#[cfg(all(feature = "worker", target_arch = "wasm32"))]
-pub mod webgpu_module;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod wonnx;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use prost::Message;
 use tract_onnx::prelude::*;
 
+use super::roles::InputRole;
 use super::{Backend, BackendError, Hidden};
 use crate::protocol::BackendKind;
 
@@ -16,25 +17,6 @@ pub struct TractBackend {
     plan: Arc<TypedRunnableModel>,
     inputs: Vec<InputRole>,
     dimension: usize,
-}
-
-/// What a graph input is for, told by its name as exporters spell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InputRole {
-    Ids,
-    Mask,
-    Types,
-}
-
-impl InputRole {
-    fn of(name: &str) -> Option<Self> {
-        match name {
-            "input_ids" => Some(Self::Ids),
-            "attention_mask" => Some(Self::Mask),
-            "token_type_ids" => Some(Self::Types),
-            _ => None,
-        }
-    }
 }
 
 impl TractBackend {
@@ -72,14 +54,10 @@ impl Backend for TractBackend {
 
     async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError> {
         let failed = |error: TractError| BackendError::Run(format!("{error:#}"));
-        let inputs = self.inputs.iter().map(|role| {
-            let values = match role {
-                InputRole::Ids => ids.to_vec(),
-                InputRole::Mask => vec![1; ids.len()],
-                InputRole::Types => vec![0; ids.len()],
-            };
-            Tensor::from_shape(&[1, ids.len()], &values).map(TValue::from)
-        });
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|role| Tensor::from_shape(&[1, ids.len()], &role.values(ids)).map(TValue::from));
         let inputs = inputs.collect::<TractResult<TVec<TValue>>>().map_err(failed)?;
         let outputs = self.plan.run(inputs).map_err(failed)?;
         let hidden = outputs

@@ -96,7 +96,7 @@ impl<'a> Call<'a> {
         self.int(name, i64::from(default)) != 0
     }
 
-    pub(super) fn float(&self, name: &str, default: f32) -> f32 {
+    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
         self.attribute(name).map_or(default, |found| found.f)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Call<'a> {
     }
 
     /// The setting `axis` as an index into `rank` dimensions.
-    pub(super) fn axis(&self, default: i64, rank: usize) -> Result<usize, Problem> {
+    pub(crate) fn axis(&self, default: i64, rank: usize) -> Result<usize, Problem> {
         axis(self.int("axis", default), rank)
     }
 }

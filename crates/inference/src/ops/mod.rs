@@ -14,7 +14,7 @@ mod elementwise;
 mod indexing;
 mod matrix;
 mod movement;
-mod place;
+pub(crate) mod place;
 mod quant;
 mod recurrent;
 mod reduce;
@@ -25,6 +25,8 @@ mod vision;
 mod window;
 
 pub use call::{Call, Outcome, Problem};
+#[cfg(test)]
+pub(crate) use special::gelu;
 
 /// An operator's implementation.
 pub type Kernel = fn(&Call<'_>) -> Outcome;

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::tensor::elements;
 
 /// Holds the steps of a kernel, as a product of counts, against [`limits::KERNEL_WORK_MAX`].
-pub(super) fn work(counts: &[usize]) -> Result<(), Problem> {
+pub(crate) fn work(counts: &[usize]) -> Result<(), Problem> {
     // A count of 0 elsewhere must not hide loops that run for nothing.
     let product = counts
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn work(counts: &[usize]) -> Result<(), Problem> {
 }
 
 /// Distance between neighbours along each axis, in elements.
-pub(super) fn strides(dims: &[usize]) -> Vec<usize> {
+pub(crate) fn strides(dims: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; dims.len()];
     for axis in (1..dims.len()).rev() {
         strides[axis - 1] = strides[axis] * dims[axis];
@@ -65,7 +65,7 @@ pub(super) fn places(dims: &[usize], offset: usize, steps: &[usize]) -> Vec<usiz
 }
 
 /// The shape of an element-wise operation on two shapes (numpy's rule).
-pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
+pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
     let rank = a.len().max(b.len());
     let size = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |at| dims[at]);
     let dims: Vec<usize> = (0..rank)
@@ -81,7 +81,7 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem>
 }
 
 /// Steps through a tensor of shape `from` that is stretched to `to`; axes of size 1 stand still.
-pub(super) fn stretched(from: &[usize], to: &[usize]) -> Vec<usize> {
+pub(crate) fn stretched(from: &[usize], to: &[usize]) -> Vec<usize> {
     let lacking = to.len() - from.len();
     let own = strides(from);
     (0..to.len())

@@ -28,7 +28,7 @@ pub(super) fn erf(x: f32) -> f32 {
 }
 
 /// x · Φ(x), with the normal distribution's Φ (Hendrycks and Gimpel 2016).
-pub(super) fn gelu(x: f32) -> f32 {
+pub(crate) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::files::Files;
 use super::gpu::{self, Adapter};
 use super::now_ms;
+use crate::backend::module::ModuleBackend;
 use crate::backend::tract::TractBackend;
-use crate::backend::webgpu_module::WebgpuModule;
 use crate::backend::wonnx::WonnxBackend;
 use crate::backend::{Backend, BackendError, Hidden};
 use crate::check::check;
@@ -36,9 +36,34 @@ struct Loaded {
 
 /// Any backend.
 enum AnyBackend {
+    Kernels(ModuleBackend),
     Tract(TractBackend),
     Wonnx(WonnxBackend),
-    Webgpu(WebgpuModule),
+}
+
+/// The project's own kernels first: where they are correct, nothing else needs to be tried on the same processor.
+const ORDER: [BackendKind; 4] = [
+    BackendKind::Cpu,
+    BackendKind::Tract,
+    BackendKind::Webgpu,
+    BackendKind::Wonnx,
+];
+
+/// Why a backend is not worth its time and memory, if one that was correct uses the same processor and was faster
+/// wherever both were measured (`cargo xtask bench inference`).
+fn superseded(kind: BackendKind, mut correct: impl Iterator<Item = BackendKind>) -> Option<&'static str> {
+    let (own, reason) = match kind {
+        BackendKind::Tract => (
+            BackendKind::Cpu,
+            "this processor is used through the project's own kernels",
+        ),
+        BackendKind::Wonnx => (
+            BackendKind::Webgpu,
+            "this GPU is used through the project's own kernels",
+        ),
+        BackendKind::Cpu | BackendKind::Webgpu => return None,
+    };
+    correct.any(|kind| kind == own).then_some(reason)
 }
 
 /// A backend that was correct, or nothing, and what became of it.
@@ -85,10 +110,8 @@ impl Models {
         };
         let mut candidates: Vec<(f64, usize, AnyBackend)> = Vec::new();
         let mut backends = Vec::new();
-        for kind in [BackendKind::Tract, BackendKind::Webgpu, BackendKind::Wonnx] {
-            let kernels_work = candidates
-                .iter()
-                .any(|(_, _, backend)| backend.kind() == BackendKind::Webgpu);
+        for kind in ORDER {
+            let superseded = superseded(kind, candidates.iter().map(|(_, _, backend)| backend.kind()));
             let (backend, outcome) = match self.failed.get(&(model, kind)) {
                 Some(reason) => (
                     None,
@@ -96,13 +119,15 @@ impl Models {
                         reason: reason.clone(),
                     },
                 ),
-                None if kind == BackendKind::Wonnx && kernels_work => (
-                    None,
-                    BackendOutcome::NotTried {
-                        reason: "this GPU is used through the project's own kernels".to_owned(),
-                    },
-                ),
-                None => trial.run(kind, &mut files).await?,
+                None => match superseded {
+                    Some(reason) => (
+                        None,
+                        BackendOutcome::NotTried {
+                            reason: reason.to_owned(),
+                        },
+                    ),
+                    None => trial.run(kind, &mut files).await?,
+                },
             };
             if let (
                 Some(backend),
@@ -191,12 +216,13 @@ impl Trial<'_> {
         (self.progress)(LoadProgress::Preparing(kind));
         let dimension = self.manifest.dimension;
         let prepared = match kind {
+            BackendKind::Cpu => ModuleBackend::cpu(onnx, dimension).await.map(AnyBackend::Kernels),
             BackendKind::Tract => TractBackend::prepare(onnx, dimension).map(AnyBackend::Tract),
             BackendKind::Webgpu => {
                 let is_software = gpu::probe().await.is_software();
-                WebgpuModule::prepare(onnx, dimension, is_software)
+                ModuleBackend::webgpu(onnx, dimension, is_software)
                     .await
-                    .map(AnyBackend::Webgpu)
+                    .map(AnyBackend::Kernels)
             }
             BackendKind::Wonnx => {
                 let model =
@@ -251,7 +277,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.kind(),
             Self::Wonnx(backend) => backend.kind(),
-            Self::Webgpu(backend) => backend.kind(),
+            Self::Kernels(backend) => backend.kind(),
         }
     }
 
@@ -259,7 +285,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.padded_length(tokens),
             Self::Wonnx(backend) => backend.padded_length(tokens),
-            Self::Webgpu(backend) => backend.padded_length(tokens),
+            Self::Kernels(backend) => backend.padded_length(tokens),
         }
     }
 
@@ -267,7 +293,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.run(ids).await,
             Self::Wonnx(backend) => backend.run(ids).await,
-            Self::Webgpu(backend) => backend.run(ids).await,
+            Self::Kernels(backend) => backend.run(ids).await,
         }
     }
 
@@ -275,7 +301,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Tract(backend) => backend.embed(texts, dimension).await,
             Self::Wonnx(backend) => backend.embed(texts, dimension).await,
-            Self::Webgpu(backend) => backend.embed(texts, dimension).await,
+            Self::Kernels(backend) => backend.embed(texts, dimension).await,
         }
     }
 }

@@ -63,7 +63,7 @@ impl Model {
         TextTokenizer::from_json(&self.file(self.manifest.tokenizer), self.manifest.max_tokens).unwrap()
     }
 
-    /// The model on the CPU.
+    /// The model on tract.
     pub(crate) fn tract(&self) -> TractBackend {
         TractBackend::prepare(bytes::Bytes::from(self.onnx()), self.manifest.dimension).unwrap()
     }

@@ -1,10 +1,11 @@
-//! The project's own kernels, through a module of their own that is imported when it is first needed.
+//! The project's own kernels, through modules of their own that are imported when they are first needed.
 //!
-//! The module (`crates/wgpu-worker`) holds the device, the weights and the plans. Here each text's tokens go in and
-//! vectors come out, with a deadline: a shader that hangs must not hang the worker's other models with it.
+//! Each module (`crates/wgpu-worker`, `crates/cpu-worker`) holds weights and plans, and they have the same methods. Here
+//! each text's tokens go in and vectors come out, with a deadline: a shader that hangs must not hang the worker's other
+//! models with it. On the CPU nothing can be cut short from within its own thread; the client ends a worker that hangs.
 
 use bytes::Buf;
-use js_sys::{Float32Array, Int32Array, Promise, Uint8Array, Uint32Array};
+use js_sys::{Float32Array, Int32Array, Promise, Uint8Array, Uint32Array, WebAssembly};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -13,8 +14,20 @@ use crate::chunks::Chunks;
 use crate::embed::mean_pool;
 use crate::protocol::BackendKind;
 
-/// The module, beside the worker's own script.
-const MODULE: &str = "wgpu_worker.js";
+/// WebGPU's module, beside the worker's own script.
+const WEBGPU: &str = "wgpu_worker.js";
+/// The CPU's, for wasm's fixed vectors.
+const CPU: &str = "cpu_worker.js";
+/// The CPU's, for relaxed vectors.
+const CPU_RELAXED: &str = "cpu_relaxed_worker.js";
+/// A module whose one function is `f32x4.relaxed_madd`: browsers that have relaxed SIMD find it valid.
+const RELAXED: [u8; 37] = [
+    0, b'a', b's', b'm', 1, 0, 0, 0, // WebAssembly, version 1
+    1, 8, 1, 0x60, 3, 0x7b, 0x7b, 0x7b, 1, 0x7b, // a type: from three vectors to one
+    3, 2, 1, 0, // a function of that type
+    10, 13, 1, 11, 0, 0x20, 0, 0x20, 1, 0x20, 2, 0xfd, 0x85, 0x02,
+    0x0b, // its parameters, the instruction, the end
+];
 /// The longest that a text may take on a GPU. The slowest GPUs need a tenth of it; what takes longer hangs.
 const GPU_RUN_MS_MAX: u32 = 4_000;
 /// The longest that it may take on a software renderer, which shares its processor with everything else.
@@ -29,6 +42,7 @@ extern "C" {
         this: &Module,
         onnx: Uint8Array,
         dimension: usize,
+        // Of no meaning to the CPU's.
         is_software: bool,
     ) -> Result<Promise, JsValue>;
 
@@ -48,38 +62,63 @@ extern "C" {
     fn free(this: &Session) -> Result<(), JsValue>;
 }
 
-/// A model prepared by the module.
-pub struct WebgpuModule {
+/// A model prepared by a module.
+pub struct ModuleBackend {
+    kind: BackendKind,
     session: Session,
     dimension: usize,
     run_ms_max: u32,
 }
 
-impl WebgpuModule {
-    /// Imports the module and hands it the model's file.
+impl ModuleBackend {
+    /// Imports WebGPU's module and hands it the model's file.
     ///
     /// # Errors
     /// If the module cannot be imported, an operator is in the way, or the GPU refuses something.
-    pub async fn prepare(onnx: Chunks, dimension: usize, is_software: bool) -> Result<Self, BackendError> {
-        let module: Module = sibling::import(MODULE).await?;
-        let created = module.create_session(array(onnx), dimension, is_software);
-        let session = sibling::prepared(created).await?.unchecked_into();
+    pub async fn webgpu(onnx: Chunks, dimension: usize, is_software: bool) -> Result<Self, BackendError> {
         let run_ms_max = if is_software {
             SOFTWARE_RUN_MS_MAX
         } else {
             GPU_RUN_MS_MAX
         };
         Ok(Self {
-            session,
+            kind: BackendKind::Webgpu,
+            session: prepare(WEBGPU, onnx, dimension, is_software).await?,
             dimension,
             run_ms_max,
         })
     }
+
+    /// Imports the CPU's module, the one with relaxed SIMD where the browser has it.
+    ///
+    /// # Errors
+    /// If the module cannot be imported, or an operator is in the way.
+    pub async fn cpu(onnx: Chunks, dimension: usize) -> Result<Self, BackendError> {
+        let is_relaxed = WebAssembly::validate(&Uint8Array::from(&RELAXED[..])).unwrap_or(false);
+        let module = if is_relaxed { CPU_RELAXED } else { CPU };
+        Ok(Self {
+            kind: BackendKind::Cpu,
+            session: prepare(module, onnx, dimension, false).await?,
+            dimension,
+            run_ms_max: SOFTWARE_RUN_MS_MAX,
+        })
+    }
 }
 
-impl Backend for WebgpuModule {
+async fn prepare(
+    module: &str,
+    onnx: Chunks,
+    dimension: usize,
+    is_software: bool,
+) -> Result<Session, BackendError> {
+    let module: Module = sibling::import(module).await?;
+    let created = module.create_session(array(onnx), dimension, is_software);
+    Ok(sibling::prepared(created).await?.unchecked_into())
+}
+
+impl Backend for ModuleBackend {
     fn kind(&self) -> BackendKind {
-        BackendKind::Webgpu
+        self.kind
     }
 
     fn padded_length(&self, tokens: usize) -> usize {
@@ -116,7 +155,7 @@ impl Backend for WebgpuModule {
     }
 }
 
-impl Drop for WebgpuModule {
+impl Drop for ModuleBackend {
     fn drop(&mut self) {
         // A run that hangs still holds it; then the owner ends the worker, and the memory with it.
         drop(self.session.free());
