@@ -8,8 +8,8 @@
 //!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one.
 //!
 //! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
-//! ONNX reader with its limits and a [`session`] that runs any model on the project's own kernels ([`ops`], feature
-//! `onnx`), the lowering of a standard graph to the operators that wonnx runs
+//! ONNX reader with its limits and a [`session`] that runs any model on the project's own kernels ([`ops`] for everything,
+//! `cpu` for what has to be fast, feature `onnx`), the lowering of a standard graph to the operators that wonnx runs
 //! correctly, the tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files
 //! from a published package of weights.
 //!

@@ -1,9 +1,8 @@
 //! Eight numbers at a time, as the machine does it best.
 //!
-//! Twin modules under one signature. `relaxed` needs wasm's relaxed SIMD, `simd128` its fixed one; `portable` is for
-//! every other target, and for the parts that compilers turn into good vectors by themselves.
+//! Twin modules under one signature: `simd128` for wasm's vectors, fixed or relaxed, and `portable` for everything else.
 
-#[cfg(any(not(target_arch = "wasm32"), not(target_feature = "simd128"), test))]
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
