@@ -1,5 +1,6 @@
 //! Everything that this crate refuses, with a stable code for programs and a sentence for people.
 
+use inference::EngineError;
 use node_proto::ids::NodeId;
 use node_proto::service::Failure;
 
@@ -109,6 +110,69 @@ pub enum BackupError {
     /// The node took no orders.
     #[error(transparent)]
     Command(#[from] CommandError),
+}
+
+/// Why a model that a person brought was not taken in, run or removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// No such model was brought to this device.
+    #[error("no model of this name was brought to this device")]
+    Unknown,
+    /// The list is full.
+    #[error(
+        "this device keeps {} models already: remove one first",
+        inference::limits::OWN_MODELS_MAX
+    )]
+    TooMany,
+    /// It cannot be computed exactly, or its files are not what they seem. Says what stands in the way.
+    #[error("{0}")]
+    Refused(String),
+    /// The browser has lost its files.
+    #[error("{0}")]
+    Missing(String),
+    /// What was given does not fit the model or the limits; the model can be used on.
+    #[error("{0}")]
+    Input(String),
+    /// The caller had enough.
+    #[error("it was cancelled")]
+    Cancelled,
+    /// The worker failed; the next use starts another one.
+    #[error("{0}")]
+    Engine(String),
+    /// The node took no orders.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl ModelError {
+    /// Stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_model",
+            Self::TooMany => "too_many_models",
+            Self::Refused(_) => "model_refused",
+            Self::Missing(_) => "model_missing",
+            Self::Input(_) => "invalid_input",
+            Self::Cancelled => "cancelled",
+            Self::Engine(_) => "engine",
+            Self::Command(reason) => reason.code(),
+        }
+    }
+}
+
+impl From<EngineError> for ModelError {
+    fn from(error: EngineError) -> Self {
+        match &error {
+            EngineError::Busy => Self::Command(CommandError::Busy),
+            EngineError::Model(_) => Self::Refused(error.to_string()),
+            EngineError::Missing => Self::Missing(error.to_string()),
+            EngineError::Input(_) | EngineError::TooManyTexts { .. } | EngineError::TextTooLong { .. } => {
+                Self::Input(error.to_string())
+            }
+            _ => Self::Engine(error.to_string()),
+        }
+    }
 }
 
 /// Least length of a passphrase.

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures::channel::{mpsc, oneshot};
+use inference::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, Piece};
 use js_sys::Uint8Array;
 use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
@@ -22,11 +23,12 @@ use node_proto::{GroupSecret, Node};
 
 use crate::backup::Backup;
 use crate::clock::Clock;
-use crate::error::{BackupError, CommandError, RequestError, StartError};
+use crate::error::{BackupError, CommandError, ModelError, RequestError, StartError};
 use crate::events::{Broadcast, Events, NodeEvent, ShellEvent};
 use crate::invite::Invite;
 use crate::options::StartOptions;
 use crate::order::{ORDERS_MAX, Order};
+use crate::own::{BroughtModel, OwnModels};
 use crate::status::{Backend, LoadReport, ShellStatus, TabStatus};
 use crate::{platform, start};
 
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     jobs: RefCell<LiteMap<JobId, oneshot::Sender<Result<Outcome, Failure>>>>,
     next_job: Cell<u64>,
     invite: Option<Invite>,
+    pub(crate) own: OwnModels,
 }
 
 impl NodeHandle {
@@ -140,6 +143,65 @@ impl NodeHandle {
         self.shared.order(Order::Unload { model })
     }
 
+    /// Takes in a model that a person brings: checks, measures and keeps it on this device. Progress shows in
+    /// [`status`](Self::status), and so does the list of these models.
+    ///
+    /// # Errors
+    /// If it is refused, with what stands in the way, or the list is full. Nothing of it is kept then.
+    pub async fn add_model(&self, files: BroughtModel) -> Result<ModelId, ModelError> {
+        self.shared.running()?;
+        self.shared.own.add(&self.shared, files).await
+    }
+
+    /// Forgets a model that a person brought, and removes its files.
+    ///
+    /// # Errors
+    /// If there is none of this name, or the browser refuses to remove the files: the model is off the list then all the same.
+    pub async fn remove_model(&self, model: ModelId) -> Result<(), ModelError> {
+        self.shared.running()?;
+        self.shared.own.remove(&self.shared, model).await
+    }
+
+    /// Tensors for tensors, from a model that was brought here.
+    ///
+    /// # Errors
+    /// If there is none of this name, the tensors do not fit it, or it fails.
+    pub async fn run(
+        &self,
+        model: ModelId,
+        inputs: Vec<NamedTensor>,
+    ) -> Result<Vec<NamedTensor>, ModelError> {
+        self.shared.running()?;
+        self.shared.own.run(model, inputs).await
+    }
+
+    /// Labelled scores for each text, the likeliest label first, from a model that was brought here.
+    ///
+    /// # Errors
+    /// If there is none of this name, it classifies no texts, or it fails.
+    pub async fn classify(
+        &self,
+        model: ModelId,
+        texts: Vec<String>,
+    ) -> Result<Vec<Vec<LabelScore>>, ModelError> {
+        self.shared.running()?;
+        self.shared.own.classify(model, texts).await
+    }
+
+    /// Goes on from a prompt with a model that was brought here. Dropping the future ends the text.
+    ///
+    /// # Errors
+    /// If there is none of this name, it generates no text, the request is out of bounds, or it fails.
+    pub async fn generate(
+        &self,
+        model: ModelId,
+        request: GenerateRequest,
+        on_piece: impl FnMut(Piece) + 'static,
+    ) -> Result<GeneratedText, ModelError> {
+        self.shared.running()?;
+        self.shared.own.generate(model, request, on_piece).await
+    }
+
     /// Connects to an address; answers who is there.
     ///
     /// # Errors
@@ -218,6 +280,7 @@ impl Shared {
         status: ShellStatus,
         clock: Clock,
         invite: Option<Invite>,
+        own: OwnModels,
     ) -> (Rc<Self>, mpsc::Receiver<Order>) {
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
         let shared = Self {
@@ -229,6 +292,7 @@ impl Shared {
             jobs: RefCell::default(),
             next_job: Cell::new(1),
             invite,
+            own,
         };
         (Rc::new(shared), receiver)
     }
@@ -270,9 +334,18 @@ impl Shared {
         self.events.send(&NodeEvent::Core(event));
     }
 
+    /// Whether the node was stopped.
+    pub(crate) fn running(&self) -> Result<(), CommandError> {
+        match self.status.borrow().tab {
+            TabStatus::Active => Ok(()),
+            TabStatus::Stopped | TabStatus::TakenOver => Err(CommandError::Stopped),
+        }
+    }
+
     /// The last words of a node.
     pub(crate) fn end(&self, tab: TabStatus) {
         self.orders.borrow_mut().close_channel();
+        self.own.end();
         self.jobs.take();
         self.update(|status| {
             status.tab = tab;

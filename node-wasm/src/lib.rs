@@ -87,13 +87,15 @@ mod net;
 #[cfg(target_arch = "wasm32")]
 mod order;
 #[cfg(target_arch = "wasm32")]
+pub mod own;
+#[cfg(target_arch = "wasm32")]
 mod platform;
 #[cfg(target_arch = "wasm32")]
 mod start;
 #[cfg(target_arch = "wasm32")]
 mod store;
 
-pub use error::{BackupError, CommandError, RequestError, StartError};
+pub use error::{BackupError, CommandError, ModelError, RequestError, StartError};
 pub use events::{Events, NodeEvent, ShellEvent};
 #[cfg(target_arch = "wasm32")]
 pub use handle::NodeHandle;

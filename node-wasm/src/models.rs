@@ -323,11 +323,11 @@ fn failure_of(error: &EngineError) -> Failure {
     }
 }
 
-fn core_id(id: inference::ModelId) -> ModelId {
+pub(crate) fn core_id(id: inference::ModelId) -> ModelId {
     ModelId(id.0)
 }
 
-fn engine_id(id: ModelId) -> inference::ModelId {
+pub(crate) fn engine_id(id: ModelId) -> inference::ModelId {
     inference::ContentHash(id.0)
 }
 

@@ -14,6 +14,7 @@ use crate::invite::Invite;
 use crate::lock::{self, Claim, NodeLock};
 use crate::net::Network;
 use crate::options::StartOptions;
+use crate::own::OwnModels;
 use crate::platform;
 use crate::status::{
     Diagnosis, IdentityStatus, RelayState, RelayStatus, ShellStatus, StorageStatus, TabStatus,
@@ -65,14 +66,17 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
     )
     .map_err(|error| StartError::Storage(error.to_string()))?;
     let network = Network::new(&keypair, &options, &origin, clock)?;
-    let status = first_status(&node, &origin, status);
-    let (shared, orders) = Shared::new(node, status, clock, invite);
+    let settings = profile.settings.map(Rc::new);
+    let own = OwnModels::kept(origin.clone(), settings.clone()).await;
+    let mut status = first_status(&node, &origin, status);
+    status.own_models = own.statuses();
+    let (shared, orders) = Shared::new(node, status, clock, invite, own);
     let driver = Driver::new(Parts {
         shared: shared.clone(),
         orders,
         network,
         ledger: Rc::new(profile.ledger),
-        settings: profile.settings.map(Rc::new),
+        settings,
         origin,
         lock: profile.lock,
         wanted: profile.wanted,
@@ -144,6 +148,8 @@ fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellSta
         connections: Vec::new(),
         models: Vec::new(),
         models_unavailable: None,
+        own_models: Vec::new(),
+        adding: None,
         storage: StorageStatus::default(),
         identity,
         tab: TabStatus::Active,

@@ -21,6 +21,10 @@ pub struct ShellStatus {
     pub models: Vec<ModelStatus>,
     /// Why there is no model list; `None` when there is one or nobody asked yet.
     pub models_unavailable: Option<String>,
+    /// The models that a person brought to this device.
+    pub own_models: Vec<OwnModelStatus>,
+    /// One that is being taken in.
+    pub adding: Option<Adding>,
     /// Storage of this browser.
     pub storage: StorageStatus,
     /// Where the node's key is.
@@ -184,6 +188,44 @@ pub enum ModelState {
         /// Why, for people.
         reason: String,
     },
+}
+
+/// A model that a person brought to this device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnModelStatus {
+    /// BLAKE3 of the ONNX file.
+    pub id: ModelId,
+    /// As the person calls it.
+    pub name: String,
+    /// All files together, bytes.
+    pub bytes: u64,
+    /// Whether a tokenizer came with it.
+    pub has_tokenizer: bool,
+    /// What can be asked of it besides tensors for tensors.
+    pub tasks: Vec<inference::own::OwnTask>,
+    /// What it reads.
+    pub inputs: Vec<inference::own::PortInfo>,
+    /// What it writes.
+    pub outputs: Vec<inference::own::PortInfo>,
+    /// What runs it.
+    pub backend: Backend,
+    /// Milliseconds of one run when it was taken in; `None` if it could not be measured.
+    pub ms_per_run: Option<f64>,
+    /// The same as tokens in a second, for models of text.
+    pub tokens_per_second: Option<f64>,
+    /// Why it lasts only as long as this page; `None` if the browser keeps it.
+    pub not_kept: Option<String>,
+}
+
+/// A model that is being taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adding {
+    /// As the person calls it.
+    pub name: String,
+    /// Read and stored so far. At half of the total it is being checked and measured.
+    pub bytes: u64,
+    /// To be read and stored; 0 before it began.
+    pub total: u64,
 }
 
 /// Re-exported so that a page needs no dependency of its own on the engine.

@@ -10,12 +10,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::limits;
 use crate::onnx::OnnxError;
 use crate::onnx::proto::DataType;
+pub use crate::own::{Ending, Sampling};
 use crate::session::{Port, Session};
 use crate::tensor::Tensor;
 
@@ -40,30 +42,6 @@ pub enum GenerateError {
     /// The logits are no numbers to choose from.
     #[error("the model's logits are unusable")]
     Logits,
-}
-
-/// How the next token is chosen.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampling {
-    /// 0 takes the most likely token; larger values flatten the distribution.
-    pub temperature: f32,
-    /// Only this many of the most likely tokens are eligible; 0 for all.
-    pub top_k: usize,
-    /// Only the most likely tokens that together reach this probability are eligible.
-    pub top_p: f32,
-    /// Equal seeds give equal texts.
-    pub seed: u64,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            seed: 0,
-        }
-    }
 }
 
 impl Sampling {
@@ -136,17 +114,6 @@ pub struct GenerateOptions {
     pub sampling: Sampling,
 }
 
-/// Why a text ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// A stop sequence came.
-    Stop,
-    /// As many tokens as asked for.
-    Length,
-    /// The caller had enough.
-    Interrupted,
-}
-
 /// A text as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
@@ -159,7 +126,7 @@ pub struct Generated {
 /// A decoder that is ready to run.
 #[derive(Debug)]
 pub struct Decoder {
-    session: Session,
+    session: Arc<Session>,
     /// Names of each cache on the way in and out, and its shape without tokens.
     caches: Vec<(String, String, [usize; 4])>,
 }
@@ -176,7 +143,8 @@ impl Decoder {
     ///
     /// # Errors
     /// If it is none, saying what is missing or unknown.
-    pub fn new(session: Session) -> Result<Self, GenerateError> {
+    pub fn new(session: impl Into<Arc<Session>>) -> Result<Self, GenerateError> {
+        let session = session.into();
         let outputs = |name: &str| session.outputs().iter().any(|port| port.name == name);
         let mut caches = Vec::new();
         let mut reads_ids = false;
@@ -258,6 +226,32 @@ impl Decoder {
         Ok(last)
     }
 
+    /// Reads a prompt, for a text that is then made step by step.
+    ///
+    /// # Errors
+    /// If the request is out of bounds or the model fails.
+    pub fn begin<'a>(
+        &'a self,
+        prompt: &[i64],
+        options: &'a GenerateOptions,
+    ) -> Result<Generation<'a>, GenerateError> {
+        options.sampling.validate()?;
+        let wanted = prompt.len().saturating_add(options.tokens_max);
+        if wanted > limits::TOKENS_MAX {
+            return Err(GenerateError::TooLong(wanted));
+        }
+        let mut state = self.start()?;
+        let logits = self.read(&mut state, prompt)?;
+        Ok(Generation {
+            decoder: self,
+            options,
+            state,
+            logits,
+            unread: None,
+            tokens: Vec::with_capacity(options.tokens_max),
+        })
+    }
+
     /// Continues a prompt. `on_token` sees each token as it comes and may end the text.
     ///
     /// # Errors
@@ -268,42 +262,70 @@ impl Decoder {
         options: &GenerateOptions,
         mut on_token: impl FnMut(i64) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError> {
-        options.sampling.validate()?;
-        let wanted = prompt.len().saturating_add(options.tokens_max);
-        if wanted > limits::TOKENS_MAX {
-            return Err(GenerateError::TooLong(wanted));
+        let mut generation = self.begin(prompt, options)?;
+        let ending = loop {
+            match generation.step()? {
+                Step::Token(token) if on_token(token).is_break() => break Ending::Interrupted,
+                Step::Token(_) => {}
+                Step::Ended(ending) => break ending,
+            }
+        };
+        let tokens = generation.tokens;
+        Ok(Generated { tokens, ending })
+    }
+}
+
+/// A text under way.
+#[derive(Debug)]
+pub struct Generation<'a> {
+    decoder: &'a Decoder,
+    options: &'a GenerateOptions,
+    state: State,
+    /// Behind the last token that was read.
+    logits: Vec<f32>,
+    /// A token that was chosen and not read yet.
+    unread: Option<i64>,
+    tokens: Vec<i64>,
+}
+
+/// What came next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A token.
+    Token(i64),
+    /// Nothing more.
+    Ended(Ending),
+}
+
+impl Generation<'_> {
+    /// The tokens so far.
+    #[must_use]
+    pub fn tokens(&self) -> &[i64] {
+        &self.tokens
+    }
+
+    /// Makes one token. After an end it ends again.
+    ///
+    /// # Errors
+    /// If the model fails.
+    pub fn step(&mut self) -> Result<Step, GenerateError> {
+        if self.tokens.len() >= self.options.tokens_max {
+            return Ok(Step::Ended(Ending::Length));
         }
-        let mut state = self.start()?;
-        let mut logits = self.read(&mut state, prompt)?;
-        let mut tokens = Vec::with_capacity(options.tokens_max);
-        while tokens.len() < options.tokens_max {
-            let token = options.sampling.choose(&logits, tokens.len() as u64)?;
-            tokens.push(token);
-            let stop = options
-                .stop
-                .iter()
-                .find(|stop| !stop.is_empty() && tokens.ends_with(stop));
-            if let Some(stop) = stop {
-                tokens.truncate(tokens.len() - stop.len());
-                return Ok(Generated {
-                    tokens,
-                    ending: Ending::Stop,
-                });
-            }
-            if on_token(token).is_break() {
-                return Ok(Generated {
-                    tokens,
-                    ending: Ending::Interrupted,
-                });
-            }
-            if tokens.len() < options.tokens_max {
-                logits = self.read(&mut state, &[token])?;
-            }
+        if let Some(token) = self.unread {
+            self.logits = self.decoder.read(&mut self.state, &[token])?;
+            self.unread = None;
         }
-        Ok(Generated {
-            tokens,
-            ending: Ending::Length,
-        })
+        let place = self.tokens.len() as u64;
+        let token = self.options.sampling.choose(&self.logits, place)?;
+        self.tokens.push(token);
+        let ends = |stop: &&Vec<i64>| !stop.is_empty() && self.tokens.ends_with(stop);
+        if let Some(stop) = self.options.stop.iter().find(ends) {
+            self.tokens.truncate(self.tokens.len() - stop.len());
+            return Ok(Step::Ended(Ending::Stop));
+        }
+        self.unread = Some(token);
+        Ok(Step::Token(token))
     }
 }
 

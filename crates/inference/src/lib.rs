@@ -1,11 +1,12 @@
 //! Running ONNX models in a browser tab without ever blocking the page.
 //!
-//! The crate has two halves that share [`protocol`] and [`manifest`] and are never linked together:
+//! The crate has two halves that share [`protocol`], [`manifest`] and [`own`] and are never linked together:
 //!
 //! - `client` (feature `client`) lives on the page's main thread. It spawns a dedicated worker, sends requests,
 //!   and notices when the worker hangs or dies. It links nothing heavy.
 //! - `worker` (feature `worker`) is that worker. It fetches a model's files, verifies their BLAKE3 hash, keeps them in
-//!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one.
+//!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one. It
+//!   also takes in models that a person brought ([`own`]) and runs them, classifies and generates with them.
 //!
 //! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
 //! ONNX reader with its limits and a [`session`] that runs any model on the project's own kernels ([`ops`] for everything,
@@ -13,8 +14,9 @@
 //! correctly, the tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files
 //! from a published package of weights.
 //!
-//! Invariants: no backend's output is used before that backend reproduced a known answer; every file is named by its
-//! hash and checked against it on every read; every size is checked against [`limits`] before it is allocated for.
+//! Invariants: no backend's output is used for the relay's models before that backend reproduced a known answer; every file
+//! is named by its hash and checked against it on every read; every size is checked against [`limits`] before it is
+//! allocated for.
 
 #[cfg(feature = "onnx")]
 pub mod backend;
@@ -26,6 +28,7 @@ pub mod chunks;
 pub mod client;
 #[cfg(feature = "onnx")]
 mod cpu;
+pub mod data;
 pub mod embed;
 #[cfg(feature = "onnx")]
 pub mod generate;
@@ -37,6 +40,7 @@ pub mod manifest;
 pub mod onnx;
 #[cfg(feature = "onnx")]
 pub mod ops;
+pub mod own;
 pub mod protocol;
 #[cfg(feature = "onnx")]
 pub mod session;

@@ -34,3 +34,19 @@ pub const COMPUTED_ELEMENTS_MAX: usize = 1 << 25;
 pub const SESSION_BYTES_MAX: usize = 768 * 1024 * 1024;
 /// Multiplications of one kernel call: about half a minute of one slow core.
 pub const KERNEL_WORK_MAX: u64 = 1 << 35;
+/// Bytes of one `config.json`.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of the name of a model that a person brought.
+pub const NAME_BYTES_MAX: usize = 120;
+/// Models that a person may keep on one device.
+pub const OWN_MODELS_MAX: usize = 32;
+/// Inputs, or outputs, of a model that a person brought.
+pub const PORTS_MAX: usize = 256;
+/// Bytes of all tensors that one run is given, and of all that it gives.
+pub const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Labels of a classifier.
+pub const LABELS_MAX: usize = 4096;
+/// Texts after which a generation stops.
+pub const STOPS_MAX: usize = 8;
+/// Bytes of one such text.
+pub const STOP_BYTES_MAX: usize = 256;

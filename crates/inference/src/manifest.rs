@@ -183,7 +183,7 @@ impl ModelIndex {
     }
 }
 
-fn within(what: &'static str, value: u64, max: u64) -> Result<(), ManifestError> {
+pub(crate) fn within(what: &'static str, value: u64, max: u64) -> Result<(), ManifestError> {
     if value == 0 || value > max {
         Err(ManifestError::Range { what, value, max })
     } else {

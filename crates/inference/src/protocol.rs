@@ -1,8 +1,9 @@
 //! What the page and its inference worker say to each other.
 //!
-//! The page numbers its requests; the worker answers each with exactly one final response (`Loaded`, `Embedded` or
-//! `Failed`) under the same number, and may send `Progress` before it. Model files never travel in these messages:
-//! the worker fetches, verifies and caches them itself, so that 90 MB are in memory once.
+//! The page numbers its requests; the worker answers each with exactly one final response (`Loaded`, `Embedded`, …
+//! or `Failed`) under the same number, and may send `Progress` or `Piece` before it. `Cancel` alone is not answered. Model
+//! files never travel in these messages: the worker fetches, verifies and caches them itself, so that 90 MB are in memory
+//! once. For a model that a person brought it fetches from an object URL of the page.
 
 use std::fmt;
 
@@ -10,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::limits;
-use crate::manifest::{ModelId, ModelManifest};
+use crate::manifest::{FileRef, ModelId, ModelManifest};
+use crate::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, OwnModel, Piece};
 
 /// An implementation that can run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
-    /// The project's own kernels, on the CPU.
+    /// The project's own kernels, on the CPU. They run what a person brought, too.
     Cpu,
     /// tract, on the CPU with wasm's 128-bit vectors.
     Tract,
@@ -46,6 +48,46 @@ pub struct LoadOptions {
     pub without_gpu: bool,
 }
 
+/// A file that the page holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFile {
+    /// An object URL of the page.
+    pub url: String,
+    /// Its exact length.
+    pub bytes: u64,
+}
+
+/// A model that a person brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddRequest {
+    /// As the person calls it.
+    pub name: String,
+    /// The graph and its weights.
+    pub onnx: GivenFile,
+    /// The tokenizer, for models of text.
+    pub tokenizer: Option<GivenFile>,
+    /// `config.json`, for the labels of a classifier.
+    pub config: Option<GivenFile>,
+}
+
+/// How it was taken in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// What the device shall remember.
+    pub model: OwnModel,
+    /// Why its files could not be kept for the next visit; `None` if they were.
+    pub not_kept: Option<String>,
+}
+
+/// A model that was brought earlier, to be made ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenRequest {
+    /// The model.
+    pub model: OwnModel,
+    /// Object URLs of files that the page holds because the browser did not keep them.
+    pub held: Vec<(ModelId, String)>,
+}
+
 /// A message to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -72,6 +114,38 @@ pub enum RequestBody {
         /// The model.
         model: ModelId,
     },
+    /// Take in a model that a person brought: check, measure, keep. It is open then.
+    Add(Box<AddRequest>),
+    /// Make a model ready that was taken in earlier.
+    Open(Box<OpenRequest>),
+    /// Tensors for tensors, from a model that is open.
+    Run {
+        /// The model.
+        model: ModelId,
+        /// One for each of its inputs.
+        inputs: Vec<NamedTensor>,
+    },
+    /// Labelled scores for texts, from a model that is open.
+    Classify {
+        /// The model.
+        model: ModelId,
+        /// Bounds as for embedding.
+        texts: Vec<String>,
+    },
+    /// A text that goes on, from a model that is open.
+    Generate {
+        /// The model.
+        model: ModelId,
+        /// What is asked for.
+        request: Box<GenerateRequest>,
+    },
+    /// End the generation of this number, or skip it if it has not begun.
+    Cancel,
+    /// Remove files from this browser.
+    Forget {
+        /// Which.
+        files: Vec<FileRef>,
+    },
 }
 
 /// A message from the worker.
@@ -94,6 +168,20 @@ pub enum ResponseBody {
     Embedded(Embeddings),
     /// The model is forgotten.
     Unloaded,
+    /// The model was taken in.
+    Added(Box<Added>),
+    /// The model is ready.
+    Opened,
+    /// What the model gave.
+    Ran(Vec<NamedTensor>),
+    /// For each text its labels, the likeliest first.
+    Classified(Vec<Vec<LabelScore>>),
+    /// A text is under way.
+    Piece(Piece),
+    /// A text ended.
+    Generated(GeneratedText),
+    /// The files are gone.
+    Forgotten,
     /// The request came to nothing.
     Failed(EngineError),
 }
@@ -251,6 +339,12 @@ pub enum EngineError {
     /// The graph or the tokenizer cannot be used.
     #[error("the model cannot be used: {0}")]
     Model(String),
+    /// The browser has lost a file of the model, or was never able to keep it.
+    #[error("a file of the model is not in this browser any more: bring it again")]
+    Missing,
+    /// What was given does not fit the model or the limits.
+    #[error("{0}")]
+    Input(String),
     /// No backend reproduced the known answer.
     #[error("no backend runs this model correctly: {}", describe(.0))]
     NoBackend(Vec<BackendReport>),

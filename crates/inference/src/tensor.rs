@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+pub use crate::data::Data;
 use crate::limits;
 use crate::onnx::proto::{DataType, TensorProto};
 
@@ -28,38 +29,7 @@ pub enum TensorError {
     Type(i32),
 }
 
-/// Elements of one type.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Data {
-    /// 32-bit floats.
-    F32(Vec<f32>),
-    /// 64-bit integers.
-    I64(Vec<i64>),
-    /// 32-bit integers.
-    I32(Vec<i32>),
-    /// Signed bytes.
-    I8(Vec<i8>),
-    /// Unsigned bytes.
-    U8(Vec<u8>),
-    /// Truth values.
-    Bool(Vec<bool>),
-}
-
-/// Runs the same expression for whichever element type there is.
-macro_rules! each {
-    ($data:expr, $values:ident => $body:expr) => {
-        match $data {
-            $crate::tensor::Data::F32($values) => $body,
-            $crate::tensor::Data::I64($values) => $body,
-            $crate::tensor::Data::I32($values) => $body,
-            $crate::tensor::Data::I8($values) => $body,
-            $crate::tensor::Data::U8($values) => $body,
-            $crate::tensor::Data::Bool($values) => $body,
-        }
-    };
-}
-
-/// The same with elements of that type as result.
+/// Runs the same expression for whichever element type there is, and makes elements of that type of it.
 macro_rules! map_each {
     ($data:expr, $values:ident => $body:expr) => {
         match $data {
@@ -71,20 +41,6 @@ macro_rules! map_each {
             $crate::tensor::Data::Bool($values) => $crate::tensor::Data::Bool($body),
         }
     };
-}
-
-impl Data {
-    /// How many elements there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        each!(self, values => values.len())
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// An array of any rank.
@@ -190,13 +146,19 @@ impl Tensor {
     /// Bytes that the elements take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        each!(&self.data, values => size_of_val(&values[..]))
+        self.data.bytes()
     }
 
     /// The elements.
     #[must_use]
     pub fn data(&self) -> &Data {
         &self.data
+    }
+
+    /// The elements alone.
+    #[must_use]
+    pub fn into_data(self) -> Data {
+        self.data
     }
 
     /// The element type.

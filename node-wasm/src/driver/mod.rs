@@ -193,6 +193,7 @@ impl Driver {
             self.network.keep_places();
             // A worker can die while nobody waits for it.
             self.revive();
+            self.shared.own.rest();
             self.show_network();
             if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
                 self.measure_storage();

@@ -185,7 +185,7 @@ fn camel_name(snake: &str) -> Option<String> {
     Some(camel)
 }
 
-fn set(object: &JsValue, name: &str, value: &JsValue) {
+pub(super) fn set(object: &JsValue, name: &str, value: &JsValue) {
     // Setting a property of an own plain object cannot fail.
     let _ = Reflect::set(object, &JsValue::from_str(name), value);
 }

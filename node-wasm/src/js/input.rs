@@ -168,5 +168,10 @@ pub(super) fn peer(name: &str) -> Result<NodeId, JsValue> {
     name.parse::<NodeId>().map_err(|reason| error(INVALID, &reason))
 }
 
+/// A model's name.
+pub(super) fn model(name: &str) -> Result<ModelId, JsValue> {
+    name.parse::<ModelId>().map_err(|reason| error(INVALID, &reason))
+}
+
 /// The code of everything that a page can do better.
-const INVALID: &str = "invalid_input";
+pub(super) const INVALID: &str = "invalid_input";

@@ -5,6 +5,8 @@
 
 mod convert;
 mod input;
+mod own;
+mod tensor;
 
 use litemap::LiteMap;
 use std::cell::{Cell, RefCell};

@@ -13,6 +13,8 @@ export type Timestamp = number;
  * - `already_started`, `not_started`, `stopped`, `busy`: the state of the node
  * - `invalid_options`, `invalid_invite`, `invalid_address`, `invalid_input`: an argument; the message says which
  * - `runs_elsewhere`, `take_over_timeout`: another tab of this browser is the node
+ * - `model_refused`: a model cannot be computed here; the message names the operator or the file that stands in the way
+ * - `model_missing`: the browser has lost a model's files; `too_many_models`: remove one first
  * - `storage`, `unsupported`: this browser keeps nothing, or lacks something that nothing can replace
  * - `dial_failed`: nobody answered
  * - `weak_passphrase`, `wrong_passphrase`: the passphrase of a backup
@@ -232,6 +234,90 @@ export interface InferenceResult {
   tookMs: number;
 }
 
+/** What `new Blob([…])` takes. */
+export type FileContent = Blob | ArrayBuffer | ArrayBufferView;
+
+/** A model's files, in the formats of ONNX and of Hugging Face. */
+export interface ModelFiles {
+  /** The graph with its weights, in one file of at most 512 MiB. */
+  onnx: FileContent;
+  /** `tokenizer.json`, for models of text. */
+  tokenizer?: FileContent;
+  /** `config.json`: the labels of a classifier, and how long its texts may be. */
+  config?: FileContent;
+  /** Default: the ONNX file's own name. */
+  name?: string;
+}
+
+/** A named input or output. `null` stands for a size, or a whole shape, that the file leaves open. */
+export interface Port {
+  name: string;
+  element: TensorType;
+  dims: (number | null)[] | null;
+}
+
+/** A model that was brought to this device. */
+export interface Model {
+  /** BLAKE3 of the ONNX file. */
+  id: Hash;
+  name: string;
+  /** All files together. */
+  bytes: number;
+  hasTokenizer: boolean;
+  /** What can be asked of it besides `run`. */
+  tasks: ("classify" | "generate")[];
+  inputs: Port[];
+  outputs: Port[];
+  backend: string;
+  /** Measured when it was brought; `null` if it leaves open too much to be tried. */
+  msPerRun: number | null;
+  /** The same for models of text. */
+  tokensPerSecond: number | null;
+  /** Why it lasts only as long as this page; `null` if the browser keeps it. */
+  notKept: string | null;
+}
+
+/** onnxruntime-web's names. 16-bit floats are given and taken as 32-bit ones. */
+export type TensorType = "float32" | "int64" | "int32" | "int8" | "uint8" | "bool";
+
+/** A tensor; onnxruntime-web's own objects fit. */
+export interface Tensor {
+  /** Default: what the array holds. Needed for "bool", whose elements are the bytes 0 and 1 of a `Uint8Array`. */
+  type?: TensorType;
+  dims: readonly number[];
+  /** In row-major order, as many as `dims` say; 64 MiB for all tensors of a run together. */
+  data: Float32Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+}
+
+export interface GenerateOptions {
+  /** Default: 64. Prompt and text together have at most 512 tokens. */
+  maxTokens?: number;
+  /** Texts before which it ends; at most 8. They need a tokenizer. */
+  stop?: string[];
+  /** 0, the default, takes the likeliest token each time. */
+  temperature?: number;
+  /** Only so many of the likeliest tokens are eligible. Default: all. */
+  topK?: number;
+  /** Only the likeliest tokens that together reach this probability are eligible. Default: 1. */
+  topP?: number;
+  /** Equal seeds give equal texts. Default: 0. */
+  seed?: number;
+  /** Hears each token as it comes, with the text that is certain since the one before. */
+  onToken?: (piece: { token: number; text: string }) => void;
+  /** Ends the text: the promise rejects with `cancelled`. */
+  signal?: AbortSignal;
+}
+
+export interface GeneratedText {
+  /** After the prompt; empty without a tokenizer. */
+  text: string;
+  tokens: number[];
+  /** A stop text or the model's own end, as many tokens as asked for, or cancelled. */
+  ending: "stop" | "length" | "interrupted";
+  promptTokens: number;
+  tookMs: number;
+}
+
 /** The fields of `Status` that a program may rely on; there are more for people. */
 export interface Status {
   me: PeerId;
@@ -286,6 +372,21 @@ export class KnowledgeNode {
     payload: { texts: string[]; model?: Hash },
     requirements?: Requirements,
   ): Promise<InferenceResult>;
+  /**
+   * Brings a model to this device: it is checked, measured and kept in this browser. Rejects with `model_refused` if it cannot
+   * be computed exactly.
+   */
+  addModel(files: ModelFiles): Promise<Model>;
+  /** The models that were brought to this device. */
+  models(): Model[];
+  /** Runs such a model on tensors of its own kind. Nothing leaves this device. */
+  run(model: Hash, inputs: Record<string, Tensor>): Promise<Record<string, Required<Tensor>>>;
+  /** For each text the labels, the likeliest first; for a model with tokenizer and `logits`. */
+  classify(model: Hash, texts: string[]): Promise<{ label: string; score: number }[][]>;
+  /** Goes on from a text, or from tokens; for a decoder with `past_key_values`. */
+  generate(model: Hash, prompt: string | number[], options?: GenerateOptions): Promise<GeneratedText>;
+  /** Forgets a model and removes its files. */
+  removeModel(model: Hash): Promise<void>;
   balance(): Balance;
   /** The newest 100, newest first. */
   receipts(): Receipt[];

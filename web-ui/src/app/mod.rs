@@ -12,6 +12,7 @@ mod lend;
 mod market;
 mod models;
 mod network;
+mod own;
 mod parts;
 mod platform;
 mod prefs;

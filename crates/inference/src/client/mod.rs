@@ -8,6 +8,7 @@
 //! long as the network needs but may not be silent for longer than [`LOAD_SILENCE_MAX`].
 
 mod channel;
+mod own;
 mod pending;
 mod spawn;
 
@@ -22,7 +23,7 @@ use crate::protocol::{
     Embeddings, EngineError, LoadOptions, LoadProgress, LoadReport, LoadRequest, RequestBody, ResponseBody,
     check_texts,
 };
-use pending::{Answer, Pending};
+use pending::{Answer, OnProgress, Pending};
 use spawn::Handle;
 
 /// The longest that a load may be silent. Preparing MiniLM takes a slow machine several seconds, and one checked run
@@ -75,7 +76,7 @@ impl Engine {
         };
         let answer = self
             .worker
-            .request(RequestBody::Load(Box::new(request)), Some(Box::new(on_progress)))?;
+            .request(RequestBody::Load(Box::new(request)), Some(of_load(on_progress)))?;
         match self.answered_within(answer, LOAD_SILENCE_MAX).await? {
             ResponseBody::Loaded(report) => Ok(report),
             other => Err(unexpected(&other)),
@@ -125,7 +126,7 @@ impl Engine {
 
     /// Waits for the answer; `silence` starts anew with every progress message.
     async fn answered_within(&self, answer: Answer, silence: Duration) -> Result<ResponseBody, EngineError> {
-        let Answer { mut done, heard } = answer;
+        let Answer { mut done, heard, .. } = answer;
         let mut heard_before = heard.get();
         loop {
             let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
@@ -153,6 +154,14 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("alive", &self.is_alive()).finish()
     }
+}
+
+fn of_load(mut on_progress: impl FnMut(LoadProgress) + 'static) -> OnProgress {
+    Box::new(move |body| {
+        if let ResponseBody::Progress(progress) = body {
+            on_progress(progress);
+        }
+    })
 }
 
 fn unexpected(body: &ResponseBody) -> EngineError {

@@ -7,13 +7,15 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 
 use crate::limits::PENDING_REQUESTS_MAX;
-use crate::protocol::{EngineError, LoadProgress, Response, ResponseBody};
+use crate::protocol::{EngineError, Response, ResponseBody};
 
-/// Called for each progress message of one request.
-pub(super) type OnProgress = Box<dyn FnMut(LoadProgress)>;
+/// Called for each message of one request that is not its last.
+pub(super) type OnProgress = Box<dyn FnMut(ResponseBody)>;
 
 /// The waiting end of one request.
 pub(super) struct Answer {
+    /// The request's number.
+    pub(super) id: u64,
     /// Resolves once.
     pub(super) done: oneshot::Receiver<Result<ResponseBody, EngineError>>,
     /// Counts the progress messages so far.
@@ -58,6 +60,7 @@ impl Pending {
         Ok((
             self.last_id,
             Answer {
+                id: self.last_id,
                 done: receiver,
                 heard,
             },
@@ -88,6 +91,11 @@ impl Pending {
             body => Ok(body),
         };
         drop(waiting.done.send(result));
+    }
+
+    /// Gives a request up: nothing that still comes for it is heard.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.waiting.remove(&id);
     }
 
     /// Ends every request; the first reason stays.

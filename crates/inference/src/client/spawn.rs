@@ -71,6 +71,15 @@ impl Handle {
         Ok(answer)
     }
 
+    /// Tells the worker that nobody waits for a request any more.
+    pub(super) fn cancel(&self, id: u64) {
+        self.pending.borrow_mut().forget(id);
+        if self.is_alive() {
+            let body = RequestBody::Cancel;
+            self.bridge.send(Request { id, body });
+        }
+    }
+
     pub(super) fn stop(&self, error: EngineError) {
         self.worker.terminate();
         self.pending.borrow_mut().die(error);
@@ -103,12 +112,12 @@ pub(super) fn absolute_url(url: &str) -> Result<String, String> {
 /// Passes a response on. A listener runs while nothing is borrowed, since it may send the next request.
 fn deliver(pending: &Rc<RefCell<Pending>>, response: Response) {
     let Response { id, body } = response;
-    let ResponseBody::Progress(progress) = body else {
+    if !matches!(body, ResponseBody::Progress(_) | ResponseBody::Piece(_)) {
         return pending.borrow_mut().finish(Response { id, body });
-    };
+    }
     let listener = pending.borrow_mut().progress_listener(id);
     if let Some(mut listener) = listener {
-        listener(progress);
+        listener(body);
         pending.borrow_mut().restore_listener(id, listener);
     }
 }

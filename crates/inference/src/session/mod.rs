@@ -18,10 +18,12 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::data::Element;
 use crate::limits;
 use crate::onnx::proto::{DataType, DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::{OnnxError, value_type};
 use crate::ops::{Call, Problem, kernel};
+use crate::own::PortInfo;
 use crate::tensor::{Data, Tensor, round_to_half};
 use fuse::{Constants, fuse, is_restored_weight};
 use graph::Graph;
@@ -53,6 +55,25 @@ impl Port {
             name: info.name.clone(),
             kind,
             dims: declared_dims(info),
+        })
+    }
+
+    /// The port as callers see it; `None` if its type is none that they can give.
+    #[must_use]
+    pub fn info(&self) -> Option<PortInfo> {
+        let element = match self.seen() {
+            DataType::Float => Element::Float32,
+            DataType::Int64 => Element::Int64,
+            DataType::Int32 => Element::Int32,
+            DataType::Int8 => Element::Int8,
+            DataType::Uint8 => Element::Uint8,
+            DataType::Bool => Element::Bool,
+            DataType::Undefined | DataType::Float16 | DataType::Double => return None,
+        };
+        Some(PortInfo {
+            name: self.name.clone(),
+            element,
+            dims: self.dims.clone(),
         })
     }
 

@@ -1,35 +1,33 @@
-//! A model's files: from the cache if they are whole there, else from the network, verified either way.
+//! A model's files: from the cache if they are whole there, else from a URL, verified either way.
+
+use bytes::Bytes;
 
 use super::fetch::Download;
 use super::store::{Store, StoreError};
 use crate::chunks::Chunks;
-use crate::manifest::{ContentHash, FileRef, ModelManifest};
-use crate::protocol::{EngineError, LoadProgress};
+use crate::manifest::{ContentHash, FileRef};
+use crate::protocol::{EngineError, GivenFile, LoadProgress};
 
 /// Obtains files and remembers, for the report, where they came from.
 pub(super) struct Files<'a> {
-    models_url: String,
     store: Option<Store>,
     progress: &'a dyn Fn(LoadProgress),
     total: u64,
     arrived: u64,
     downloaded: bool,
+    not_kept: Option<String>,
 }
 
 impl<'a> Files<'a> {
-    pub(super) async fn new(
-        manifest: &ModelManifest,
-        models_url: &str,
-        progress: &'a dyn Fn(LoadProgress),
-    ) -> Self {
-        let slash = if models_url.ends_with('/') { "" } else { "/" };
+    /// For files of `total` bytes together.
+    pub(super) async fn new(total: u64, progress: &'a dyn Fn(LoadProgress)) -> Self {
         let mut files = Self {
-            models_url: format!("{models_url}{slash}"),
             store: None,
             progress,
-            total: manifest.onnx.bytes + manifest.tokenizer.bytes,
+            total,
             arrived: 0,
             downloaded: false,
+            not_kept: None,
         };
         match Store::open().await {
             Ok(store) => files.store = Some(store),
@@ -43,21 +41,42 @@ impl<'a> Files<'a> {
         !self.downloaded
     }
 
-    /// The content of a file, equal to what its name says.
-    pub(super) async fn obtain(&mut self, file: FileRef) -> Result<Chunks, EngineError> {
+    /// Why files could not be cached.
+    pub(super) fn why_not_kept(self) -> Option<String> {
+        self.not_kept
+    }
+
+    /// The content of a file, equal to what its name says. Without a URL it is in the cache or missing.
+    pub(super) async fn obtain(&mut self, file: FileRef, url: Option<String>) -> Result<Chunks, EngineError> {
         if let Some(chunks) = self.cached(file).await {
             return Ok(chunks);
         }
+        let mut chunks = Chunks::default();
+        let url = url.ok_or(EngineError::Missing)?;
+        self.download(file, url, |piece| chunks.push(piece)).await?;
+        Ok(chunks)
+    }
+
+    /// Sees to it that the cache has a file, without holding it in memory.
+    pub(super) async fn keep(&mut self, file: FileRef, url: String) -> Result<(), EngineError> {
+        if self.cached(file).await.is_some() {
+            return Ok(());
+        }
+        self.download(file, url, drop).await
+    }
+
+    async fn download(
+        &mut self,
+        file: FileRef,
+        url: String,
+        mut take: impl FnMut(Bytes),
+    ) -> Result<(), EngineError> {
         self.downloaded = true;
-        let mut download = Download::start(format!("{}{}", self.models_url, file.blake3), file.bytes).await?;
-        let (mut chunks, mut hasher, mut pieces) = (Chunks::default(), blake3::Hasher::new(), 0_u32);
+        let mut download = Download::start(url, file.bytes).await?;
+        let (mut hasher, mut pieces) = (blake3::Hasher::new(), 0_u32);
         while let Some(piece) = download.next().await? {
             hasher.update(&piece);
-            self.arrived += piece.len() as u64;
-            (self.progress)(LoadProgress::Downloading {
-                bytes: self.arrived.min(self.total),
-                total: self.total,
-            });
+            self.arrive(piece.len());
             if let Some(store) = &self.store
                 && let Err(error) = store.write_piece(file.blake3, pieces, &piece).await
             {
@@ -65,7 +84,7 @@ impl<'a> Files<'a> {
                 self.give_up_caching(error);
             }
             pieces += 1;
-            chunks.push(piece);
+            take(piece);
         }
         let actual = ContentHash(*hasher.finalize().as_bytes());
         if actual != file.blake3 {
@@ -80,7 +99,29 @@ impl<'a> Files<'a> {
         {
             self.give_up_caching(error);
         }
-        Ok(chunks)
+        Ok(())
+    }
+
+    /// The content of a file whose name is not known yet, and its name. Nothing is cached.
+    pub(super) async fn take_in(&mut self, given: &GivenFile) -> Result<(FileRef, Chunks), EngineError> {
+        let mut download = Download::start(given.url.clone(), given.bytes).await?;
+        let (mut hasher, mut chunks) = (blake3::Hasher::new(), Chunks::default());
+        while let Some(piece) = download.next().await? {
+            hasher.update(&piece);
+            self.arrive(piece.len());
+            chunks.push(piece);
+        }
+        let blake3 = ContentHash(*hasher.finalize().as_bytes());
+        let bytes = given.bytes;
+        Ok((FileRef { blake3, bytes }, chunks))
+    }
+
+    fn arrive(&mut self, bytes: usize) {
+        self.arrived += bytes as u64;
+        (self.progress)(LoadProgress::Downloading {
+            bytes: self.arrived.min(self.total),
+            total: self.total,
+        });
     }
 
     async fn cached(&mut self, file: FileRef) -> Option<Chunks> {
@@ -102,6 +143,7 @@ impl<'a> Files<'a> {
 
     fn give_up_caching(&mut self, StoreError(reason): StoreError) {
         self.store = None;
+        self.not_kept.get_or_insert_with(|| reason.clone());
         (self.progress)(LoadProgress::NotCached { reason });
     }
 }

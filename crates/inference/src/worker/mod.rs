@@ -1,13 +1,15 @@
 //! The inference worker: one thread that owns the models and serves one request at a time.
 //!
-//! Requests wait in a bounded queue and are served in order, since a computation occupies the only thread anyway. A
-//! panic becomes a JavaScript error with the panic's message, which the page's [`client`](crate::client) sees on its
+//! Requests wait in a bounded queue and are served in order, since a computation occupies the only thread anyway. Only
+//! `Cancel` is heard at once: a generation gives the thread back between tokens for it. A panic becomes a JavaScript error with the panic's message, which the page's [`client`](crate::client) sees on its
 //! `Worker` and turns into a fatal error.
 
+mod cancel;
 mod fetch;
 mod files;
 mod gpu;
 mod models;
+mod own;
 mod store;
 
 use futures::StreamExt;
@@ -19,7 +21,9 @@ use web_sys::DedicatedWorkerGlobalScope;
 
 use crate::limits::PENDING_REQUESTS_MAX;
 use crate::protocol::{EngineError, Request, RequestBody, Response, ResponseBody, check_texts};
+use cancel::Cancelled;
 use models::Models;
+use own::OwnModels;
 
 /// Registers the worker with gloo. The binary's `main` calls this once.
 pub fn start() {
@@ -30,6 +34,7 @@ pub fn start() {
 /// The worker's half of the channel whose other half is the client's.
 struct Service {
     queue: mpsc::Sender<(HandlerId, Request)>,
+    cancelled: Cancelled,
 }
 
 impl Worker for Service {
@@ -39,15 +44,18 @@ impl Worker for Service {
 
     fn create(scope: &WorkerScope<Self>) -> Self {
         let (queue, requests) = mpsc::channel(PENDING_REQUESTS_MAX);
-        spawn_local(serve(scope.clone(), requests));
-        Self { queue }
+        let cancelled = Cancelled::default();
+        spawn_local(serve(scope.clone(), requests, cancelled.clone()));
+        Self { queue, cancelled }
     }
 
     fn update(&mut self, _scope: &WorkerScope<Self>, _message: ()) {}
 
     fn received(&mut self, scope: &WorkerScope<Self>, request: Request, sender: HandlerId) {
         let id = request.id;
-        if self.queue.try_send((sender, request)).is_err() {
+        if request.body == RequestBody::Cancel {
+            self.cancelled.note(id);
+        } else if self.queue.try_send((sender, request)).is_err() {
             scope.respond(
                 sender,
                 Response {
@@ -59,15 +67,19 @@ impl Worker for Service {
     }
 }
 
-async fn serve(scope: WorkerScope<Service>, mut requests: mpsc::Receiver<(HandlerId, Request)>) {
-    let mut models = Models::default();
+async fn serve(
+    scope: WorkerScope<Service>,
+    mut requests: mpsc::Receiver<(HandlerId, Request)>,
+    cancelled: Cancelled,
+) {
+    let (mut models, mut own) = (Models::default(), OwnModels::default());
     while let Some((sender, Request { id, body })) = requests.next().await {
         let respond = |body| scope.respond(sender, Response { id, body });
+        let progress = |progress| respond(ResponseBody::Progress(progress));
+        cancelled.reach(id);
         let result = match body {
             RequestBody::Load(request) => {
-                let loaded = models
-                    .load(*request, &|progress| respond(ResponseBody::Progress(progress)))
-                    .await;
+                let loaded = models.load(*request, &progress).await;
                 loaded.map(ResponseBody::Loaded)
             }
             RequestBody::Embed { model, texts } => match check_texts(&texts) {
@@ -76,8 +88,26 @@ async fn serve(scope: WorkerScope<Service>, mut requests: mpsc::Receiver<(Handle
             },
             RequestBody::Unload { model } => {
                 models.unload(model);
+                own.close(model);
                 Ok(ResponseBody::Unloaded)
             }
+            RequestBody::Add(request) => {
+                let added = own.add(*request, &progress).await;
+                added.map(|added| ResponseBody::Added(Box::new(added)))
+            }
+            RequestBody::Open(request) => own.open(*request, &progress).await.map(|()| ResponseBody::Opened),
+            RequestBody::Run { model, inputs } => own.run(model, inputs).map(ResponseBody::Ran),
+            RequestBody::Classify { model, texts } => {
+                own.classify(model, &texts).map(ResponseBody::Classified)
+            }
+            RequestBody::Generate { model, request } => {
+                let piece = |piece| respond(ResponseBody::Piece(piece));
+                let generated = own.generate(model, &request, &piece, || cancelled.has(id)).await;
+                generated.map(ResponseBody::Generated)
+            }
+            RequestBody::Forget { files } => own::forget(&files).await.map(|()| ResponseBody::Forgotten),
+            // Heard when it came.
+            RequestBody::Cancel => continue,
         };
         respond(result.unwrap_or_else(ResponseBody::Failed));
     }

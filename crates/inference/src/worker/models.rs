@@ -72,6 +72,7 @@ type Tried = (Option<AnyBackend>, BackendOutcome);
 /// Everything that trying a backend needs.
 struct Trial<'a> {
     manifest: &'a ModelManifest,
+    onnx_url: String,
     tokenizer: &'a TextTokenizer,
     progress: &'a dyn Fn(LoadProgress),
     options: LoadOptions,
@@ -99,11 +100,16 @@ impl Models {
         }
         // Its memory is free before the model is prepared anew.
         self.unload(model);
-        let mut files = Files::new(&manifest, &models_url, progress).await;
-        let tokenizer = files.obtain(manifest.tokenizer).await?.into_bytes();
+        let slash = if models_url.ends_with('/') { "" } else { "/" };
+        let folder = format!("{models_url}{slash}");
+        let total = manifest.onnx.bytes + manifest.tokenizer.bytes;
+        let mut files = Files::new(total, progress).await;
+        let url = format!("{folder}{}", manifest.tokenizer.blake3);
+        let tokenizer = files.obtain(manifest.tokenizer, Some(url)).await?.into_bytes();
         let tokenizer = TextTokenizer::from_json(&tokenizer, manifest.max_tokens)?;
         let trial = Trial {
             manifest: &manifest,
+            onnx_url: format!("{folder}{}", manifest.onnx.blake3),
             tokenizer: &tokenizer,
             progress,
             options,
@@ -207,7 +213,8 @@ impl Trial<'_> {
         if let Some(reason) = self.reason_not_to(kind).await {
             return Ok((None, BackendOutcome::NotTried { reason }));
         }
-        let onnx = files.obtain(self.manifest.onnx).await?;
+        let url = self.onnx_url.clone();
+        let onnx = files.obtain(self.manifest.onnx, Some(url)).await?;
         if files.came_from_cache() {
             (self.progress)(LoadProgress::Cached {
                 total: self.manifest.onnx.bytes + self.manifest.tokenizer.bytes,
