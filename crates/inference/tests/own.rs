@@ -191,7 +191,14 @@ fn a_refusal_names_the_operator() {
         reason.contains("operator Teleport (node \"z/Teleport\") is in the way"),
         "{reason}"
     );
-    assert!(said(Program::open(b"not a model"[..].into(), None, None)).contains("not an ONNX file"));
+    assert!(
+        said(Program::open(
+            bytes::Bytes::from_static(b"not a model"),
+            None,
+            None
+        ))
+        .contains("not an ONNX file")
+    );
     let reason = said(Program::open(file(perceptron()), Some(b"{}"), None));
     assert!(reason.contains("tokenizer"), "{reason}");
 }

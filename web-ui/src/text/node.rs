@@ -182,7 +182,6 @@ pub fn backend(slug: &str) -> String {
         "wonnx" => "graphics (WebGPU, wonnx)".to_owned(),
         "cpu" => "processor".to_owned(),
         "tract" => "processor (tract)".to_owned(),
-        "kernels" => "the processor".to_owned(),
         other => other.to_owned(),
     }
 }
