@@ -10,8 +10,8 @@ use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
 use crate::node::network::Purpose;
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::{Failure, Probe, Service};
-use crate::verification::probes_wanted;
+use crate::service::{Failure, Service};
+use crate::verification::{alike_in_length, probes_wanted};
 use crate::view::{Quote, TradeStep};
 use crate::wire::{Demand, Proposal, Request, Response, Signed, open_body};
 
@@ -296,7 +296,8 @@ impl Node {
         probes_max: usize,
     ) -> Asked {
         let known = model.and_then(|model| self.probes.get(&model));
-        let known: Vec<&Probe> = known.into_iter().flatten().collect();
+        let texts = items.iter().filter_map(|item| job.texts.get(*item));
+        let known = alike_in_length(known.map_or(&[], Vec::as_slice), texts.map(String::len).collect());
         let wanted = probes_wanted(self.record_of(peer), self.config.trust_after, probes_max);
         let probes = self.rng.sample(known, wanted).into_iter().cloned().collect();
         let batch = Batch::new(&mut self.rng, model, items, probes);

@@ -1,9 +1,16 @@
 //! Verification: is the result right?
 //!
-//! Two checks, both hidden from the provider. **Probes**: texts whose embeddings are known go into the batch at random
-//! places, so that a provider that invents vectors is caught by one of them. **Comparison**: a few of the real texts are
-//! bought from a second provider as well, more often for a short record (BOINC's adaptive replication: always until so many
-//! valid results in a row, then with a probability that falls as the record grows).
+//! Two checks. **Probes**: texts whose embeddings are known go into the batch at random places, so that a provider that invents
+//! vectors is caught by one of them. **Comparison**: a few of the real texts are bought from a second provider as well, more
+//! often for a short record (BOINC's adaptive replication: always until so many valid results in a row, then with a probability
+//! that falls as the record grows).
+//!
+//! What the provider does not see: which texts are probes, as long as it does not know them, and whether a second one computes
+//! some of the same. A probe hides by three things: its place is random, its length is like that of the texts around it, and the
+//! shell hands over known answers that few others have ([`Command::Probes`](crate::io::Command::Probes)). A browser gets its own few from a relay's
+//! pool. Answers that everybody has hide nothing: who knows them answers those rightly and the rest as it likes. What
+//! remains to a cheat is to collect the pool, to remember texts that come again, or to tell texts that were drawn from elsewhere
+//! by their style or subject from those of a person; then only comparison finds it.
 //!
 //! A **record** is of two parts. One is the provider's own right results in a row. The other is all results that this buyer
 //! checked since a comparison last contradicted the probes, whoever computed them: a comparison is there to find what probes
@@ -144,6 +151,29 @@ pub(crate) fn probes_wanted(record: u32, trust_after: u32, probes_max: usize) ->
     }
 }
 
+/// So many known answers at least must be about as long as a batch's texts for the others to be left out: few would come again and
+/// again.
+const ALIKE_MIN: usize = 4;
+
+/// The known answers that may be hidden among texts of these lengths in bytes: those at least half and at most twice as long as the
+/// texts' median, so that length alone does not tell them apart. All, where those are too few or there are no texts.
+pub(crate) fn alike_in_length(known: &[Probe], mut lengths: Vec<usize>) -> Vec<&Probe> {
+    let middle = lengths.len() / 2;
+    let alike = match lengths.get(middle) {
+        Some(_) => {
+            let (_, median, _) = lengths.select_nth_unstable(middle);
+            let alike =
+                |length: usize| length.saturating_mul(2) >= *median && length <= median.saturating_mul(2);
+            known.iter().filter(|probe| alike(probe.text.len())).collect()
+        }
+        None => Vec::new(),
+    };
+    if alike.len() < ALIKE_MIN {
+        return known.iter().collect();
+    }
+    alike
+}
+
 /// A cosine as signed objects carry it.
 pub(crate) fn to_ppm(cosine: f32) -> i32 {
     libm::round(f64::from(cosine) * 1e6) as i32
@@ -233,6 +263,27 @@ mod tests {
         assert_eq!(exact(&[], &[1.0]), -1.0);
         assert_eq!(required(ComparisonRule::Exact, 0), 1.0);
         assert_eq!(required(ComparisonRule::Cosine, 990_000), 0.99);
+    }
+
+    #[test]
+    fn known_answers_are_about_as_long_as_the_texts_they_hide_among() {
+        let known: Vec<Probe> = [5, 24, 25, 50, 99, 100, 101, 700]
+            .map(|length| Probe {
+                text: "x".repeat(length),
+                embedding: vec![1.0],
+            })
+            .into();
+        let lengths = |texts: &[usize]| -> Vec<usize> {
+            let alike = alike_in_length(&known, texts.to_vec());
+            alike.iter().map(|probe| probe.text.len()).collect()
+        };
+        assert_eq!(lengths(&[9_000, 50, 1]), [25, 50, 99, 100]);
+        assert_eq!(lengths(&[50; 3]), [25, 50, 99, 100]);
+        let all: Vec<usize> = known.iter().map(|probe| probe.text.len()).collect();
+        assert_eq!(lengths(&[5]), all, "one alone would always be the one");
+        assert_eq!(lengths(&[usize::MAX]), all);
+        assert_eq!(lengths(&[0]), all);
+        assert_eq!(lengths(&[]), all);
     }
 
     #[test]
