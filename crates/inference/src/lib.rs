@@ -12,12 +12,14 @@
 //! ONNX reader with its limits and a [`session`] that runs any model on the project's own kernels ([`ops`] for everything,
 //! `cpu` for what has to be fast, feature `onnx`), the lowering of a standard graph to the operators that wonnx runs
 //! correctly, the tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files
-//! from a published package of weights.
+//! from a published package of weights, `known-answers` (feature of the same name) a relay's secret known answers
+//! ([`answers`]).
 //!
 //! Invariants: no backend's output is used for the relay's models before that backend reproduced a known answer; every file
 //! is named by its hash and checked against it on every read; every size is checked against [`limits`] before it is
 //! allocated for.
 
+pub mod answers;
 #[cfg(feature = "onnx")]
 pub mod backend;
 #[cfg(feature = "engine")]
@@ -51,6 +53,7 @@ pub mod tokens;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod worker;
 
+pub use answers::{KnownAnswers, KnownAnswersError};
 pub use manifest::{ContentHash, FileRef, KnownAnswer, ManifestError, ModelId, ModelIndex, ModelManifest};
 pub use protocol::{
     BackendKind, BackendOutcome, BackendReport, Embeddings, EngineError, LoadOptions, LoadProgress,

@@ -25,6 +25,10 @@ pub const TOKENS_MAX: usize = 512;
 pub const DIMENSION_MAX: usize = 4096;
 /// Texts of a known answer.
 pub const KNOWN_ANSWER_TEXTS_MAX: usize = 32;
+/// Known answers in one file of a relay's pool.
+pub const POOL_TEXTS_MAX: usize = 8_192;
+/// Bytes of one such file: 2,000 answers of 384 components have 7 million.
+pub const POOL_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Requests that wait for the worker at the same time.
 pub const PENDING_REQUESTS_MAX: usize = 64;
 /// Elements of one tensor that a kernel computes. Kernels that move elements keep a list of places as well, so that each

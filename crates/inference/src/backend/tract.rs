@@ -12,7 +12,8 @@ use super::roles::InputRole;
 use super::{Backend, BackendError, Hidden};
 use crate::protocol::BackendKind;
 
-/// A model prepared for tract.
+/// A model prepared for tract. Clones share the weights, and each may run on a thread of its own.
+#[derive(Clone)]
 pub struct TractBackend {
     plan: Arc<TypedRunnableModel>,
     inputs: Vec<InputRole>,
