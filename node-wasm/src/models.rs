@@ -86,7 +86,13 @@ impl Models {
         self.manifests.first().map(|manifest| core_id(manifest.id()))
     }
 
-    /// Known answers, model by model.
+    /// The models and the dimension of each.
+    pub(crate) fn dimensions(&self) -> Vec<(ModelId, usize)> {
+        let dimension = |manifest: &ModelManifest| (core_id(manifest.id()), manifest.dimension);
+        self.manifests.iter().map(dimension).collect()
+    }
+
+    /// Public known answers, model by model.
     pub(crate) fn probes(&self) -> Vec<(ModelId, Vec<Probe>)> {
         self.manifests
             .iter()

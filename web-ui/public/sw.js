@@ -6,7 +6,7 @@
 
 const BUILD = "__BUILD__";
 const CACHE = `page-${BUILD}`;
-const LIVE = ["/bootstrap.json", "/models", "/healthz", "/metrics", "/embed", "/p2p", "/sw.js", "/asset-manifest.json"];
+const LIVE = ["/bootstrap.json", "/known-answers", "/models", "/healthz", "/metrics", "/embed", "/p2p", "/sw.js", "/asset-manifest.json"];
 const WORKERS = "/worker/";
 
 self.addEventListener("install", (event) => event.waitUntil(install()));

@@ -87,6 +87,7 @@ impl Driver {
         for (model, probes) in self.models.probes() {
             self.command(Command::Probes { model, probes });
         }
+        self.need_known_answers();
         // Without a list there is nothing to settle; asking again at once would never end.
         if self.models.has_index() {
             self.settle_models();

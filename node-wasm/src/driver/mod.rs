@@ -4,6 +4,7 @@
 //! core, and drains the core before it waits again. Whatever takes time is a task; a task's result is one [`Done`].
 //! Deadlines are checked on every turn, since a hidden tab's timers may be a minute late.
 
+mod checking;
 mod keeping;
 mod lending;
 mod tasks;
@@ -70,6 +71,8 @@ pub(crate) struct Driver {
     /// Writes of the ledger under way.
     writing: u32,
     fetching_index: bool,
+    /// From when on the relay may be asked for known answers.
+    known_answers_at: Timestamp,
     surroundings: mpsc::Receiver<()>,
     watching: mpsc::Sender<()>,
     watch: Option<Watch>,
@@ -110,6 +113,7 @@ impl Driver {
             tasks: FuturesUnordered::new(),
             writing: 0,
             fetching_index: false,
+            known_answers_at: Timestamp::default(),
             surroundings,
             watching,
             watch: None,
@@ -255,6 +259,9 @@ impl Driver {
             Order::Core(command) => {
                 if let Command::Lend(policy) = &command {
                     self.lend(policy.clone());
+                }
+                if let Command::Request { .. } = &command {
+                    self.need_known_answers();
                 }
                 self.command(command);
             }

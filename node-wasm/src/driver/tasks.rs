@@ -9,7 +9,7 @@ use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
 use node_proto::ids::{ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
-use node_proto::service::{Failure, WorkInput, WorkOutput};
+use node_proto::service::{Failure, Probe, WorkInput, WorkOutput};
 
 use super::Driver;
 use super::lending::LEND;
@@ -38,6 +38,10 @@ pub(super) enum Done {
     },
     RetryRelay(Option<PeerId>),
     Index(Result<ModelIndex, String>),
+    KnownAnswers {
+        model: ModelId,
+        probes: Option<Vec<Probe>>,
+    },
     Loaded {
         model: ModelId,
         result: Result<LoadReport, EngineError>,
@@ -82,6 +86,7 @@ impl Driver {
             Done::Bootstrap { answer, kept } => self.on_bootstrap(answer, kept),
             Done::RetryRelay(relay) => self.network.retry_relay(relay.as_ref()),
             Done::Index(answer) => self.on_index(answer),
+            Done::KnownAnswers { model, probes } => self.on_known_answers(model, probes),
             Done::Loaded { model, result, reply } => self.on_loaded(model, result, reply),
             Done::Worked {
                 work,
