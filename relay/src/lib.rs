@@ -7,6 +7,7 @@
 //! - **Meeting** ([`net`]): a libp2p node on the page's own port (WebSocket), on UDP (webrtc-direct) and on
 //!   TCP. It relays circuits, over which two browsers exchange the signalling of their direct connection, and
 //!   answers discovery: who offers what, in which group.
+//! - **Known answers** ([`answers`]): some of the operator's secret pool for each caller.
 //! - **Local network** ([`lan`]): a certificate authority of its own, so that phones nearby get a secure page.
 //!
 //! # Architecture invariants
@@ -18,6 +19,7 @@
 //!   for people goes to standard error.
 
 pub mod addresses;
+pub mod answers;
 pub mod error;
 pub mod ice;
 pub mod keys;

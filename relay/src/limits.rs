@@ -1,4 +1,4 @@
-//! How much one caller may have: a bucket of tokens per node, a number of connections per address.
+//! How much one caller may have: a bucket of tokens per node or network, a number of connections per address.
 
 use std::{
     collections::BTreeMap,
@@ -7,29 +7,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A token bucket: `rate` requests per second over time, and a burst of five seconds' worth at once.
+/// How often something may be had.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Over time.
+    pub per_second: f64,
+    /// At once.
+    pub burst: f64,
+}
+
+const BURST_SECONDS: f64 = 5.0;
+
+impl From<u32> for Rate {
+    /// So many per second, and five seconds' worth at once.
+    fn from(per_second: u32) -> Self {
+        let per_second = f64::from(per_second);
+        Self {
+            per_second,
+            burst: per_second * BURST_SECONDS,
+        }
+    }
+}
+
+/// A token bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenBucket {
     tokens: f64,
     filled_at: Instant,
 }
 
-const BURST_SECONDS: f64 = 5.0;
-
 impl TokenBucket {
     /// A full bucket.
-    pub fn new(rate: u32, now: Instant) -> Self {
+    pub fn new(rate: impl Into<Rate>, now: Instant) -> Self {
         Self {
-            tokens: f64::from(rate) * BURST_SECONDS,
+            tokens: rate.into().burst,
             filled_at: now,
         }
     }
 
+    /// When it was last taken from.
+    pub fn filled_at(&self) -> Instant {
+        self.filled_at
+    }
+
     /// Takes a token when there is one.
-    pub fn take(&mut self, rate: u32, now: Instant) -> bool {
-        let rate = f64::from(rate);
+    pub fn take(&mut self, rate: impl Into<Rate>, now: Instant) -> bool {
+        let rate = rate.into();
         let elapsed = now.saturating_duration_since(self.filled_at);
-        self.tokens = (self.tokens + elapsed.as_secs_f64() * rate).min(rate * BURST_SECONDS);
+        self.tokens = (self.tokens + elapsed.as_secs_f64() * rate.per_second).min(rate.burst);
         self.filled_at = now;
         let granted = self.tokens >= 1.0;
         if granted {

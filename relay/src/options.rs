@@ -31,6 +31,11 @@ pub struct Options {
     #[arg(long, env = "KNOWLEDGE_RELAY_DATA_DIR", default_value = "relay-data")]
     pub data_dir: PathBuf,
 
+    /// Folder with the secret known answers that `known-answers` made, one file per model. Read again when they change [default:
+    /// known-answers in the data folder].
+    #[arg(long, env = "KNOWLEDGE_RELAY_KNOWN_ANSWERS")]
+    pub known_answers: Option<PathBuf>,
+
     /// Folder with the page's files: index.html and its assets, embed/, worker/, models/.
     #[arg(long, env = "KNOWLEDGE_RELAY_SITE_DIR", default_value = "dist")]
     pub site_dir: PathBuf,
@@ -208,6 +213,13 @@ impl Options {
         node_proto::RegistryLimits::default()
             .validate()
             .map_err(|error| Error::Options(error.to_string()))
+    }
+
+    /// Where the known answers are.
+    pub(crate) fn known_answers_dir(&self) -> PathBuf {
+        self.known_answers
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("known-answers"))
     }
 
     /// The port of a further listener, beside a page that really listens on `page_port`.

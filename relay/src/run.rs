@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error, Options,
     addresses::AddressBook,
+    answers::Answers,
     keys::DataDir,
     lan,
     limits::ConnectionCount,
@@ -84,6 +85,8 @@ impl Relay {
             }
             _ => None,
         };
+        let answers =
+            Answers::start(&options.known_answers_dir(), &options.site_dir, &stop, &mut tasks).await?;
         let handoff = (!options.no_websocket).then_some(handoff);
         let router = page::router(page::State {
             site,
@@ -91,6 +94,7 @@ impl Relay {
             others: other_relays(&options.other_relay),
             stun_port: stun.as_ref().map(stun::Server::port),
             ice_servers: options.ice_server.clone(),
+            answers,
             metrics: metrics.clone(),
             handoff,
             secure,

@@ -5,6 +5,7 @@
 //! | `/` with `Upgrade: websocket` | libp2p | anyone |
 //! | `/bootstrap.json` | the relay's identity, its addresses for this caller, other relays, ICE servers | any origin |
 //! | `/embed/*`, `/worker/*`, `/models/*` | what another site needs to run a node | any origin |
+//! | `/known-answers/<model id>` | some of the secret known answers, see [`answers`](crate::answers) | any origin |
 //! | `/healthz`, `/metrics` | for the operator | same origin |
 //! | everything else | the site's files; an unknown path without a file extension is the page itself | same origin |
 
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use self::{server::Connection, site::Site};
 use crate::{
     addresses::{AddressBook, Caller},
+    answers::Answers,
     ice::IceServer,
     metrics::Metrics,
     net::websocket::{Handoff, MESSAGE_BYTES_MAX},
@@ -53,6 +55,8 @@ pub struct State {
     pub stun_port: Option<u16>,
     /// Further ICE servers that the operator named.
     pub ice_servers: Vec<IceServer>,
+    /// The known answers of this relay.
+    pub answers: Arc<Answers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where upgraded sockets go; `None` when WebSocket is switched off.
@@ -87,6 +91,7 @@ pub fn router(state: State) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/bootstrap.json", get(bootstrap))
+        .route("/known-answers/{model}", get(known_answers))
         .route("/healthz", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .fallback(get(file))
@@ -162,6 +167,16 @@ async fn bootstrap(FromState(state): Shared, headers: HeaderMap) -> Response {
             .collect(),
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+async fn known_answers(
+    FromState(state): Shared,
+    Extension(connection): Extension<Connection>,
+    request: Request,
+) -> Response {
+    state
+        .answers
+        .respond(request.uri().path(), connection.remote.ip())
 }
 
 async fn metrics(FromState(state): Shared) -> Response {

@@ -19,7 +19,7 @@ const PRIVATE_NETWORK_ALLOW: HeaderName = HeaderName::from_static("access-contro
 /// Whether pages of other origins may read this path.
 pub fn is_shared(path: &str) -> bool {
     path == "/bootstrap.json"
-        || ["/embed/", "/models/", "/worker/"]
+        || ["/embed/", "/known-answers/", "/models/", "/worker/"]
             .iter()
             .any(|prefix| path.starts_with(prefix))
 }
@@ -132,6 +132,7 @@ mod tests {
         for path in [
             "/bootstrap.json",
             "/embed/node_wasm.js",
+            "/known-answers/00ff",
             "/models/index.json",
             "/worker/x.wasm",
         ] {

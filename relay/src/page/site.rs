@@ -174,7 +174,7 @@ fn file_name(path: &str) -> Option<String> {
 fn is_page_path(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     let folder = name.split('/').next().unwrap_or(name);
-    !last.contains('.') && !["embed", "icons", "models", "worker"].contains(&folder)
+    !last.contains('.') && !["embed", "icons", "known-answers", "models", "worker"].contains(&folder)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -311,6 +311,11 @@ mod tests {
     #[test]
     fn only_views_open_the_page() {
         assert!(is_page_path("market") && is_page_path("reputation/12D3"));
-        assert!(!is_page_path("missing.js") && !is_page_path("models/00ff") && !is_page_path("worker/x"));
+        assert!(
+            !is_page_path("missing.js")
+                && !is_page_path("models/00ff")
+                && !is_page_path("known-answers/a/b")
+                && !is_page_path("worker/x")
+        );
     }
 }

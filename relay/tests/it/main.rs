@@ -6,6 +6,7 @@
     reason = "a failed step of a test is the test's failure"
 )]
 
+mod answers;
 mod http;
 mod ice;
 mod lan;
