@@ -23,6 +23,7 @@ mod endure;
 mod error;
 mod fuzz;
 mod interop;
+mod known_answers;
 mod operators;
 mod pip;
 mod prerequisites;

@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::browser;
 use crate::error::Error;
+use crate::known_answers;
 use crate::site;
 use crate::workspace::Workspace;
 
@@ -20,7 +21,7 @@ pub(crate) struct Options {
     /// The port of the page and of the WebSocket beside it.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Where the relay keeps its identity and certificates [default: <target>/relay-data].
+    /// Where the relay keeps its identity, certificates and known answers [default: <target>/relay-data].
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// Don't open a browser.
@@ -49,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
             &options.url(),
         );
     }
+    known_answers::make_later(workspace, &options.data_dir(workspace));
     become_program(options.relay_command(workspace))
 }
 
@@ -71,11 +73,13 @@ impl Options {
         format!("{scheme}://localhost:{}/", self.port)
     }
 
-    fn relay_command(&self, workspace: &Workspace) -> Command {
-        let data_dir = self
-            .data_dir
+    fn data_dir(&self, workspace: &Workspace) -> PathBuf {
+        self.data_dir
             .clone()
-            .unwrap_or_else(|| workspace.target().join("relay-data"));
+            .unwrap_or_else(|| workspace.target().join("relay-data"))
+    }
+
+    fn relay_command(&self, workspace: &Workspace) -> Command {
         let mut relay = Command::new(workspace.relay());
         let address = self.address();
         relay
@@ -87,7 +91,7 @@ impl Options {
             .arg("--site-dir")
             .arg(workspace.site())
             .arg("--data-dir")
-            .arg(data_dir);
+            .arg(self.data_dir(workspace));
         if self.lan {
             relay.arg("--lan");
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error};
+use crate::site::ENGINE_PROFILE;
 
 /// The directories that every task works in.
 #[derive(Debug, Clone)]
@@ -81,6 +82,11 @@ impl Workspace {
     /// The relay as built for people.
     pub(crate) fn relay(&self) -> PathBuf {
         self.target.join("release").join("knowledge-relay")
+    }
+
+    /// The program that makes a relay's known answers.
+    pub(crate) fn known_answers(&self) -> PathBuf {
+        self.target.join(ENGINE_PROFILE).join("known-answers")
     }
 
     /// What cargo makes of a package for the browser in a profile.

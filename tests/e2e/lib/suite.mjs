@@ -3,14 +3,19 @@
 // Journeys run in sequence because they measure time and because each starts several browsers. Whatever a journey
 // opens is registered with its context and closed in reverse order, also when it fails or runs out of time.
 
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 
 import { launchChromium, launchFirefox } from "./browsers.mjs";
 import { startRelay } from "./relay.mjs";
 import { serveDirectory } from "./origin.mjs";
 
 export { eventually, sleep } from "./eventually.mjs";
+
+const run = promisify(execFile);
 
 const TIMEOUT_MS = 90_000;
 const CLEANUP_MS_MAX = 15_000;
@@ -25,12 +30,12 @@ export function test(name, ...rest) {
 }
 
 /** Runs every registered journey whose name contains `filter`; returns `{passed, failed, clocks}`. */
-export async function runAll({ relay, site, out, filter = "" }) {
+export async function runAll({ relay, site, knownAnswers, out, filter = "" }) {
   const clocks = [];
   let passed = 0;
   let failed = 0;
   for (const journey of registered.filter(({ name }) => name.includes(filter))) {
-    const context = new Context({ relay, site, clocks, out: path.join(out, slug(journey.name)) });
+    const context = new Context({ relay, site, knownAnswers, clocks, out: path.join(out, slug(journey.name)) });
     const started = performance.now();
     const failure = await runOne(journey, context);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
@@ -62,6 +67,7 @@ async function runOne(journey, context) {
 class Context {
   #relayBinary;
   #site;
+  #knownAnswers;
   #out;
   #clocks;
   #closers = [];
@@ -69,9 +75,10 @@ class Context {
   #relays = [];
   #tolerated = [];
 
-  constructor({ relay, site, out, clocks }) {
+  constructor({ relay, site, knownAnswers, out, clocks }) {
     this.#relayBinary = relay;
     this.#site = site;
+    this.#knownAnswers = knownAnswers;
     this.#out = out;
     this.#clocks = clocks;
   }
@@ -92,6 +99,15 @@ class Context {
     this.#relays.push(relay);
     this.defer(() => relay.close());
     return relay;
+  }
+
+  /** Makes secret known answers from the prose of files and folders; returns the folder, for the relay's `--known-answers`. */
+  async knownAnswers(corpus, count) {
+    const folder = await mkdtemp(path.join(os.tmpdir(), "knowledge-answers-"));
+    this.defer(() => rm(folder, { recursive: true, force: true }));
+    const models = path.join(this.#site, "models");
+    await run(this.#knownAnswers, ["--models", models, "--out", folder, "--count", String(count), "--corpus", ...corpus]);
+    return folder;
   }
 
   /** Starts a Chromium of its own, with an empty profile unless given one. */

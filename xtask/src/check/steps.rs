@@ -132,7 +132,7 @@ fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
         "--workspace",
         "--all-targets",
         "--features",
-        "inference/engine,inference/prepare,inference/retrieval",
+        "inference/known-answers,inference/retrieval",
     ];
     check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
@@ -178,7 +178,7 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         "--package",
         "inference",
         "--features",
-        "engine,prepare,retrieval",
+        "known-answers,retrieval",
     ];
     Ok([
         relay,
@@ -230,6 +230,8 @@ pub(crate) fn journeys(workspace: &Workspace, out: &Path) -> Result<Program, Err
         .arg(workspace.relay())
         .arg("--site")
         .arg(workspace.site())
+        .arg("--known-answers")
+        .arg(workspace.known_answers())
         .arg("--out")
         .arg(out))
 }

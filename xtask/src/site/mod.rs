@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use crate::command::Program;
 use crate::error::Error;
+use crate::known_answers;
 use crate::prerequisites;
 use crate::progress::{Outcome, Progress, Ticker};
 use crate::tools;
@@ -63,6 +64,7 @@ const SITE: &[Step] = &[
     ("size of the first load", size::check),
     ("size of the kernels worker", size::check_kernels),
     ("size of the CPU workers", size::check_cpu),
+    ("maker of known answers", known_answers::build),
 ];
 
 /// Takes the machine from whatever it has to a complete site and relay.
