@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn too_little_prose_is_an_error() {
         let passage = Passage(vec!["There is one sentence in all of it.".to_owned()]);
-        assert!(texts(&[passage], 1_000).is_err());
+        assert!(texts(&[passage], 100).is_err());
         assert!(texts(&[], 1).is_err());
     }
 }
