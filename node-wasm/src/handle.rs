@@ -162,6 +162,13 @@ impl NodeHandle {
         self.shared.own.remove(&self.shared, model).await
     }
 
+    /// All that is remembered of the models that a person brought, each as the JSON of an
+    /// [`OwnModel`](inference::own::OwnModel), in the order of [`ShellStatus::own_models`].
+    #[must_use]
+    pub fn own_records(&self) -> Vec<String> {
+        self.shared.own.records()
+    }
+
     /// Tensors for tensors, from a model that was brought here.
     ///
     /// # Errors

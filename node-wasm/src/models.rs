@@ -286,7 +286,7 @@ fn set_state(shared: &Shared, model: ModelId, state: ModelState) {
     });
 }
 
-fn state_of(progress: LoadProgress) -> Option<ModelState> {
+pub(crate) fn state_of(progress: LoadProgress) -> Option<ModelState> {
     match progress {
         LoadProgress::Downloading { bytes, total } => Some(ModelState::Downloading { bytes, total }),
         LoadProgress::Cached { total } => Some(ModelState::Downloading { bytes: total, total }),

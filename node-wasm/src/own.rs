@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use inference::client::Engine;
 use inference::limits;
-use inference::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, OwnModel, Piece};
-use inference::protocol::{AddRequest, Added, GivenFile, OpenRequest};
-use inference::{ContentHash, LoadProgress};
+use inference::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, Piece};
+use inference::protocol::{AddRequest, GivenFile, OpenRequest};
 use node_proto::ids::ModelId;
+use wasm_bindgen::JsValue;
 use web_sys::{Blob, Url};
 
 use crate::error::{CommandError, ModelError};
 use crate::handle::Shared;
-use crate::models::{core_id, engine_id};
-use crate::platform;
-use crate::status::{Adding, Backend, OwnModelStatus};
+use crate::models::{engine_id, state_of};
+use crate::platform::{self, property};
+use crate::status::{Backend, ModelState, ModelStatus};
 use crate::store::settings::Settings;
 
 /// Under this name the list is kept.
@@ -60,9 +60,12 @@ pub(crate) struct OwnModels {
 
 #[derive(Clone)]
 struct Entry {
-    model: OwnModel,
-    /// Why the browser did not keep it, and the files that the page holds instead.
-    not_kept: Option<(String, Rc<Held>)>,
+    /// As others see it.
+    status: ModelStatus,
+    /// What the worker wants to be told of it again.
+    record: String,
+    /// Its files, if the browser did not keep them.
+    held: Option<Rc<Held>>,
     /// In the present worker.
     open: bool,
 }
@@ -103,23 +106,16 @@ impl Drop for Held {
 impl OwnModels {
     /// With what a former visit kept.
     pub(crate) async fn kept(origin: String, settings: Option<Rc<Settings>>) -> Self {
-        let kept: Option<Vec<OwnModel>> = match &settings {
+        let records: Option<Vec<String>> = match &settings {
             Some(settings) => settings.choice(OWN_MODELS).await,
             None => None,
         };
-        let kept = kept.unwrap_or_default().into_iter();
-        let entries = kept
-            .filter(|model| model.validate().is_ok())
-            .take(limits::OWN_MODELS_MAX)
-            .map(|model| Entry {
-                model,
-                not_kept: None,
-                open: false,
-            });
+        let records = records.unwrap_or_default().into_iter();
+        let entries = records.filter_map(|record| Entry::read(record, None));
         Self {
             origin,
             settings,
-            entries: RefCell::new(entries.collect()),
+            entries: RefCell::new(entries.take(limits::OWN_MODELS_MAX).collect()),
             engine: RefCell::default(),
             uses: Cell::default(),
             used_at: Cell::default(),
@@ -127,8 +123,15 @@ impl OwnModels {
     }
 
     /// The list as others see it.
-    pub(crate) fn statuses(&self) -> Vec<OwnModelStatus> {
-        self.entries.borrow().iter().map(status_of).collect()
+    pub(crate) fn statuses(&self) -> Vec<ModelStatus> {
+        let entries = self.entries.borrow();
+        entries.iter().map(|entry| entry.status.clone()).collect()
+    }
+
+    /// What is remembered of each, as JSON.
+    pub(crate) fn records(&self) -> Vec<String> {
+        let entries = self.entries.borrow();
+        entries.iter().map(|entry| entry.record.clone()).collect()
     }
 
     /// Takes a model in. One at a time; progress shows in the status.
@@ -139,31 +142,29 @@ impl OwnModels {
         if shared.status.borrow().adding.is_some() {
             return Err(CommandError::Busy.into());
         }
-        shared.update(|status| {
-            status.adding = Some(Adding {
-                name: files.name.clone(),
-                bytes: 0,
-                total: 0,
-            });
-        });
+        let adding = ModelStatus {
+            id: ModelId([0; 32]),
+            name: files.name.clone(),
+            license: String::new(),
+            bytes: files.onnx.size() as u64,
+            state: ModelState::Verifying { backend: None },
+        };
+        shared.update(|status| status.adding = Some(adding));
         let added = self.take_in(shared, files).await;
         shared.update(|status| status.adding = None);
-        let (entry, id) = added?;
+        let entry = added?;
+        let id = entry.status.id;
         {
             let mut entries = self.entries.borrow_mut();
             // Brought again, it has the name and the files that came last.
-            entries.retain(|known| known.model.id() != entry.model.id());
+            entries.retain(|known| known.status.id != id);
             entries.push(entry);
         }
         self.changed(shared).await;
         Ok(id)
     }
 
-    async fn take_in(
-        &self,
-        shared: &Rc<Shared>,
-        files: BroughtModel,
-    ) -> Result<(Entry, ModelId), ModelError> {
+    async fn take_in(&self, shared: &Rc<Shared>, files: BroughtModel) -> Result<Entry, ModelError> {
         let mut held = Held(Vec::new());
         let request = AddRequest {
             name: files.name,
@@ -174,41 +175,33 @@ impl OwnModels {
         let worker = self.begin()?;
         let weak = Rc::downgrade(shared);
         let progress = move |progress| {
-            if let (Some(shared), LoadProgress::Downloading { bytes, total }) = (weak.upgrade(), progress) {
+            if let (Some(shared), Some(state)) = (weak.upgrade(), state_of(progress)) {
                 shared.update(|status| {
                     if let Some(adding) = &mut status.adding {
-                        (adding.bytes, adding.total) = (bytes, total);
+                        adding.state = state;
                     }
                 });
             }
         };
-        let Added { model, not_kept } = worker.engine.add(request, progress).await?;
-        let id = core_id(model.id());
-        let entry = Entry {
-            model,
-            not_kept: not_kept.map(|reason| (reason, Rc::new(held))),
-            open: true,
-        };
-        Ok((entry, id))
+        let added = worker.engine.add(request, progress).await?;
+        let not_kept = added.not_kept.map(|reason| (reason, Rc::new(held)));
+        let entry = Entry::read(added.record, not_kept);
+        let mut entry = entry
+            .ok_or_else(|| ModelError::Engine("the worker described it in no known words".to_owned()))?;
+        entry.open = true;
+        Ok(entry)
     }
 
     /// Forgets a model and removes those of its files that no other model needs.
     pub(crate) async fn remove(&self, shared: &Shared, id: ModelId) -> Result<(), ModelError> {
         let place = self.place(id)?;
-        let Entry { model, open, .. } = self.entries.borrow_mut().remove(place);
+        let Entry { record, open, .. } = self.entries.borrow_mut().remove(place);
         self.changed(shared).await;
-        let needed = |hash: &ContentHash| {
-            let entries = self.entries.borrow();
-            entries
-                .iter()
-                .any(|entry| entry.model.files().any(|file| file.blake3 == *hash))
-        };
-        let files = model.files().filter(|file| !needed(&file.blake3)).collect();
         let worker = self.begin()?;
         if open {
             worker.engine.unload(engine_id(id)).await?;
         }
-        Ok(worker.engine.forget(files).await?)
+        Ok(worker.engine.forget(record, self.records()).await?)
     }
 
     pub(crate) async fn run(
@@ -269,12 +262,10 @@ impl OwnModels {
         if entry.open {
             return Ok(worker);
         }
-        self.make_room(&worker.engine, &entry.model).await?;
-        let names = entry.model.files().map(|file| file.blake3);
-        let urls = entry.not_kept.iter().flat_map(|(_, held)| held.0.iter().cloned());
+        self.make_room(&worker.engine, entry.status.bytes).await?;
         let request = OpenRequest {
-            held: names.zip(urls).collect(),
-            model: entry.model,
+            record: entry.record,
+            held: entry.held.map(|held| held.0.clone()).unwrap_or_default(),
         };
         worker.engine.open(request).await?;
         let place = self.place(id)?;
@@ -282,20 +273,16 @@ impl OwnModels {
         Ok(worker)
     }
 
-    async fn make_room(&self, engine: &Engine, wanted: &OwnModel) -> Result<(), ModelError> {
-        let open: Vec<OwnModel> = {
+    async fn make_room(&self, engine: &Engine, bytes: u64) -> Result<(), ModelError> {
+        let open: Vec<(ModelId, u64)> = {
             let entries = self.entries.borrow();
-            entries
-                .iter()
-                .filter(|entry| entry.open)
-                .map(|entry| entry.model.clone())
-                .collect()
+            let open = entries.iter().filter(|entry| entry.open);
+            open.map(|entry| (entry.status.id, entry.status.bytes)).collect()
         };
-        let bytes: u64 = open.iter().map(|model| model.onnx.bytes).sum();
-        if bytes + wanted.onnx.bytes > OPEN_BYTES_MAX {
+        if open.iter().map(|(_, bytes)| bytes).sum::<u64>() + bytes > OPEN_BYTES_MAX {
             self.close_all();
-            for model in open {
-                engine.unload(model.id()).await?;
+            for (model, _) in open {
+                engine.unload(engine_id(model)).await?;
             }
         }
         Ok(())
@@ -326,7 +313,7 @@ impl OwnModels {
 
     fn place(&self, id: ModelId) -> Result<usize, ModelError> {
         let entries = self.entries.borrow();
-        let place = entries.iter().position(|entry| entry.model.id() == engine_id(id));
+        let place = entries.iter().position(|entry| entry.status.id == id);
         place.ok_or(ModelError::Unknown)
     }
 
@@ -334,10 +321,10 @@ impl OwnModels {
     async fn changed(&self, shared: &Shared) {
         let models = self.statuses();
         shared.update(|status| status.own_models = models);
-        let kept: Vec<OwnModel> = {
+        let kept: Vec<String> = {
             let entries = self.entries.borrow();
-            let kept = entries.iter().filter(|entry| entry.not_kept.is_none());
-            kept.map(|entry| entry.model.clone()).collect()
+            let kept = entries.iter().filter(|entry| entry.held.is_none());
+            kept.map(|entry| entry.record.clone()).collect()
         };
         if let Some(settings) = &self.settings {
             // A list that cannot be kept holds until the page is closed.
@@ -346,19 +333,46 @@ impl OwnModels {
     }
 }
 
-fn status_of(entry: &Entry) -> OwnModelStatus {
-    let Entry { model, not_kept, .. } = entry;
-    OwnModelStatus {
-        id: core_id(model.id()),
-        name: model.name.clone(),
-        bytes: model.files().map(|file| file.bytes).sum(),
-        has_tokenizer: model.tokenizer.is_some(),
-        tasks: model.tasks.clone(),
-        inputs: model.inputs.clone(),
-        outputs: model.outputs.clone(),
-        backend: Backend::Cpu,
-        ms_per_run: model.speed.map(|speed| speed.ms_per_run),
-        tokens_per_second: model.speed.and_then(|speed| speed.tokens_per_second()),
-        not_kept: not_kept.as_ref().map(|(reason, _)| reason.clone()),
+impl Entry {
+    /// Reads of a record what a list shows. The record itself is the worker's business, which checks all of it.
+    fn read(record: String, not_kept: Option<(String, Rc<Held>)>) -> Option<Self> {
+        let json = js_sys::JSON::parse(&record).ok()?;
+        let onnx = property(&json, "onnx")?;
+        let files = [
+            Some(onnx.clone()),
+            property(&json, "tokenizer"),
+            property(&json, "config"),
+        ];
+        let bytes = files.iter().flatten().filter_map(|file| number(file, "bytes"));
+        let speed = property(&json, "speed");
+        let ms_per_run = speed.as_ref().and_then(|speed| number(speed, "ms_per_run"));
+        let tokens = speed.as_ref().and_then(|speed| number(speed, "tokens"));
+        let (reason, held) = not_kept.unzip();
+        let status = ModelStatus {
+            id: property(&onnx, "blake3")?.as_string()?.parse().ok()?,
+            name: property(&json, "name")?.as_string()?,
+            license: String::new(),
+            // Whole numbers below 2^53.
+            bytes: bytes.sum::<f64>() as u64,
+            state: ModelState::Own {
+                backend: Backend::Cpu,
+                ms_per_run,
+                tokens_per_second: tokens
+                    .filter(|&tokens| tokens > 0.0)
+                    .zip(ms_per_run)
+                    .map(|(tokens, ms)| tokens * 1000.0 / ms.max(0.001)),
+                not_kept: reason,
+            },
+        };
+        Some(Self {
+            status,
+            record,
+            held,
+            open: false,
+        })
     }
+}
+
+fn number(object: &JsValue, name: &str) -> Option<f64> {
+    property(object, name)?.as_f64()
 }

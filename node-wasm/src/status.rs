@@ -22,9 +22,9 @@ pub struct ShellStatus {
     /// Why there is no model list; `None` when there is one or nobody asked yet.
     pub models_unavailable: Option<String>,
     /// The models that a person brought to this device.
-    pub own_models: Vec<OwnModelStatus>,
-    /// One that is being taken in.
-    pub adding: Option<Adding>,
+    pub own_models: Vec<ModelStatus>,
+    /// One that is being taken in; its id is not known yet and reads as zeros.
+    pub adding: Option<ModelStatus>,
     /// Storage of this browser.
     pub storage: StorageStatus,
     /// Where the node's key is.
@@ -145,14 +145,14 @@ pub struct ConnectionStatus {
     pub rtt_ms: Option<u32>,
 }
 
-/// One model of the relay's list.
+/// One model of the relay's list, or one that a person brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelStatus {
     /// BLAKE3 of the ONNX file.
     pub id: ModelId,
     /// Its usual name.
     pub name: String,
-    /// SPDX identifier of the weights' licence.
+    /// SPDX identifier of the weights' licence; empty for a model that a person brought.
     pub license: String,
     /// All files together, bytes.
     pub bytes: u64,
@@ -188,44 +188,17 @@ pub enum ModelState {
         /// Why, for people.
         reason: String,
     },
-}
-
-/// A model that a person brought to this device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OwnModelStatus {
-    /// BLAKE3 of the ONNX file.
-    pub id: ModelId,
-    /// As the person calls it.
-    pub name: String,
-    /// All files together, bytes.
-    pub bytes: u64,
-    /// Whether a tokenizer came with it.
-    pub has_tokenizer: bool,
-    /// What can be asked of it besides tensors for tensors.
-    pub tasks: Vec<inference::own::OwnTask>,
-    /// What it reads.
-    pub inputs: Vec<inference::own::PortInfo>,
-    /// What it writes.
-    pub outputs: Vec<inference::own::PortInfo>,
-    /// What runs it.
-    pub backend: Backend,
-    /// Milliseconds of one run when it was taken in; `None` if it could not be measured.
-    pub ms_per_run: Option<f64>,
-    /// The same as tokens in a second, for models of text.
-    pub tokens_per_second: Option<f64>,
-    /// Why it lasts only as long as this page; `None` if the browser keeps it.
-    pub not_kept: Option<String>,
-}
-
-/// A model that is being taken in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adding {
-    /// As the person calls it.
-    pub name: String,
-    /// Read and stored so far. At half of the total it is being checked and measured.
-    pub bytes: u64,
-    /// To be read and stored; 0 before it began.
-    pub total: u64,
+    /// A person brought it, and it can be used here.
+    Own {
+        /// What runs it.
+        backend: Backend,
+        /// Milliseconds of one run when it was taken in; `None` if it could not be measured.
+        ms_per_run: Option<f64>,
+        /// The same as tokens in a second, for models of text.
+        tokens_per_second: Option<f64>,
+        /// Why it lasts only as long as this page; `None` if the browser keeps it.
+        not_kept: Option<String>,
+    },
 }
 
 /// Re-exported so that a page needs no dependency of its own on the engine.

@@ -18,7 +18,6 @@ pub mod invite;
 pub mod market;
 pub mod network;
 pub mod node;
-pub mod own;
 pub mod presence;
 pub mod reputation;
 pub mod shell;

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::limits;
-use crate::manifest::{FileRef, ModelId, ModelManifest};
-use crate::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, OwnModel, Piece};
+use crate::manifest::{ModelId, ModelManifest};
 
 /// An implementation that can run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,21 +70,22 @@ pub struct AddRequest {
 }
 
 /// How it was taken in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
-    /// What the device shall remember.
-    pub model: OwnModel,
+    /// What the device shall remember: an [`OwnModel`](crate::own::OwnModel) as JSON, which a page passes on without knowing all
+    /// of it.
+    pub record: String,
     /// Why its files could not be kept for the next visit; `None` if they were.
     pub not_kept: Option<String>,
 }
 
 /// A model that was brought earlier, to be made ready.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequest {
-    /// The model.
-    pub model: OwnModel,
-    /// Object URLs of files that the page holds because the browser did not keep them.
-    pub held: Vec<(ModelId, String)>,
+    /// What was remembered of it.
+    pub record: String,
+    /// Object URLs of its files in their order, if the page holds them because the browser did not keep them.
+    pub held: Vec<String>,
 }
 
 /// A message to the worker.
@@ -118,33 +118,21 @@ pub enum RequestBody {
     Add(Box<AddRequest>),
     /// Make a model ready that was taken in earlier.
     Open(Box<OpenRequest>),
-    /// Tensors for tensors, from a model that is open.
-    Run {
+    /// Ask a model that is open.
+    Ask {
         /// The model.
         model: ModelId,
-        /// One for each of its inputs.
-        inputs: Vec<NamedTensor>,
-    },
-    /// Labelled scores for texts, from a model that is open.
-    Classify {
-        /// The model.
-        model: ModelId,
-        /// Bounds as for embedding.
-        texts: Vec<String>,
-    },
-    /// A text that goes on, from a model that is open.
-    Generate {
-        /// The model.
-        model: ModelId,
-        /// What is asked for.
-        request: Box<GenerateRequest>,
+        /// A [`Question`](crate::own::Question), packed, so that a page that asks none does not carry them.
+        question: Vec<u8>,
     },
     /// End the generation of this number, or skip it if it has not begun.
     Cancel,
-    /// Remove files from this browser.
+    /// Remove the files of a model that was taken in from this browser.
     Forget {
-        /// Which.
-        files: Vec<FileRef>,
+        /// What was remembered of it.
+        record: String,
+        /// The same of all models whose files stay.
+        others: Vec<String>,
     },
 }
 
@@ -169,17 +157,13 @@ pub enum ResponseBody {
     /// The model is forgotten.
     Unloaded,
     /// The model was taken in.
-    Added(Box<Added>),
+    Added(Added),
     /// The model is ready.
     Opened,
-    /// What the model gave.
-    Ran(Vec<NamedTensor>),
-    /// For each text its labels, the likeliest first.
-    Classified(Vec<Vec<LabelScore>>),
-    /// A text is under way.
-    Piece(Piece),
-    /// A text ended.
-    Generated(GeneratedText),
+    /// A text is under way: a [`Piece`](crate::own::Piece), packed.
+    Piece(Vec<u8>),
+    /// What a model says: an [`Answer`](crate::own::Answer), packed.
+    Answered(Vec<u8>),
     /// The files are gone.
     Forgotten,
     /// The request came to nothing.

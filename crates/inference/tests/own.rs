@@ -120,8 +120,8 @@ fn generate(
     program: &Program,
     request: &GenerateRequest,
 ) -> Result<(Vec<Piece>, GeneratedText), EngineError> {
-    let answering = program.generate(request)?;
-    let mut speaking = answering.begin()?;
+    let request = program.generate(request)?;
+    let mut speaking = request.begin()?;
     let mut pieces = Vec::new();
     loop {
         match speaking.next_piece()? {

@@ -6,11 +6,11 @@ use futures::channel::oneshot;
 use futures::future::{Either, select};
 use gloo::events::EventListener;
 use inference::limits;
-use inference::own::{GenerateRequest, Piece, Prompt, Sampling, check_generate};
+use inference::own::{GenerateRequest, OwnModel, OwnTask, Piece, PortInfo, Prompt, Sampling, check_generate};
 use inference::protocol::check_texts;
 use js_sys::{Array, ArrayBuffer, Function, Object};
 use node_proto::ids::ModelId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AbortSignal, Blob};
@@ -19,9 +19,10 @@ use super::convert::{error, set, to_js};
 use super::input::{self, INVALID};
 use super::{KnowledgeNode, tensor};
 use crate::error::ModelError;
+use crate::handle::NodeHandle;
 use crate::own::BroughtModel;
 use crate::platform::property;
-use crate::status::OwnModelStatus;
+use crate::status::{Backend, ModelState, ModelStatus};
 
 /// Tokens of a text, unless another number is asked for.
 const TOKENS_DEFAULT: usize = 64;
@@ -47,19 +48,14 @@ impl KnowledgeNode {
         let handle = self.handle()?;
         let files = brought(&files)?;
         let id = handle.add_model(files).await.map_err(model_error)?;
-        let added = handle
-            .status()
-            .own_models
-            .into_iter()
-            .find(|model| model.id == id);
+        let added = models(&handle).into_iter().find(|model| model.id == id);
         added.as_ref().map_or(Ok(JsValue::UNDEFINED), to_js)
     }
 
     /// The models that were brought to this device.
     #[wasm_bindgen(skip_typescript)]
     pub fn models(&self) -> Result<JsValue, JsValue> {
-        let models: Vec<OwnModelStatus> = self.handle()?.status().own_models;
-        to_js(&models)
+        to_js(&models(&self.handle()?))
     }
 
     /// Tensors for tensors.
@@ -137,6 +133,54 @@ impl KnowledgeNode {
         let model = input::model(&model)?;
         handle.remove_model(model).await.map_err(model_error)
     }
+}
+
+/// A model as `models` tells of it.
+#[derive(Serialize)]
+struct Model {
+    id: ModelId,
+    name: String,
+    bytes: u64,
+    has_tokenizer: bool,
+    tasks: Vec<OwnTask>,
+    inputs: Vec<PortInfo>,
+    outputs: Vec<PortInfo>,
+    backend: Backend,
+    ms_per_run: Option<f64>,
+    tokens_per_second: Option<f64>,
+    not_kept: Option<String>,
+}
+
+/// The list and what is remembered of each, put together.
+fn models(handle: &NodeHandle) -> Vec<Model> {
+    let records = handle.own_records();
+    let known = handle.status().own_models.into_iter().zip(records);
+    let model = |(status, record): (ModelStatus, String)| {
+        let ModelState::Own {
+            backend,
+            ms_per_run,
+            tokens_per_second,
+            not_kept,
+        } = status.state
+        else {
+            return None;
+        };
+        let model = OwnModel::from_record(&record).ok()?;
+        Some(Model {
+            id: status.id,
+            name: status.name,
+            bytes: status.bytes,
+            has_tokenizer: model.tokenizer.is_some(),
+            tasks: model.tasks,
+            inputs: model.inputs,
+            outputs: model.outputs,
+            backend,
+            ms_per_run,
+            tokens_per_second,
+            not_kept,
+        })
+    };
+    known.filter_map(model).collect()
 }
 
 /// `generate`'s third argument, its callback and signal apart from what is plain.

@@ -8,7 +8,6 @@ use node_wasm::status::IdentityStatus;
 use super::backup::Backup;
 use super::lend::Lend;
 use super::models::Models;
-use super::own::OwnModels;
 use super::parts::PageFrame;
 use super::state::use_app;
 use crate::route::Page;
@@ -21,7 +20,7 @@ pub(crate) fn NodePage() -> impl IntoView {
         <PageFrame page=Page::Node>
             <div class="columns">
                 <div><Lend/><Served/></div>
-                <div><TierCard/><Models/><OwnModels/><MeasurementTable/><Identity/><Backup/></div>
+                <div><TierCard/><Models/><MeasurementTable/><Identity/><Backup/></div>
             </div>
         </PageFrame>
     }

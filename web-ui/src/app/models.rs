@@ -5,6 +5,7 @@ use leptos::task::spawn_local;
 use node_proto::ids::ModelId;
 use node_wasm::status::{Backend, BackendOutcome, BackendReport, LoadReport, ModelState, ModelStatus};
 
+use super::own::{self, Bring};
 use super::state::{App, use_app};
 use crate::format;
 use crate::text::node as words;
@@ -37,7 +38,10 @@ pub(crate) fn unload(app: App, model: ModelId) {
 #[component]
 pub(crate) fn Models() -> impl IntoView {
     let app = use_app();
-    let models = app.shell_part(|status| status.models.clone());
+    let models = app.shell_part(|status| {
+        let all = status.models.iter().chain(&status.own_models);
+        all.chain(&status.adding).cloned().collect::<Vec<_>>()
+    });
     let ids =
         Memo::new(move |_| models.with(|m| m.iter().flatten().map(|model| model.id).collect::<Vec<_>>()));
     let unavailable = app.shell_part(|status| status.models_unavailable.clone());
@@ -51,6 +55,7 @@ pub(crate) fn Models() -> impl IntoView {
                 <p class="empty">{move || unavailable.get().flatten().unwrap_or_else(|| words::MODELS_EMPTY.to_owned())}</p>
             </Show>
             <For each=move || ids.get() key=|id| *id let:id><Model model=model(id)/></For>
+            <Bring/>
             <Pin/>
         </section>
     }
@@ -62,6 +67,8 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
     move || {
         model.get().map(|ModelStatus { id, name, license, bytes, state }| {
             let size = format::bytes(bytes);
+            // Only what a person brought comes without.
+            let is_own = license.is_empty();
             let body = match state {
                 ModelState::Available => view! {
                     <p>{words::available(&size, &license)}</p>
@@ -69,7 +76,11 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                 }
                 .into_any(),
                 ModelState::Downloading { bytes, total } => {
-                    let said = words::downloading(&format::bytes(bytes), &format::bytes(total));
+                    let said = if is_own {
+                        words::READING.to_owned()
+                    } else {
+                        words::downloading(&format::bytes(bytes), &format::bytes(total))
+                    };
                     view! {
                         <p class="num">{said.clone()}</p>
                         <progress max=total.to_string() value=bytes.to_string() aria-label=said></progress>
@@ -77,8 +88,16 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                     .into_any()
                 }
                 ModelState::Verifying { backend } => {
-                    let said = words::verifying(backend.map(|backend| words::backend(slug(backend))).as_deref());
+                    let said = if is_own {
+                        words::CHECKING.to_owned()
+                    } else {
+                        words::verifying(backend.map(|backend| words::backend(slug(backend))).as_deref())
+                    };
                     view! { <p>{said.clone()}</p><progress aria-label=said></progress> }.into_any()
+                }
+                ModelState::Own { backend, ms_per_run, tokens_per_second, not_kept } => {
+                    let speed = own::speed(ms_per_run, tokens_per_second);
+                    own::row(app, id, words::own_facts(&size, &speed, &words::backend(slug(backend))), not_kept)
                 }
                 ModelState::Loaded { report } => view! { <Loaded id report/> }.into_any(),
                 ModelState::Refused { reason } => view! {

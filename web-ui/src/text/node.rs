@@ -167,6 +167,40 @@ pub fn loaded(backend: &str, speed: f64) -> String {
 pub fn refused(reason: &str) -> String {
     format!("The model cannot be used here: {reason}")
 }
+/// What one can bring.
+pub const BRING_HINT: &str = "You can bring an ONNX file of your own, with its tokenizer.json and config.json if it reads text. It is checked and measured here, and does not leave this device.";
+/// The way in.
+pub const BRING: &str = "Bring a model…";
+/// One's own arrives.
+pub const READING: &str = "Reading the file…";
+/// One's own is tried.
+pub const CHECKING: &str = "Checking and measuring…";
+/// It did not come in.
+pub fn not_added(name: &str, reason: &str) -> String {
+    format!("{name} was not added. {reason}.")
+}
+/// None of the chosen files can be a model.
+pub const NO_MODEL: &str = "Choose one file whose name ends in .onnx, and what belongs to it.";
+/// One's own: size, speed, backend.
+pub fn own_facts(size: &str, speed: &str, backend: &str) -> String {
+    format!("Yours: {size}, {speed} on {backend}.")
+}
+/// A speed.
+pub fn a_run(took: &str) -> String {
+    format!("{took} a run")
+}
+/// Faster than that.
+pub const A_MOMENT: &str = "under 1 ms a run";
+/// No speed.
+pub const NOT_MEASURED: &str = "not measured";
+/// It goes with the page.
+pub fn not_kept(reason: &str) -> String {
+    format!("Only until this page is closed: the browser did not keep it ({reason}).")
+}
+/// Asks before it removes one.
+pub const REMOVE: &str = "Remove…";
+/// Does it.
+pub const REMOVE_NOW: &str = "Delete it from this browser";
 /// Backends.
 pub const BACKENDS: &str = "Backends";
 /// The choice.

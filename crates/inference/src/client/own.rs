@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::pending::OnProgress;
 use super::spawn::Handle;
 use super::{Engine, LOAD_SILENCE_MAX, of_load, unexpected};
-use crate::manifest::{FileRef, ModelId};
+use crate::manifest::ModelId;
 use crate::own::{
-    GenerateRequest, GeneratedText, LabelScore, NamedTensor, Piece, check_generate, check_tensors,
+    Answer, GenerateRequest, GeneratedText, LabelScore, NamedTensor, Piece, Question, check_generate,
+    check_tensors, pack, unpack,
 };
 use crate::protocol::{
     AddRequest, Added, EngineError, LoadProgress, OpenRequest, RequestBody, ResponseBody, check_texts,
@@ -29,7 +31,7 @@ impl Engine {
         let body = RequestBody::Add(Box::new(request));
         let answer = self.worker.request(body, Some(of_load(on_progress)))?;
         match self.answered_within(answer, LOAD_SILENCE_MAX).await? {
-            ResponseBody::Added(added) => Ok(*added),
+            ResponseBody::Added(added) => Ok(added),
             other => Err(unexpected(&other)),
         }
     }
@@ -56,10 +58,9 @@ impl Engine {
         timeout: Duration,
     ) -> Result<Vec<NamedTensor>, EngineError> {
         check_tensors(&inputs)?;
-        let answer = self.worker.request(RequestBody::Run { model, inputs }, None)?;
-        match self.answered_within(answer, timeout).await? {
-            ResponseBody::Ran(outputs) => Ok(outputs),
-            other => Err(unexpected(&other)),
+        match self.ask(model, &Question::Run(inputs), timeout, None).await? {
+            Answer::Ran(outputs) => Ok(outputs),
+            _ => Err(mismatch()),
         }
     }
 
@@ -74,12 +75,10 @@ impl Engine {
         timeout: Duration,
     ) -> Result<Vec<Vec<LabelScore>>, EngineError> {
         check_texts(&texts)?;
-        let answer = self
-            .worker
-            .request(RequestBody::Classify { model, texts }, None)?;
-        match self.answered_within(answer, timeout).await? {
-            ResponseBody::Classified(scores) => Ok(scores),
-            other => Err(unexpected(&other)),
+        let question = Question::Classify(texts);
+        match self.ask(model, &question, timeout, None).await? {
+            Answer::Classified(scores) => Ok(scores),
+            _ => Err(mismatch()),
         }
     }
 
@@ -96,14 +95,40 @@ impl Engine {
         mut on_piece: impl FnMut(Piece) + 'static,
     ) -> Result<GeneratedText, EngineError> {
         check_generate(&request)?;
-        let request = Box::new(request);
-        let body = RequestBody::Generate { model, request };
         let listener = Box::new(move |body| {
-            if let ResponseBody::Piece(piece) = body {
+            if let ResponseBody::Piece(piece) = body
+                && let Ok(piece) = unpack(&piece)
+            {
                 on_piece(piece);
             }
         });
-        let answer = self.worker.request(body, Some(listener))?;
+        let question = Question::Generate(request);
+        match self.ask(model, &question, silence, Some(listener)).await? {
+            Answer::Generated(text) => Ok(text),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Removes the files of a model that was taken in, but those that the `others` need.
+    ///
+    /// # Errors
+    /// Fatal ones as for the engine, or if the browser refuses.
+    pub async fn forget(&self, record: String, others: Vec<String>) -> Result<(), EngineError> {
+        let body = RequestBody::Forget { record, others };
+        let answer = self.worker.request(body, None)?;
+        self.answered_within(answer, FORGET_TIMEOUT).await.map(drop)
+    }
+
+    async fn ask(
+        &self,
+        model: ModelId,
+        question: &Question,
+        silence: Duration,
+        listener: Option<OnProgress>,
+    ) -> Result<Answer, EngineError> {
+        let question = pack(question)?;
+        let body = RequestBody::Ask { model, question };
+        let answer = self.worker.request(body, listener)?;
         let mut waiting = Waiting {
             worker: &self.worker,
             id: Some(answer.id),
@@ -111,19 +136,14 @@ impl Engine {
         let answered = self.answered_within(answer, silence).await;
         waiting.id = None;
         match answered? {
-            ResponseBody::Generated(text) => Ok(text),
+            ResponseBody::Answered(answer) => unpack(&answer),
             other => Err(unexpected(&other)),
         }
     }
+}
 
-    /// Removes files from this browser.
-    ///
-    /// # Errors
-    /// Fatal ones as for the engine, or if the browser refuses.
-    pub async fn forget(&self, files: Vec<FileRef>) -> Result<(), EngineError> {
-        let answer = self.worker.request(RequestBody::Forget { files }, None)?;
-        self.answered_within(answer, FORGET_TIMEOUT).await.map(drop)
-    }
+fn mismatch() -> EngineError {
+    EngineError::Crashed("it answered another question".to_owned())
 }
 
 /// Cancels a request when its caller goes away before the answer.

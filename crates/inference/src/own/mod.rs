@@ -9,6 +9,8 @@
 
 #[cfg(feature = "engine")]
 mod config;
+#[cfg(any(feature = "client", feature = "worker"))]
+mod packed;
 #[cfg(feature = "engine")]
 mod program;
 #[cfg(feature = "engine")]
@@ -23,8 +25,14 @@ use crate::limits;
 use crate::manifest::{FileRef, ManifestError, ModelId, within};
 use crate::protocol::EngineError;
 
+#[cfg(any(feature = "client", feature = "worker"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(unused_imports, reason = "only a browser has workers")
+)]
+pub(crate) use packed::{pack, unpack};
 #[cfg(feature = "engine")]
-pub use program::{Answering, Program};
+pub use program::{Program, Request, Speaking};
 
 /// What can be asked of a model besides tensors for tensors, which any model gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +83,28 @@ pub struct OwnModel {
     pub outputs: Vec<PortInfo>,
     /// `None` if no run was possible without knowing which shapes it likes.
     pub speed: Option<Speed>,
+}
+
+/// What a model is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Tensors for tensors: one for each of its inputs.
+    Run(Vec<NamedTensor>),
+    /// Labelled scores for texts; bounds as for embedding.
+    Classify(Vec<String>),
+    /// A text that goes on.
+    Generate(GenerateRequest),
+}
+
+/// What a model says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Its outputs.
+    Ran(Vec<NamedTensor>),
+    /// For each text its labels, the likeliest first.
+    Classified(Vec<Vec<LabelScore>>),
+    /// A text that ended.
+    Generated(GeneratedText),
 }
 
 /// A tensor with its name, on its way to or from a model.
@@ -181,6 +211,25 @@ impl OwnModel {
         [Some(self.onnx), self.tokenizer, self.config]
             .into_iter()
             .flatten()
+    }
+
+    /// What a device keeps of it.
+    ///
+    /// # Errors
+    /// Never for a model that was read from files.
+    pub fn to_record(&self) -> Result<String, ManifestError> {
+        serde_json::to_string(self).map_err(|error| ManifestError::Json(error.to_string()))
+    }
+
+    /// Reads what a device kept.
+    ///
+    /// # Errors
+    /// If it is not a model, or out of bounds.
+    pub fn from_record(record: &str) -> Result<Self, ManifestError> {
+        let model: Self =
+            serde_json::from_str(record).map_err(|error| ManifestError::Json(error.to_string()))?;
+        model.validate()?;
+        Ok(model)
     }
 
     /// Checks what was remembered against the limits.
@@ -340,5 +389,39 @@ mod tests {
             wrong.stop = stop;
             assert!(check_generate(&wrong).is_err());
         }
+    }
+
+    #[test]
+    fn what_is_remembered_survives_json_and_is_bounded() {
+        let file = FileRef {
+            blake3: crate::manifest::ContentHash([7; 32]),
+            bytes: 9,
+        };
+        let mut model = OwnModel {
+            name: "mine".into(),
+            onnx: file,
+            tokenizer: None,
+            config: Some(file),
+            tasks: vec![OwnTask::Generate],
+            inputs: vec![PortInfo {
+                name: "x".into(),
+                element: Element::Float32,
+                dims: Some(vec![None, Some(2)]),
+            }],
+            outputs: vec![PortInfo {
+                name: "y".into(),
+                element: Element::Bool,
+                dims: None,
+            }],
+            speed: Some(Speed {
+                ms_per_run: 1.5,
+                tokens: 1,
+            }),
+        };
+        let record = model.to_record().unwrap();
+        assert_eq!(OwnModel::from_record(&record).unwrap(), model);
+        assert!(OwnModel::from_record(&record[1..]).is_err());
+        model.onnx.bytes = u64::MAX;
+        assert!(OwnModel::from_record(&model.to_record().unwrap()).is_err());
     }
 }

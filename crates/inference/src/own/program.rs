@@ -176,7 +176,7 @@ impl Program {
     ///
     /// # Errors
     /// [`EngineError::Input`] if the model is no decoder, a text is given to a model without tokenizer, or the limits.
-    pub fn generate<'a>(&'a self, request: &'a GenerateRequest) -> Result<Answering<'a>, EngineError> {
+    pub fn generate<'a>(&'a self, request: &'a GenerateRequest) -> Result<Request<'a>, EngineError> {
         check_generate(request)?;
         let decoder = self.decoder.as_ref().ok_or_else(|| {
             EngineError::Input(
@@ -193,7 +193,7 @@ impl Program {
             return Err(needs_tokenizer("a stop text"));
         }
         let ends = tokenizer.map(TextTokenizer::end_tokens).unwrap_or_default();
-        Ok(Answering {
+        Ok(Request {
             decoder,
             tokenizer,
             options: GenerateOptions {
@@ -254,7 +254,7 @@ impl Program {
 
 /// A request to a decoder, checked and tokenized.
 #[derive(Debug)]
-pub struct Answering<'a> {
+pub struct Request<'a> {
     decoder: &'a Decoder,
     tokenizer: Option<&'a TextTokenizer>,
     options: GenerateOptions,
@@ -273,7 +273,7 @@ pub struct Speaking<'a> {
     stopped: Option<String>,
 }
 
-impl Answering<'_> {
+impl Request<'_> {
     /// Reads the prompt.
     ///
     /// # Errors

@@ -91,21 +91,16 @@ async fn serve(
                 own.close(model);
                 Ok(ResponseBody::Unloaded)
             }
-            RequestBody::Add(request) => {
-                let added = own.add(*request, &progress).await;
-                added.map(|added| ResponseBody::Added(Box::new(added)))
-            }
+            RequestBody::Add(request) => own.add(*request, &progress).await.map(ResponseBody::Added),
             RequestBody::Open(request) => own.open(*request, &progress).await.map(|()| ResponseBody::Opened),
-            RequestBody::Run { model, inputs } => own.run(model, inputs).map(ResponseBody::Ran),
-            RequestBody::Classify { model, texts } => {
-                own.classify(model, &texts).map(ResponseBody::Classified)
-            }
-            RequestBody::Generate { model, request } => {
+            RequestBody::Ask { model, question } => {
                 let piece = |piece| respond(ResponseBody::Piece(piece));
-                let generated = own.generate(model, &request, &piece, || cancelled.has(id)).await;
-                generated.map(ResponseBody::Generated)
+                let answer = own.ask(model, &question, &piece, || cancelled.has(id)).await;
+                answer.map(ResponseBody::Answered)
             }
-            RequestBody::Forget { files } => own::forget(&files).await.map(|()| ResponseBody::Forgotten),
+            RequestBody::Forget { record, others } => own::forget(&record, &others)
+                .await
+                .map(|()| ResponseBody::Forgotten),
             // Heard when it came.
             RequestBody::Cancel => continue,
         };

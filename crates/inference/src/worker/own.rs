@@ -6,12 +6,12 @@ use gloo::timers::future::TimeoutFuture;
 
 use super::files::Files;
 use super::now_ms;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::chunks::{CHUNK_BYTES, Chunks};
 use crate::limits;
 use crate::manifest::{FileRef, ModelId};
 use crate::own::{
-    Ending, GenerateRequest, GeneratedText, LabelScore, NamedTensor, OwnModel, Piece, Program, name_of,
+    Answer, Ending, GenerateRequest, GeneratedText, OwnModel, Program, Question, name_of, pack, unpack,
 };
 use crate::protocol::{AddRequest, Added, BackendKind, EngineError, GivenFile, LoadProgress, OpenRequest};
 
@@ -85,8 +85,12 @@ impl OwnModels {
             files.keep(file, url).await?;
         }
         self.open.insert(model.id(), program);
-        let not_kept = files.why_not_kept();
-        Ok(Added { model, not_kept })
+        Ok(Added {
+            record: model
+                .to_record()
+                .map_err(|error| EngineError::Manifest(error.to_string()))?,
+            not_kept: files.why_not_kept(),
+        })
     }
 
     /// Makes a model ready, unless it is.
@@ -95,25 +99,19 @@ impl OwnModels {
         request: OpenRequest,
         progress: &dyn Fn(LoadProgress),
     ) -> Result<(), EngineError> {
-        let OpenRequest { model, held } = request;
-        model
-            .validate()
-            .map_err(|error| EngineError::Manifest(error.to_string()))?;
+        let model = read(&request.record)?;
         if self.open.contains_key(&model.id()) {
             return Ok(());
         }
         let mut files = Files::new(model.files().map(|file| file.bytes).sum(), progress).await;
-        let url_of = |file: FileRef| {
-            let held = held.iter().find(|(hash, _)| *hash == file.blake3);
-            held.map(|(_, url)| url.clone())
-        };
-        let onnx = files.obtain(model.onnx, url_of(model.onnx)).await?;
+        let mut held = request.held.into_iter();
+        let onnx = files.obtain(model.onnx, held.next()).await?;
         let tokenizer = match model.tokenizer {
-            Some(file) => Some(files.obtain(file, url_of(file)).await?),
+            Some(file) => Some(files.obtain(file, held.next()).await?),
             None => None,
         };
         let config = match model.config {
-            Some(file) => Some(files.obtain(file, url_of(file)).await?),
+            Some(file) => Some(files.obtain(file, held.next()).await?),
             None => None,
         };
         progress(LoadProgress::Preparing(BackendKind::Cpu));
@@ -125,75 +123,82 @@ impl OwnModels {
         self.open.remove(&model);
     }
 
-    pub(super) fn run(
+    /// Answers a question. `tell` hears each token of a text as it comes.
+    pub(super) async fn ask(
         &self,
         model: ModelId,
-        inputs: Vec<NamedTensor>,
-    ) -> Result<Vec<NamedTensor>, EngineError> {
-        self.program(model)?.run(inputs)
-    }
-
-    pub(super) fn classify(
-        &self,
-        model: ModelId,
-        texts: &[String],
-    ) -> Result<Vec<Vec<LabelScore>>, EngineError> {
-        self.program(model)?.classify(texts)
-    }
-
-    /// Tells each token as it comes. The thread is given back now and then, so that a cancellation is heard.
-    pub(super) async fn generate(
-        &self,
-        model: ModelId,
-        request: &GenerateRequest,
-        tell: &dyn Fn(Piece),
+        question: &[u8],
+        tell: &dyn Fn(Vec<u8>),
         is_cancelled: impl Fn() -> bool,
-    ) -> Result<GeneratedText, EngineError> {
-        let start = now_ms();
-        let answering = self.program(model)?.generate(request)?;
-        // One that was cancelled while it waited reads no prompt.
-        TimeoutFuture::new(0).await;
-        if is_cancelled() {
-            return Err(EngineError::Input("it was cancelled".to_owned()));
-        }
-        let mut speaking = answering.begin()?;
-        let mut turn = now_ms();
-        let ending = loop {
-            match speaking.next_piece()? {
-                Ok(piece) => tell(piece),
-                Err(ending) => break ending,
-            }
-            if now_ms() - turn > TURN_MS {
-                TimeoutFuture::new(0).await;
-                turn = now_ms();
-            }
-            if is_cancelled() {
-                break Ending::Interrupted;
+    ) -> Result<Vec<u8>, EngineError> {
+        let program = self.open.get(&model).ok_or(EngineError::NotLoaded(model))?;
+        let answer = match unpack(question)? {
+            Question::Run(inputs) => Answer::Ran(program.run(inputs)?),
+            Question::Classify(texts) => Answer::Classified(program.classify(&texts)?),
+            Question::Generate(request) => {
+                Answer::Generated(generate(program, &request, tell, is_cancelled).await?)
             }
         };
-        speaking.finish(ending, now_ms() - start)
-    }
-
-    fn program(&self, model: ModelId) -> Result<&Program, EngineError> {
-        self.open.get(&model).ok_or(EngineError::NotLoaded(model))
+        pack(&answer)
     }
 }
 
-/// Removes files from the cache.
-pub(super) async fn forget(files: &[FileRef]) -> Result<(), EngineError> {
+/// The thread is given back now and then, so that a cancellation is heard.
+async fn generate(
+    program: &Program,
+    request: &GenerateRequest,
+    tell: &dyn Fn(Vec<u8>),
+    is_cancelled: impl Fn() -> bool,
+) -> Result<GeneratedText, EngineError> {
+    let start = now_ms();
+    let request = program.generate(request)?;
+    // One that was cancelled while it waited reads no prompt.
+    TimeoutFuture::new(0).await;
+    if is_cancelled() {
+        return Err(EngineError::Input("it was cancelled".to_owned()));
+    }
+    let mut speaking = request.begin()?;
+    let mut turn = now_ms();
+    let ending = loop {
+        match speaking.next_piece()? {
+            Ok(piece) => tell(pack(&piece)?),
+            Err(ending) => break ending,
+        }
+        if now_ms() - turn > TURN_MS {
+            TimeoutFuture::new(0).await;
+            turn = now_ms();
+        }
+        if is_cancelled() {
+            break Ending::Interrupted;
+        }
+    };
+    speaking.finish(ending, now_ms() - start)
+}
+
+/// Removes those files of a model from the cache that no other one needs.
+pub(super) async fn forget(record: &str, others: &[String]) -> Result<(), EngineError> {
+    let model = read(record)?;
+    let others: Vec<OwnModel> = others.iter().filter_map(|record| read(record).ok()).collect();
+    let is_needed = |file: &FileRef| {
+        let mut all = others.iter().flat_map(OwnModel::files);
+        all.any(|other| other.blake3 == file.blake3)
+    };
     let gone = async {
         let store = Store::open().await?;
-        for file in files {
+        for file in model.files().filter(|file| !is_needed(file)) {
             let pieces = file.bytes.div_ceil(CHUNK_BYTES as u64);
             // The limit on a file's bytes keeps it small.
-            store
-                .remove(file.blake3, u32::try_from(pieces).unwrap_or(u32::MAX))
-                .await?;
+            let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+            store.remove(file.blake3, pieces).await?;
         }
         Ok(())
     };
-    let gone: Result<(), super::store::StoreError> = gone.await;
+    let gone: Result<(), StoreError> = gone.await;
     gone.map_err(|error| EngineError::Input(format!("its files could not be removed: {}", error.0)))
+}
+
+fn read(record: &str) -> Result<OwnModel, EngineError> {
+    OwnModel::from_record(record).map_err(|error| EngineError::Manifest(error.to_string()))
 }
 
 async fn take(
