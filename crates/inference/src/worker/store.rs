@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use js_sys::Uint8Array;
-use rexie::{ObjectStore, Rexie, TransactionMode};
+use rexie::{ObjectStore, Rexie, Transaction, TransactionMode};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -97,8 +97,7 @@ impl Store {
             .store(PIECES)?
             .put(&value, Some(&piece_key(hash, index)))
             .await?;
-        transaction.done().await?;
-        Ok(())
+        committed(transaction).await
     }
 
     /// Says that all pieces of a file are there.
@@ -115,8 +114,7 @@ impl Store {
             .store(RECORDS)?
             .put(&record, Some(&record_key(file.blake3)))
             .await?;
-        transaction.done().await?;
-        Ok(())
+        committed(transaction).await
     }
 
     /// Removes what there is of a file.
@@ -129,8 +127,18 @@ impl Store {
         for index in 0..pieces {
             store.delete(piece_key(hash, index)).await?;
         }
-        transaction.done().await?;
+        committed(transaction).await
+    }
+}
+
+/// Waits for a transaction's end. A full disk shows only here: every request in it succeeded before.
+async fn committed(transaction: Transaction) -> Result<(), StoreError> {
+    if transaction.done().await?.is_committed() {
         Ok(())
+    } else {
+        Err(StoreError(
+            "the disk, or this site's quota of it, is full".to_owned(),
+        ))
     }
 }
 
