@@ -1,9 +1,11 @@
 //! Verification: is the result right?
 //!
-//! Two checks, both hidden from the provider. **Probes**: texts whose embeddings are known go into the batch at random
-//! places, so that a provider that invents vectors is caught by one of them. **Comparison**: a few of the real texts are
-//! bought from a second provider as well, more often for a short record (BOINC's adaptive replication: always until so many
-//! valid results in a row, then with a probability that falls as the record grows).
+//! Two checks. **Probes**: texts whose embeddings are known go into the batch at random places, so that a provider that
+//! invents vectors is caught by one of them. They are hidden only from whoever does not know them: a model's own known
+//! answers are public, and what a coalition gains that recognises them stands in the simulator's table of cheats.
+//! **Comparison**, which no provider can see: a few of the real texts are bought from a second provider as well, more often
+//! for a short record (BOINC's adaptive replication: always until so many valid results in a row, then with a probability
+//! that falls as the record grows).
 //!
 //! A **record** is of two parts. One is the provider's own right results in a row. The other is all results that this buyer
 //! checked since a comparison last contradicted the probes, whoever computed them: a comparison is there to find what probes
