@@ -64,7 +64,10 @@ test("backup: a lost device comes back on another one, with id, balance and rece
   assert.ok(!(await readFile(file)).includes(bobId), "nothing in it is readable");
 
   // What happens after the backup comes back from who holds it.
-  await ask(bob, "When is the library open?");
+  const paid = await balance(bob);
+  const { price } = await ask(bob, "When is the library open?");
+  // The answer shows first; the balance follows it.
+  await seeBalance(bob, paid - price);
   const [before, owned] = [await balance(bob), await receipts(bob)];
   assert.equal(owned.length, 2);
   await lost.kill();

@@ -10,7 +10,8 @@
 //! shell hands over known answers that few others have ([`Command::Probes`](crate::io::Command::Probes)). A browser gets its own few from a relay's
 //! pool. Answers that everybody has hide nothing: who knows them answers those rightly and the rest as it likes. What
 //! remains to a cheat is to collect the pool, to remember texts that come again, or to tell texts that were drawn from elsewhere
-//! by their style or subject from those of a person; then only comparison finds it.
+//! by their style or subject from those of a person; then only comparison finds it. What that is worth to a coalition stands in the
+//! simulator's table of cheats.
 //!
 //! A **record** is of two parts. One is the provider's own right results in a row. The other is all results that this buyer
 //! checked since a comparison last contradicted the probes, whoever computed them: a comparison is there to find what probes
