@@ -1,15 +1,18 @@
-//! The project's own kernels on the CPU behind bytes in, numbers out.
+//! A text encoder on the CPU behind bytes in, numbers out: on the project's own kernels, or (feature `tract`) on tract.
 //!
-//! A module of its own, because it is compiled twice: for wasm's fixed vectors, which every browser has, and for relaxed
-//! ones with fused multiply-add. The inference worker imports the one that its browser runs. Everything it does is in
-//! `inference::backend::cpu`; here it only meets JavaScript, with the methods that `wgpu-worker`'s session has.
+//! A module of its own, because it is compiled three times: for wasm's fixed vectors, which every browser has; for relaxed
+//! ones with fused multiply-add; and with tract, which is large and seldom needed. The inference worker imports the one that its
+//! browser runs. Everything it does is in `inference::backend`; here it only meets JavaScript, with the methods that
+//! `wgpu-worker`'s session has.
 
 #![cfg(target_arch = "wasm32")]
 
 use bytes::Bytes;
-use inference::backend::cpu::CpuBackend;
-use inference::embed::mean_pool;
-use inference::onnx;
+use inference::backend::Backend;
+#[cfg(not(feature = "tract"))]
+use inference::backend::cpu::CpuBackend as Engine;
+#[cfg(feature = "tract")]
+use inference::backend::tract::TractBackend as Engine;
 use js_sys::{Float32Array, Int32Array, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::*;
 
@@ -22,7 +25,7 @@ pub fn start() {
 /// A model on the CPU.
 #[wasm_bindgen]
 pub struct CpuSession {
-    backend: CpuBackend,
+    engine: Engine,
     dimension: usize,
 }
 
@@ -32,11 +35,11 @@ pub struct CpuSession {
 /// If the file is refused, or an operator is in the way.
 #[wasm_bindgen(js_name = createSession)]
 pub async fn create_session(file: Uint8Array, dimension: usize) -> Result<CpuSession, JsError> {
-    let model = onnx::read(Bytes::from(file.to_vec()))?;
+    let bytes = Bytes::from(file.to_vec());
     // The caller's copy is not kept alive by this call.
     drop(file);
-    let backend = CpuBackend::prepare(model, dimension)?;
-    Ok(CpuSession { backend, dimension })
+    let engine = Engine::prepare(bytes, dimension)?;
+    Ok(CpuSession { engine, dimension })
 }
 
 #[wasm_bindgen]
@@ -44,15 +47,16 @@ impl CpuSession {
     /// How many tokens are computed for a text of so many: as many.
     #[wasm_bindgen(js_name = paddedLength)]
     pub fn padded_length(&self, tokens: usize) -> usize {
-        tokens
+        self.engine.padded_length(tokens)
     }
 
     /// Hidden states of one text.
     ///
     /// # Errors
     /// If the model refuses the tokens.
-    pub async fn run(&self, ids: Int32Array) -> Result<Float32Array, JsError> {
-        Ok(Float32Array::from(self.hidden(&ids.to_vec())?.as_slice()))
+    pub async fn run(&mut self, ids: Int32Array) -> Result<Float32Array, JsError> {
+        let hidden = self.engine.run(&wide(&ids)).await?;
+        Ok(Float32Array::from(hidden.rows.as_slice()))
     }
 
     /// The average of the hidden states of each text, scaled to length 1. `ids` holds all texts one after the other, `lengths` says how
@@ -60,22 +64,21 @@ impl CpuSession {
     ///
     /// # Errors
     /// As for a single run, or if the lengths do not add up.
-    pub async fn pooled(&self, ids: Int32Array, lengths: Uint32Array) -> Result<Float32Array, JsError> {
-        let ids = ids.to_vec();
-        let (mut rest, mut flat) = (&ids[..], Vec::new());
+    pub async fn pooled(&mut self, ids: Int32Array, lengths: Uint32Array) -> Result<Float32Array, JsError> {
+        let ids = wide(&ids);
+        let (mut rest, mut texts) = (&ids[..], Vec::new());
         for length in lengths.to_vec() {
             let (text, left) = rest
                 .split_at_checked(length as usize)
                 .ok_or_else(|| JsError::new("the lengths of the texts are more than their tokens"))?;
-            let hidden = self.hidden(text)?;
-            flat.extend(mean_pool(&hidden, &vec![1; text.len()], self.dimension));
+            texts.push(text);
             rest = left;
         }
-        Ok(Float32Array::from(flat.as_slice()))
+        let vectors = self.engine.embed(&texts, self.dimension).await?;
+        Ok(Float32Array::from(vectors.concat().as_slice()))
     }
+}
 
-    fn hidden(&self, ids: &[i32]) -> Result<Vec<f32>, JsError> {
-        let ids: Vec<i64> = ids.iter().copied().map(i64::from).collect();
-        Ok(self.backend.hidden(&ids)?.rows)
-    }
+fn wide(ids: &Int32Array) -> Vec<i64> {
+    ids.to_vec().into_iter().map(i64::from).collect()
 }

@@ -11,7 +11,7 @@
 //! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
 //! ONNX reader with its limits and a [`session`] that runs any model on the project's own kernels ([`ops`] for everything,
 //! `cpu` for what has to be fast, feature `onnx`), the lowering of a standard graph to the operators that wonnx runs
-//! correctly, the tokenizer, pooling, and the tract backend. `prepare-model` (feature `prepare`) makes the model files
+//! correctly, the tokenizer and pooling. tract (feature `tract`) runs in a module of its own, as do the kernels. `prepare-model` (feature `prepare`) makes the model files
 //! from a published package of weights, `known-answers` (feature of the same name) a relay's secret known answers
 //! ([`answers`]).
 //!

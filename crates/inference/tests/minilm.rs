@@ -102,8 +102,7 @@ fn agrees_on_tract(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
 }
 
 fn agrees_on_encoder_kernels(model: &Model, what: &str, cosine_min: f32, onnx: Vec<u8>) {
-    let graph = onnx::read(onnx.into()).unwrap();
-    let mut backend = CpuBackend::prepare(graph, model.manifest.dimension).unwrap();
+    let mut backend = CpuBackend::prepare(onnx.into(), model.manifest.dimension).unwrap();
     agrees_on(model, what, cosine_min, &mut backend);
 }
 

@@ -144,8 +144,10 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
     selection.extend(FOR_BROWSER.iter().flat_map(|package| ["--package", package]));
     selection.extend(target);
     let ours = check(clippy_of(workspace, "clippy for the browser", &selection))?;
+    let tract = [&["--package", "cpu-worker", "--features", "tract"], &target[..]].concat();
+    let tract = check(clippy_of(workspace, "clippy cpu-worker with tract", &tract))?;
     let wonnx = clippy_of(workspace, "clippy wonnx-worker", &target).dir(&wonnx_worker(workspace));
-    Ok(verdict(check(wonnx)? && ours))
+    Ok(verdict(check(wonnx)? && ours && tract))
 }
 
 fn native(workspace: &Workspace) -> Result<Counts, Error> {

@@ -29,6 +29,7 @@ pub(super) fn build(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         (worker::INFERENCE, "worker/"),
         (worker::CPU, "worker/"),
         (worker::CPU_RELAXED, "worker/"),
+        (worker::TRACT, "worker/"),
         (worker::KERNELS, "worker/"),
         (worker::WONNX, "worker/"),
         (model::MODELS, "models/"),

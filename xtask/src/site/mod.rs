@@ -56,6 +56,7 @@ const MODULES: &[Step] = &[
     ("kernels worker", worker::build_kernels),
     ("CPU worker", worker::build_cpu),
     ("CPU worker, relaxed", worker::build_cpu_relaxed),
+    ("tract worker", worker::build_tract),
     ("wonnx worker", worker::build_wonnx),
 ];
 

@@ -1,9 +1,9 @@
-//! The modules that run off the main thread: the inference worker and, loaded by it on demand, the kernels and wonnx.
+//! The modules that run off the main thread: the inference worker and, loaded by it on demand, the kernels, tract and wonnx.
 
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, Binding, FAST, FASTER, Family, SMALL, WASM_TARGET};
+use crate::site::module::{self, Binding, FAST, FASTER, FOR_BROTLI, Family, SMALL, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -14,6 +14,8 @@ pub(super) const KERNELS: &str = "wgpu-worker";
 pub(super) const CPU: &str = "cpu-worker";
 /// The cache's shelf for the same with relaxed SIMD.
 pub(super) const CPU_RELAXED: &str = "cpu-relaxed-worker";
+/// The cache's shelf for tract.
+pub(super) const TRACT: &str = "tract-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
 
@@ -55,28 +57,42 @@ pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Resul
 
 /// Builds `worker/cpu_worker.js`.
 pub(super) fn build_cpu(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    build_cpu_for(workspace, ticker, &FAST, CPU, "cpu_worker")
+    build_cpu_for(workspace, ticker, &FAST, &[], (CPU, "cpu_worker", "-O3"))
 }
 
 /// Builds `worker/cpu_relaxed_worker.js`: the same for browsers with relaxed SIMD.
 pub(super) fn build_cpu_relaxed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    build_cpu_for(workspace, ticker, &FASTER, CPU_RELAXED, "cpu_relaxed_worker")
+    let module = (CPU_RELAXED, "cpu_relaxed_worker", "-O3");
+    build_cpu_for(workspace, ticker, &FASTER, &[], module)
+}
+
+/// Builds `worker/tract_worker.js`: tract in the place of the kernels. A stand-in that is seldom loaded, and `-O3` would take minutes.
+pub(super) fn build_tract(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    let features = ["--features", "tract"];
+    build_cpu_for(
+        workspace,
+        ticker,
+        &FAST,
+        &features,
+        (TRACT, "tract_worker", FOR_BROTLI),
+    )
 }
 
 fn build_cpu_for(
     workspace: &Workspace,
     ticker: &mut Ticker,
     family: &Family,
-    kind: &'static str,
-    name: &'static str,
+    features: &[&str],
+    (kind, name, level): (&'static str, &'static str, &'static str),
 ) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", family, &["--package", "cpu-worker"])?;
+    let selection = [&["--package", "cpu-worker"], features].concat();
+    module::compile(workspace, ticker, "build", family, &selection)?;
     let wasm = workspace.wasm_artifact(family.profile, "cpu_worker");
     let binding = Binding {
         kind,
         name,
         wasm: &wasm,
-        level: "-O3",
+        level,
         types: false,
     };
     module::bind(workspace, ticker, &binding)

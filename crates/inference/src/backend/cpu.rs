@@ -3,10 +3,11 @@
 //! Nothing is padded, and nothing is prepared for a length: a text of 9 tokens costs 9 tokens. A file whose matrices are
 //! bytes is computed in integers ([`Products::Rounded`]).
 
+use bytes::Bytes;
+
 use super::roles::InputRole;
 use super::{Backend, BackendError, Hidden};
-use crate::onnx::OnnxError;
-use crate::onnx::proto::ModelProto;
+use crate::onnx::{self, OnnxError};
 use crate::protocol::BackendKind;
 use crate::session::{Products, Session};
 use crate::tensor::Tensor;
@@ -20,12 +21,13 @@ pub struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// Prepares a model that was read.
+    /// Prepares a model from its ONNX file.
     ///
     /// # Errors
-    /// The operator that is in the way, or an input that is not of a text encoder.
-    pub fn prepare(model: ModelProto, dimension: usize) -> Result<Self, BackendError> {
+    /// What is wrong with the file, the operator that is in the way, or an input that is not of a text encoder.
+    pub fn prepare(onnx: Bytes, dimension: usize) -> Result<Self, BackendError> {
         let refuse = |problem: String| BackendError::Prepare(problem);
+        let model = onnx::read(onnx).map_err(|error| refuse(error.to_string()))?;
         let session = Session::with(model, Products::Rounded).map_err(|error| refuse(error.to_string()))?;
         let roles = session.inputs().iter().map(|port| {
             let role = InputRole::of(&port.name);
@@ -41,12 +43,18 @@ impl CpuBackend {
             dimension,
         })
     }
+}
 
-    /// Runs the model on one text.
-    ///
-    /// # Errors
-    /// If an operator refuses what reaches it.
-    pub fn hidden(&self, ids: &[i64]) -> Result<Hidden, BackendError> {
+impl Backend for CpuBackend {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Cpu
+    }
+
+    fn padded_length(&self, tokens: usize) -> usize {
+        tokens
+    }
+
+    async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError> {
         let failed = |error: OnnxError| BackendError::Run(error.to_string());
         let inputs = self.roles.iter().map(|(name, role)| {
             let tensor = Tensor::integers(&[1, ids.len()], role.values(ids));
@@ -60,19 +68,5 @@ impl CpuBackend {
             .and_then(Tensor::into_floats)
             .ok_or_else(|| BackendError::Run("its output is not of floats".to_owned()))?;
         Hidden::of(rows, ids.len() * self.dimension)
-    }
-}
-
-impl Backend for CpuBackend {
-    fn kind(&self) -> BackendKind {
-        BackendKind::Cpu
-    }
-
-    fn padded_length(&self, tokens: usize) -> usize {
-        tokens
-    }
-
-    async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError> {
-        self.hidden(ids)
     }
 }

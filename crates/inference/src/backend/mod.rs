@@ -12,7 +12,7 @@ pub mod module;
 mod roles;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 mod sibling;
-#[cfg(feature = "engine")]
+#[cfg(feature = "tract")]
 pub mod tract;
 #[cfg(feature = "gpu")]
 pub mod webgpu;

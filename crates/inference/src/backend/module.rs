@@ -1,6 +1,6 @@
-//! The project's own kernels, through modules of their own that are imported when they are first needed.
+//! The project's own kernels, and tract, through modules of their own that are imported when they are first needed.
 //!
-//! Each module (`crates/wgpu-worker`, `crates/cpu-worker`) holds weights and plans, and they have the same methods. Here
+//! Each module (`crates/wgpu-worker`, `crates/cpu-worker` with either engine) holds weights and plans, and they have the same methods. Here
 //! each text's tokens go in and vectors come out, with a deadline: a shader that hangs must not hang the worker's other
 //! models with it. On the CPU nothing can be cut short from within its own thread; the client ends a worker that hangs.
 
@@ -20,6 +20,8 @@ const WEBGPU: &str = "wgpu_worker.js";
 const CPU: &str = "cpu_worker.js";
 /// The CPU's, for relaxed vectors.
 const CPU_RELAXED: &str = "cpu_relaxed_worker.js";
+/// tract's.
+const TRACT: &str = "tract_worker.js";
 /// A module whose one function is `f32x4.relaxed_madd`: browsers that have relaxed SIMD find it valid.
 const RELAXED: [u8; 37] = [
     0, b'a', b's', b'm', 1, 0, 0, 0, // WebAssembly, version 1
@@ -99,6 +101,19 @@ impl ModuleBackend {
         Ok(Self {
             kind: BackendKind::Cpu,
             session: prepare(module, onnx, dimension, false).await?,
+            dimension,
+            run_ms_max: SOFTWARE_RUN_MS_MAX,
+        })
+    }
+
+    /// Imports tract's module, twice as large as all else that the CPU needs and so not part of it.
+    ///
+    /// # Errors
+    /// If the module cannot be imported, or tract refuses the graph.
+    pub async fn tract(onnx: Chunks, dimension: usize) -> Result<Self, BackendError> {
+        Ok(Self {
+            kind: BackendKind::Tract,
+            session: prepare(TRACT, onnx, dimension, false).await?,
             dimension,
             run_ms_max: SOFTWARE_RUN_MS_MAX,
         })

@@ -6,7 +6,6 @@ use super::files::Files;
 use super::gpu::{self, Adapter};
 use super::now_ms;
 use crate::backend::module::ModuleBackend;
-use crate::backend::tract::TractBackend;
 use crate::backend::wonnx::WonnxBackend;
 use crate::backend::{Backend, BackendError, Hidden};
 use crate::check::check;
@@ -36,8 +35,7 @@ struct Loaded {
 
 /// Any backend.
 enum AnyBackend {
-    Kernels(ModuleBackend),
-    Tract(TractBackend),
+    Module(ModuleBackend),
     Wonnx(WonnxBackend),
 }
 
@@ -223,13 +221,15 @@ impl Trial<'_> {
         (self.progress)(LoadProgress::Preparing(kind));
         let dimension = self.manifest.dimension;
         let prepared = match kind {
-            BackendKind::Cpu => ModuleBackend::cpu(onnx, dimension).await.map(AnyBackend::Kernels),
-            BackendKind::Tract => TractBackend::prepare(onnx, dimension).map(AnyBackend::Tract),
+            BackendKind::Cpu => ModuleBackend::cpu(onnx, dimension).await.map(AnyBackend::Module),
+            BackendKind::Tract => ModuleBackend::tract(onnx, dimension)
+                .await
+                .map(AnyBackend::Module),
             BackendKind::Webgpu => {
                 let is_software = gpu::probe().await.is_software();
                 ModuleBackend::webgpu(onnx, dimension, is_software)
                     .await
-                    .map(AnyBackend::Kernels)
+                    .map(AnyBackend::Module)
             }
             BackendKind::Wonnx => {
                 let model =
@@ -282,33 +282,29 @@ impl Trial<'_> {
 impl Backend for AnyBackend {
     fn kind(&self) -> BackendKind {
         match self {
-            Self::Tract(backend) => backend.kind(),
             Self::Wonnx(backend) => backend.kind(),
-            Self::Kernels(backend) => backend.kind(),
+            Self::Module(backend) => backend.kind(),
         }
     }
 
     fn padded_length(&self, tokens: usize) -> usize {
         match self {
-            Self::Tract(backend) => backend.padded_length(tokens),
             Self::Wonnx(backend) => backend.padded_length(tokens),
-            Self::Kernels(backend) => backend.padded_length(tokens),
+            Self::Module(backend) => backend.padded_length(tokens),
         }
     }
 
     async fn run(&mut self, ids: &[i64]) -> Result<Hidden, BackendError> {
         match self {
-            Self::Tract(backend) => backend.run(ids).await,
             Self::Wonnx(backend) => backend.run(ids).await,
-            Self::Kernels(backend) => backend.run(ids).await,
+            Self::Module(backend) => backend.run(ids).await,
         }
     }
 
     async fn embed(&mut self, texts: &[&[i64]], dimension: usize) -> Result<Vec<Vec<f32>>, BackendError> {
         match self {
-            Self::Tract(backend) => backend.embed(texts, dimension).await,
             Self::Wonnx(backend) => backend.embed(texts, dimension).await,
-            Self::Kernels(backend) => backend.embed(texts, dimension).await,
+            Self::Module(backend) => backend.embed(texts, dimension).await,
         }
     }
 }
