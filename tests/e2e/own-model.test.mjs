@@ -10,7 +10,7 @@ import { join } from "./lib/journey.mjs";
 import { bigrams, classifier, perceptron, tokenizer } from "./lib/onnx.mjs";
 import { eventually, test } from "./lib/suite.mjs";
 
-/** The worker is several megabytes, on a machine that also runs everything else. */
+/** The worker is megabytes to compile, on a machine that also runs everything else. */
 const BRING_MS_MAX = 60_000;
 
 const X = [1, 2, 3, -4];
