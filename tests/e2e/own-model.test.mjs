@@ -88,7 +88,7 @@ for (const kind of ["chromium", "firefox"]) {
     await bring(person, [good]);
     const { data, text } = await person.see("own-model", {}, BRING_MS_MAX);
     assert.match(data.model, /^[0-9a-f]{64}$/);
-    assert.match(text, / B, (under )?\d+ ms a run on the processor/);
+    assert.match(text, / B, (under )?\d+ ms a run on processor/);
 
     await person.reload();
     await person.see("app", { state: "ready" });
