@@ -27,7 +27,7 @@ pub struct WebgpuSession {
     dimension: usize,
 }
 
-/// Prepares an ONNX file: plans it, uploads its weights and compiles its shaders. `is_software` says that the adapter
+/// Prepares an ONNX file: plans it and uploads its weights. `is_software` says that the adapter
 /// computes on the CPU, which browsers do not tell a module.
 ///
 /// # Errors

@@ -41,7 +41,7 @@ pub struct WebgpuBackend {
 }
 
 impl WebgpuBackend {
-    /// Requests a device, uploads the weights and compiles for the shortest texts. `machine` overrides what the
+    /// Requests a device and uploads the weights; shaders are compiled when a length is first met. `machine` overrides what the
     /// adapter says about itself, which is nothing in browsers.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl WebgpuBackend {
         let gpu = Gpu::request(machine).await.map_err(BackendError::Prepare)?;
         let mut session = Session::new(gpu, model);
         session
-            .prepare(InputShape {
+            .upload(InputShape {
                 texts: 1,
                 tokens: BUCKETS[0],
             })

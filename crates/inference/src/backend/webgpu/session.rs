@@ -13,6 +13,9 @@ use crate::onnx::proto::ModelProto;
 /// Plans that are kept at the same time, the one used last at the end.
 const PLANS_MAX: usize = 8;
 
+/// Of buffers that shaders read and this process writes.
+const GIVEN: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_DST);
+
 /// A model's weights and plans.
 pub(super) struct Session {
     gpu: Gpu,
@@ -75,21 +78,32 @@ impl Session {
             self.plans.push(found);
             return Ok(());
         }
-        let prepare = |error: String| BackendError::Prepare(error);
-        let lowered =
-            lower_for(&self.model, shape, Target::Kernels).map_err(|error| prepare(error.to_string()))?;
-        let plan = plan(&lowered, shape, self.gpu.machine).map_err(|error| prepare(error.to_string()))?;
-        drop(lowered);
+        let mut plan = self.plan(shape)?;
         if self.plans.len() >= PLANS_MAX {
             self.plans.remove(0);
         }
         let (gpu, weights) = (&self.gpu, &mut self.weights);
-        let ready = gpu
-            .scoped(|| Ready::new(gpu, weights, plan))
-            .await
-            .map_err(prepare)?;
-        self.plans.push(ready);
+        let ready = gpu.scoped(|| {
+            upload(gpu, weights, &mut plan);
+            Ready::new(gpu, weights, plan)
+        });
+        self.plans.push(ready.await.map_err(BackendError::Prepare)?);
         Ok(())
+    }
+
+    /// Plans for a shape and uploads the weights, and compiles nothing: which shapes will be used is not known yet, and shaders
+    /// are compiled for each.
+    pub(super) async fn upload(&mut self, shape: InputShape) -> Result<(), BackendError> {
+        let mut plan = self.plan(shape)?;
+        let (gpu, weights) = (&self.gpu, &mut self.weights);
+        let uploaded = gpu.scoped(|| upload(gpu, weights, &mut plan)).await;
+        uploaded.map_err(BackendError::Prepare)
+    }
+
+    fn plan(&self, shape: InputShape) -> Result<Plan, BackendError> {
+        let refuse = |error: &dyn std::fmt::Display| BackendError::Prepare(error.to_string());
+        let lowered = lower_for(&self.model, shape, Target::Kernels).map_err(|error| refuse(&error))?;
+        plan(&lowered, shape, self.gpu.machine).map_err(|error| refuse(&error))
     }
 
     /// Runs texts of at most `shape.tokens` tokens, as many as `shape.texts`.
@@ -115,27 +129,10 @@ impl Session {
 }
 
 impl Ready {
-    fn new(gpu: &Gpu, weights: &mut BTreeMap<String, wgpu::Buffer>, mut plan: Plan) -> Self {
-        let buffer = |bytes: usize, usage| {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: bytes as u64,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
+    fn new(gpu: &Gpu, weights: &BTreeMap<String, wgpu::Buffer>, plan: Plan) -> Self {
+        let buffer = |bytes, usage| buffer(gpu, bytes, usage);
         let tokens = 4 * plan.shape.texts * plan.shape.tokens;
-        let given = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let (ids, mask) = (buffer(tokens, given), buffer(tokens, given));
-        for weight in &mut plan.weights {
-            // What was uploaded need not stay in this process's memory.
-            let bytes = std::mem::take(&mut weight.bytes);
-            weights.entry(weight.key.clone()).or_insert_with(|| {
-                let uploaded = buffer(bytes.len(), given);
-                gpu.queue.write_buffer(&uploaded, 0, &bytes);
-                uploaded
-            });
-        }
+        let (ids, mask) = (buffer(tokens, GIVEN), buffer(tokens, GIVEN));
         let slots: Vec<wgpu::Buffer> = (plan.slots.sizes.iter())
             .map(|elements| buffer(4 * elements, BufferUsages::STORAGE | BufferUsages::COPY_SRC))
             .collect();
@@ -217,6 +214,28 @@ impl Pass {
             groups: step.groups,
         }
     }
+}
+
+/// Uploads the weights of a plan that are not on the GPU yet.
+fn upload(gpu: &Gpu, weights: &mut BTreeMap<String, wgpu::Buffer>, plan: &mut Plan) {
+    for weight in &mut plan.weights {
+        // What was uploaded need not stay in this process's memory.
+        let bytes = std::mem::take(&mut weight.bytes);
+        weights.entry(weight.key.clone()).or_insert_with(|| {
+            let uploaded = buffer(gpu, bytes.len(), GIVEN);
+            gpu.queue.write_buffer(&uploaded, 0, &bytes);
+            uploaded
+        });
+    }
+}
+
+fn buffer(gpu: &Gpu, bytes: usize, usage: BufferUsages) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: bytes as u64,
+        usage,
+        mapped_at_creation: false,
+    })
 }
 
 /// Ids and mask of all texts, each padded to the shape. An id beyond the vocabulary is refused here, because a shader
