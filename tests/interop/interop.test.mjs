@@ -11,6 +11,11 @@ const ECHO_BYTES = 300_000;
 // see the transport's `turns`; a dial that does not get there fails here all the same.
 const NO_PATH_YET = /WebRTC: ICE failed/;
 
+// Firefox gives the number of a data channel that has just closed to the next one. While much is in flight, the reset that closed
+// the first may reach Chromium so late that it closes the second, and Firefox hears nothing of that: whoever opened it waits, or is
+// reset. One stream of some hundreds was seen to end so, with js-libp2p, which closes each stream before it opens the next.
+const LATE_RESET = /connection reset|timed out/;
+
 const PAIRS = [
   ["chromium", "chromium"],
   ["chromium", "firefox"],
@@ -22,7 +27,7 @@ for (const [first, second] of PAIRS) {
     t.tolerate(NO_PATH_YET);
     const relay = await startMeetingPoint(t);
     const origin = await t.origin(t.site);
-    const [a, b] = await Promise.all([first, second].map(async (browser) => openTab(await t[browser](), `${origin.url}/`, ["ours", "js"])));
+    const [a, b] = await Promise.all([first, second].map(async (browser) => openTab(await t[browser](), `${origin.url}/`, ["ours", "js"], browser)));
     await meet(relay, a.ours, b.ours);
     await meet(relay, a.ours, b.js);
     await meet(relay, b.js, a.ours);
@@ -66,9 +71,20 @@ async function listen(relay, node) {
 
 async function exchangeAndPart(one, other) {
   await Promise.all([one.call("direct", other.id), other.call("direct", one.id)]);
-  await Promise.all([exchange(one, other), exchange(other, one)]);
+  await Promise.all([exchangeOrAgain(one, other), exchangeOrAgain(other, one)]);
   await one.call("close", other.id);
   await other.call("close", one.id);
+}
+
+/** Between two kinds of browsers a stream may meet a late reset, and never two in a row. */
+async function exchangeOrAgain(from, to) {
+  try {
+    await exchange(from, to);
+  } catch (error) {
+    if (from.browser === to.browser || !LATE_RESET.test(error.message)) throw error;
+    console.log(`note   ${from.kind} to ${to.kind} once more: ${error.message}`);
+    await exchange(from, to);
+  }
 }
 
 /** Everything that one side starts on a connection, whoever dialled. */

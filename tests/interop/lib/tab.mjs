@@ -5,14 +5,14 @@ import { withTimeout } from "../../e2e/lib/suite.mjs";
 const OPEN_MS_MAX = 45_000;
 const CALL_MS_MAX = 45_000;
 
-/** Opens the page in a browser and makes nodes of these kinds: `ours`, `js`, `bare`. */
-export async function openTab(browser, url, kinds) {
+/** Opens the page in a browser and makes nodes of these kinds: `ours`, `js`, `bare`. `name` is the browser's. */
+export async function openTab(browser, url, kinds, name) {
   const { page } = await browser.open(url);
   await page.waitForFunction("window.make !== undefined", { timeout: OPEN_MS_MAX });
   const nodes = {};
   for (const kind of kinds) {
     const id = await page.evaluate((name) => window.make(name), kind);
-    nodes[kind] = new RemoteNode(page, kind, id);
+    nodes[kind] = new RemoteNode(page, kind, id, name);
   }
   return nodes;
 }
@@ -21,10 +21,11 @@ export async function openTab(browser, url, kinds) {
 export class RemoteNode {
   #page;
 
-  constructor(page, kind, id) {
+  constructor(page, kind, id, browser) {
     this.#page = page;
     this.kind = kind;
     this.id = id;
+    this.browser = browser;
   }
 
   /** Calls a method. Arguments and results are plain values. */
