@@ -1,7 +1,7 @@
 // Browsers as separate processes with profiles of their own, as different people would have them.
 
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
@@ -141,6 +141,16 @@ class Browser {
   /** Lets the processes go on. */
   wake() {
     for (const pid of family(this.#browser.process().pid).reverse()) process.kill(pid, "SIGCONT");
+  }
+
+  /** Bytes of memory of each process of a kind (`renderer`, `gpu-process`), shared pages counted in parts, the largest first. */
+  async memory(kind) {
+    const sizes = family(this.#browser.process().pid).map(async (pid) => {
+      const [line, rollup] = await Promise.all(["cmdline", "smaps_rollup"].map((name) => readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "")));
+      const kilobytes = /^Pss:\s+(\d+) kB/m.exec(rollup)?.[1];
+      return line.includes(`--type=${kind}`) && kilobytes ? Number(kilobytes) * 1024 : 0;
+    });
+    return (await Promise.all(sizes)).filter((bytes) => bytes > 0).sort((a, b) => b - a);
   }
 
   /** Closes the browser as a person does; its profile stays. */
