@@ -58,7 +58,7 @@ async fn within(
 ) -> Result<JsValue, String> {
     match select(promise, TimeoutFuture::new(limit_ms)).await {
         Either::Left((result, _)) => result.map_err(|error| text_of(&error)),
-        Either::Right(_) => Err(format!("the GPU did not answer within {} s", limit_ms / 1000)),
+        Either::Right(_) => Err(format!("no answer within {} s", limit_ms / 1000)),
     }
 }
 
