@@ -57,9 +57,9 @@ export class Person {
     return value;
   }
 
+  /** Clicks an element once it is in view and has come to rest, as a person does: data that arrives moves what is below it. */
   async click(id) {
-    const element = await this.page.waitForSelector(select(id), { visible: true, timeout: SEE_MS_MAX });
-    await element.click();
+    await this.page.locator(select(id)).setTimeout(SEE_MS_MAX).click();
   }
 
   /** Replaces the text of a field. */
