@@ -12,11 +12,11 @@ use node_proto::wire::{
     Verdict,
 };
 use node_proto::{
-    AgreementId, Ed25519Signer, Factors, Group, Hash, Millicredits, NodeId, Precision, Scope, Service,
+    AgreementId, Ed25519Signer, Factors, Group, Hash, Millicredits, NodeId, Part, Precision, Scope, Service,
     Signer, Tier, Verification, price,
 };
 
-use super::machine::Bytes;
+use super::machine::{Bytes, blob_content, part_of};
 use super::world::{DIMENSION, MODEL, embedding};
 
 /// What a peer bought, as far as it came.
@@ -111,7 +111,14 @@ impl Peer {
                 self.register(Hash(self.group.presence_key()), bytes.byte())
                     .registration,
             ),
-            10 => Request::Unregister(Hash(self.group.presence_key())),
+            10 => match bytes.below(4) {
+                0 => Request::Unregister(Hash(self.group.presence_key())),
+                chunk => Request::FetchPart {
+                    tag: self.tag(),
+                    blob: Hash(*blake3::hash(&blob_content()).as_bytes()),
+                    chunk: (chunk > 1).then_some(chunk as u32),
+                },
+            },
             _ => Request::Sample {
                 key: Hash(self.group.presence_key()),
                 count: u32::from(bytes.byte()),
@@ -361,6 +368,12 @@ impl Peer {
                 blocks: self.chain.iter().take(4).cloned().collect(),
                 receipts: fetch.of.map(|_| self.receipts.iter().take(16).cloned().collect()),
             }),
+            Request::FetchPart { chunk, .. } => {
+                let part = chunk.map_or(Part::Outline, Part::Chunk);
+                let mut bytes = part_of(&blob_content(), part);
+                bytes.truncate(usize::MAX >> (value % 64));
+                Response::Part(bytes)
+            }
         })
     }
 

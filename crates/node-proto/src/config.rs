@@ -124,6 +124,10 @@ pub struct Config {
     pub answers_max: usize,
     /// Frames over this size do not travel through a relay's circuit, bytes.
     pub relayed_bytes_max: usize,
+    /// Blobs that are fetched at a time.
+    pub transfers_max: usize,
+    /// How long a peer may take for one part of a blob: 256 KiB over a slow link.
+    pub part_timeout_ms: u32,
     /// How far below zero a newcomer may go with strangers.
     pub newcomer_allowance: Millicredits,
     /// How much one stranger may owe this node that has given it nothing.
@@ -228,6 +232,8 @@ impl Default for Config {
             settle_retry_max_ms: 300_000,
             answers_max: 256,
             relayed_bytes_max: 48 * 1024,
+            transfers_max: 8,
+            part_timeout_ms: 30_000,
             newcomer_allowance: Millicredits(10_000),
             stranger_pair_max: Millicredits(10_000),
             stranger_pool_max: Millicredits(100_000),
@@ -376,6 +382,14 @@ impl Config {
             (
                 "relayed_bytes_max",
                 self.relayed_bytes_max >= 16 * 1024 && self.relayed_bytes_max <= FRAME_BYTES_MAX,
+            ),
+            (
+                "transfers_max",
+                self.transfers_max >= 1 && self.transfers_max <= 64,
+            ),
+            (
+                "part_timeout_ms",
+                (1_000..=HOUR_MS).contains(&self.part_timeout_ms),
             ),
             (
                 "newcomer_allowance",

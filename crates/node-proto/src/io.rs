@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::{Environment, LendPolicy, Measurements};
 use crate::ids::{ExchangeId, JobId, Millicredits, ModelId, NodeId, WorkId};
 use crate::service::{Failure, ModelInfo, Probe, Requirements, ServiceRequest, WorkInput, WorkOutput};
+use crate::transfer::{BlobInput, BlobOutput};
 use crate::view::Event;
 
 /// How bytes reach a peer. Decides what may be sent: bulk goes only over [`Path::Direct`].
@@ -92,6 +93,8 @@ pub enum Input {
     },
     /// What the person or the embedding page wants.
     Command(Command),
+    /// Of blobs: wanted, fetched, kept, held, read.
+    Blob(BlobInput),
 }
 
 /// Why a request got no answer.
@@ -219,6 +222,8 @@ pub enum Output {
         /// The engine's time limit, milliseconds.
         limit_ms: u32,
     },
+    /// Fetch, keep or read a part of a blob.
+    Blob(BlobOutput),
     /// Tell people and programs.
     Event(Event),
 }

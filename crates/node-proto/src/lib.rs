@@ -38,6 +38,7 @@ pub mod reputation;
 mod rng;
 pub mod service;
 pub mod sign;
+pub mod transfer;
 pub mod verification;
 pub mod view;
 pub mod wire;
@@ -67,6 +68,7 @@ pub use service::{
     TEXTS_MAX, WorkInput, WorkOutput,
 };
 pub use sign::{Ed25519Signer, Signer};
+pub use transfer::{BlobInput, BlobOutput, BlobStep, Part, Progress};
 pub use view::{
     Balance, CreditView, Event, GroupView, LendingView, Metric, OfferView, Outcome, PeerView, Quote,
     ReceiptView, ReputationView, ServeStep, Snapshot, TradeStep, Verification, Voucher,

@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{Capability, LendPolicy, PauseReason, Tier};
-use crate::ids::{AgreementId, GroupId, JobId, Millicredits, ModelId, NodeId, ReceiptId, Timestamp};
+use crate::ids::{AgreementId, GroupId, Hash, JobId, Millicredits, ModelId, NodeId, ReceiptId, Timestamp};
 use crate::io::{Line, Path};
 use crate::price::{Explained, Factors};
 use crate::service::{Failure, Service, WorkOutput};
+use crate::transfer::BlobStep;
 
 /// Something happened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,13 @@ pub enum Event {
         job: JobId,
         /// Why; its serialised `code` is stable.
         failure: Failure,
+    },
+    /// A blob that was wanted comes along.
+    Blob {
+        /// Its name.
+        blob: Hash,
+        /// How far.
+        step: BlobStep,
     },
     /// The snapshot changed; ask for a new one when it suits.
     Changed,

@@ -204,6 +204,8 @@ impl Host {
                 self.cause(effects.now + WRITE_MS, self.index, written, effects);
             }
             Output::Work { work, input, .. } => self.work(work, input, shared, effects),
+            // No scenario moves blobs.
+            Output::Blob(_) => {}
             Output::Event(event) => self.event(event, shared, effects),
         }
     }

@@ -115,6 +115,12 @@ const BEYOND: &[(&str, Option<Change>, Change)] = &[
         |c| c.agreements_per_buyer_max = 65,
     ),
     ("input_ms", Some(|c| c.input_ms = 0), |c| c.input_ms = u32::MAX),
+    ("transfers_max", Some(|c| c.transfers_max = 0), |c| {
+        c.transfers_max = usize::MAX
+    }),
+    ("part_timeout_ms", Some(|c| c.part_timeout_ms = 0), |c| {
+        c.part_timeout_ms = u32::MAX
+    }),
     ("payment_ms", Some(|c| c.payment_ms = 0), |c| {
         c.payment_ms = u32::MAX
     }),

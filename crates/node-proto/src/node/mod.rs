@@ -21,6 +21,7 @@
 //! | `recover` | receipts that were lost, from those who hold them |
 //! | `gossip`, `convict` | blocks and proofs that show fraud, and what follows from one |
 //! | `journal`, `restore` | what must be durable before it is said, and the way back |
+//! | `fetch`, `hold` | blobs on their way here, and those that are given to others |
 //! | `snapshot` | what a person sees |
 //!
 //! Every input is handled to its end before the next: state changes, outputs queue up, and what is due by now is done.
@@ -37,8 +38,10 @@ mod coordinate;
 mod credit;
 mod discover;
 mod dispute;
+mod fetch;
 mod gossip;
 mod hedge;
+mod hold;
 mod job;
 mod journal;
 mod judge;
@@ -71,6 +74,7 @@ use crate::reputation::{Aspect, Reputation};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe};
 use crate::sign::Signer;
+use crate::transfer::Transfer;
 use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
 
@@ -78,6 +82,7 @@ pub use audit::Audit;
 use convict::Aside;
 use coordinate::Coordination;
 use gossip::Gossip;
+use hold::Holding;
 use job::{Job, Parting};
 use journal::{Journal, Step};
 use lending::Lending;
@@ -132,6 +137,9 @@ pub struct Node {
     /// Payments that wait for the receiver's half.
     retries: LiteMap<Place, Retry>,
     probes: LiteMap<ModelId, Vec<Probe>>,
+    /// Blobs on their way here.
+    transfers: LiteMap<Hash, Transfer>,
+    holding: Holding,
     /// Results since a comparison last contradicted the probes, see [`verification`](crate::verification).
     passed: u32,
     changed: bool,
@@ -189,6 +197,8 @@ impl Node {
             partings: LiteMap::new(),
             retries: LiteMap::new(),
             probes: LiteMap::new(),
+            transfers: LiteMap::new(),
+            holding: Holding::default(),
             passed: 0,
             changed: true,
         };
@@ -237,6 +247,7 @@ impl Node {
                 took_ms,
             } => self.work_done(work, result, took_ms),
             Input::Command(command) => self.command(command),
+            Input::Blob(input) => self.blob_input(input),
         }
         self.do_due();
     }
@@ -263,6 +274,7 @@ impl Node {
             self.selling_timeout(),
             self.gossip.timeout(),
             self.recovery_timeout(),
+            self.transfers_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -301,6 +313,7 @@ impl Node {
         self.settle_due();
         self.gossip_due();
         self.recovery_due();
+        self.transfers_due();
         self.flush();
     }
 
@@ -412,6 +425,7 @@ impl Node {
             Purpose::Settle { place } => self.settled(place, result),
             Purpose::Recover => self.recovered(&peer, result),
             Purpose::Evidence => self.shown_evidence(&peer, result),
+            Purpose::FetchPart { blob, part } => self.fetched_part(&blob, part, &peer, result),
             Purpose::Unregister | Purpose::Reject | Purpose::Gossip => {}
         }
     }
@@ -425,7 +439,8 @@ impl Node {
         let tag = match &request {
             Request::RequestProposal { tag, .. }
             | Request::Counter { tag, .. }
-            | Request::Agree { tag, .. } => Some(*tag),
+            | Request::Agree { tag, .. }
+            | Request::FetchPart { tag, .. } => Some(*tag),
             Request::FetchBlocks(fetch) => Some(fetch.tag),
             Request::Gossip(gossip) => Some(gossip.tag),
             _ => None,
@@ -471,6 +486,10 @@ impl Node {
             },
             Request::Gossip(gossip) => Ok(self.hear(&peer, gossip)),
             Request::Cancel { agreement } => return self.cancelled(exchange, &peer, &agreement),
+            Request::FetchPart { blob, chunk, .. } => match self.give_part(exchange, &peer, blob, chunk) {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
             Request::Register(_) | Request::Unregister(_) | Request::Sample { .. } => {
                 match self.coordinate(peer, frame) {
                     Some(frame) => return self.outputs.push_back(Output::Respond { exchange, frame }),

@@ -6,6 +6,7 @@ use crate::capability::Tier;
 use crate::discovery::OfferBook;
 use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp};
 use crate::io::Path;
+use crate::transfer::Part;
 use crate::wire::Signed;
 
 /// A standing connection.
@@ -179,6 +180,10 @@ pub(super) enum Purpose {
     Recover,
     /// The block that a doubtful head names.
     Evidence,
+    FetchPart {
+        blob: Hash,
+        part: Part,
+    },
 }
 
 /// An own request under way.

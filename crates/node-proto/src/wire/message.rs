@@ -124,6 +124,19 @@ pub enum Request {
         #[n(0)]
         agreement: AgreementId,
     },
+    /// Give a part of a blob that you hold.
+    #[n(12)]
+    FetchPart {
+        /// Membership tag.
+        #[n(0)]
+        tag: Hash,
+        /// The blob's name.
+        #[n(1)]
+        blob: Hash,
+        /// Which chunk; nothing for the outline.
+        #[n(2)]
+        chunk: Option<u32>,
+    },
 }
 
 /// What is passed on.
@@ -232,6 +245,9 @@ pub enum Response {
     /// Given up: a [`Partial`](crate::wire::Partial), signed by the provider.
     #[n(9)]
     Cancelled(#[n(0)] Signed),
+    /// A chunk of a blob, or its outline: one chaining value of 32 bytes for each chunk, nothing for a blob of one chunk.
+    #[n(10)]
+    Part(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
 }
 
 /// A registration and its age.
@@ -352,6 +368,8 @@ pub enum RefusalCode {
     Fraud = 18,
     /// The buyer gave the agreement up.
     Cancelled = 19,
+    /// The blob, or this part of it, is not here.
+    NotHeld = 20,
 }
 
 impl Refusal {

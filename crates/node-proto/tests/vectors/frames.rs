@@ -149,6 +149,30 @@ fn requests() -> Vec<(Request, Value)> {
             kind(11, "Cancel", json!([["agreement", bytes(&[2; 32])]])),
         ),
         (
+            Request::FetchPart {
+                tag: TAG,
+                blob: Hash([6; 32]),
+                chunk: Some(300),
+            },
+            kind(
+                12,
+                "FetchPart",
+                json!([["tag", bytes(&TAG.0)], ["blob", bytes(&[6; 32])], ["chunk", 300]]),
+            ),
+        ),
+        (
+            Request::FetchPart {
+                tag: TAG,
+                blob: Hash([6; 32]),
+                chunk: None,
+            },
+            kind(
+                12,
+                "FetchPart",
+                json!([["tag", bytes(&TAG.0)], ["blob", bytes(&[6; 32])]]),
+            ),
+        ),
+        (
             Request::FetchBlocks(FetchBlocks {
                 tag: TAG,
                 epoch: 1,
@@ -313,6 +337,10 @@ fn responses() -> Vec<(Response, Value)> {
         (
             Response::Cancelled(word.clone()),
             kind(9, "Cancelled", json!([["partial", meaning::signed(&word)]])),
+        ),
+        (
+            Response::Part(vec![1, 2, 3]),
+            kind(10, "Part", json!([["bytes", bytes(&[1, 2, 3])]])),
         ),
         (
             Response::Blocks(Blocks {

@@ -9,6 +9,7 @@
     reason = "each test binary uses its own part"
 )]
 
+pub mod blobs;
 mod shell;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ pub struct Host {
     pub events: Vec<Event>,
     pub engine: Engine,
     pub disk: Disk,
+    pub shelf: blobs::Shelf,
     pub works: usize,
     /// The last request that it sent.
     pub asked: u64,
@@ -114,6 +116,9 @@ pub struct World {
     pub registry: Registry,
     pub relay: NodeId,
     pub fate: Box<dyn FnMut(Passing<'_>) -> Fate>,
+    /// What the web server has, and what it does.
+    pub web: BTreeMap<node_proto::Hash, Vec<u8>>,
+    pub origin: blobs::Origin,
     /// From now on nothing that a node wants done is done, and nothing is reported to it.
     silent: bool,
     /// Who is behind an identity, for a host that is connected to one of several devices with the same key.
@@ -177,6 +182,8 @@ impl World {
             registry: Registry::new(RegistryLimits::default(), 7),
             relay: Ed25519Signer::from_secret(&[255; 32]).id(),
             fate: Box::new(|_| Fate::Arrives),
+            web: BTreeMap::new(),
+            origin: blobs::Origin::default(),
             silent: false,
             routes: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -224,6 +231,7 @@ impl World {
             events: Vec::new(),
             engine: Engine::Honest,
             disk: Disk::Writes,
+            shelf: blobs::Shelf::default(),
             works: 0,
             asked: 0,
             starts: 0,

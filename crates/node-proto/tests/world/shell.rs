@@ -177,6 +177,7 @@ impl World {
             }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
             Output::Work { work, input, .. } => self.work(host, work, input),
+            Output::Blob(output) => self.carry_out_blob(host, output),
             Output::Event(_) => {}
         }
     }
