@@ -336,7 +336,7 @@ impl Shared {
         match &event {
             Event::Finished { job, outcome } => self.close_job(*job, Ok((**outcome).clone())),
             Event::Failed { job, failure } => self.close_job(*job, Err(failure.clone())),
-            Event::Trade { .. } | Event::Served { .. } | Event::Changed => {}
+            Event::Trade { .. } | Event::Served { .. } | Event::Blob { .. } | Event::Changed => {}
         }
         self.events.send(&NodeEvent::Core(event));
     }

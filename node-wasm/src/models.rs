@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use inference::client::Engine;
-use inference::{EngineError, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
+use inference::protocol::HeldFiles;
+use inference::{EngineError, FileRef, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
 use node_proto::ids::{ModelId, Timestamp};
 use node_proto::service::{Failure, ModelInfo, Precision, Probe, WorkInput, WorkOutput};
 
@@ -127,21 +128,45 @@ impl Models {
         self.pins.get(model).copied().flatten()
     }
 
-    /// Makes a model ready. Progress goes into the status; the result comes back to [`loaded`](Self::loaded).
+    fn manifest(&self, model: &ModelId) -> Option<&ModelManifest> {
+        let mut manifests = self.manifests.iter();
+        manifests.find(|manifest| core_id(manifest.id()) == *model)
+    }
+
+    /// The files of a model: graph and tokenizer.
+    pub(crate) fn files(&self, model: &ModelId) -> Option<[FileRef; 2]> {
+        let manifest = self.manifest(model)?;
+        Some([manifest.onnx, manifest.tokenizer])
+    }
+
+    /// The files of all models that are loaded.
+    pub(crate) fn loaded_files(&self) -> Vec<FileRef> {
+        let files = self.loaded.keys().filter_map(|model| self.files(model));
+        files.flatten().collect()
+    }
+
+    /// A model is to be made ready anew.
+    pub(crate) fn forget(&mut self, model: ModelId) {
+        self.loaded.remove(&model);
+        self.show(model, ModelState::Verifying { backend: None });
+    }
+
+    /// What a person sees of a model.
+    pub(crate) fn show(&self, model: ModelId, state: ModelState) {
+        set_state(&self.shared, model, state);
+    }
+
+    /// Makes a model ready whose files are here. Progress goes into the status; the result comes back to
+    /// [`loaded`](Self::loaded).
     pub(crate) fn load(
         &mut self,
         model: ModelId,
         pin: Option<Backend>,
-    ) -> Result<impl Future<Output = Result<LoadReport, EngineError>> + use<>, CommandError> {
-        let manifest = self
-            .manifests
-            .iter()
-            .find(|manifest| core_id(manifest.id()) == model)
-            .cloned();
-        let manifest = manifest.ok_or(CommandError::UnknownModel)?;
-        let engine = self
-            .engine()
-            .map_err(|error| CommandError::Model(error.to_string()))?;
+        held: HeldFiles,
+    ) -> Result<impl Future<Output = Result<LoadReport, EngineError>> + use<>, EngineError> {
+        let unknown = || EngineError::Manifest(CommandError::UnknownModel.to_string());
+        let manifest = self.manifest(&model).cloned().ok_or_else(unknown)?;
+        let engine = self.engine()?;
         self.pins.insert(model, pin);
         self.loaded.remove(&model);
         let without_gpu = self.is_gpu_resting();
@@ -149,7 +174,6 @@ impl Models {
         let pin = pin.filter(|backend| !(without_gpu && backend.is_gpu()));
         set_state(&self.shared, model, ModelState::Verifying { backend: None });
         let shared = self.shared.clone();
-        let url = format!("{}/models/", self.origin);
         Ok(async move {
             let progress = move |progress| {
                 if let Some(state) = state_of(progress) {
@@ -157,18 +181,24 @@ impl Models {
                 }
             };
             engine
-                .load(manifest, &url, LoadOptions { pin, without_gpu }, progress)
+                .load(manifest, held, LoadOptions { pin, without_gpu }, progress)
                 .await
         })
     }
 
     /// A load ended.
-    pub(crate) fn loaded(&mut self, model: ModelId, result: &Result<LoadReport, EngineError>) {
+    pub(crate) fn loaded(
+        &mut self,
+        model: ModelId,
+        result: &Result<LoadReport, EngineError>,
+        not_kept: Option<String>,
+    ) {
         let state = match result {
             Ok(report) => {
                 self.loaded.insert(model, report.clone());
                 ModelState::Loaded {
                     report: report.clone(),
+                    not_kept,
                 }
             }
             Err(error) => ModelState::Refused {
@@ -288,9 +318,12 @@ fn set_state(shared: &Shared, model: ModelId, state: ModelState) {
 
 pub(crate) fn state_of(progress: LoadProgress) -> Option<ModelState> {
     match progress {
-        LoadProgress::Downloading { bytes, total } => Some(ModelState::Downloading { bytes, total }),
-        LoadProgress::Cached { total } => Some(ModelState::Downloading { bytes: total, total }),
-        LoadProgress::NotCached { .. } => None,
+        LoadProgress::Downloading { bytes, total } => Some(ModelState::Downloading {
+            bytes,
+            total,
+            from_peers: 0,
+        }),
+        LoadProgress::Cached { .. } | LoadProgress::NotCached { .. } => None,
         LoadProgress::Preparing(backend) | LoadProgress::Checking(backend) => Some(ModelState::Verifying {
             backend: Some(backend),
         }),

@@ -93,6 +93,41 @@ pub(crate) async fn fetch_text(url: &str, bytes_max: usize) -> Result<String, St
     Ok(text)
 }
 
+/// Asks for a file, or for a range of it; what never changes may come from the browser's own cache.
+pub(crate) async fn fetch_range(url: &str, range: Option<&str>) -> Result<Response, String> {
+    let window = window().map_err(|error| error.to_string())?;
+    let init = web_sys::RequestInit::new();
+    if let Some(range) = range {
+        let headers = web_sys::Headers::new().map_err(|error| text_of(&error))?;
+        headers.set("range", range).map_err(|error| text_of(&error))?;
+        init.set_headers(&headers);
+        // Ranges are kept by this node, not by the browser as well.
+        init.set_cache(web_sys::RequestCache::NoStore);
+    }
+    let response = JsFuture::from(window.fetch_with_str_and_init(url, &init)).await;
+    let response = response.map_err(|_| "it does not answer".to_owned())?;
+    response
+        .dyn_into()
+        .map_err(|_| "the answer is of an unknown kind".to_owned())
+}
+
+/// Fetches a small file.
+pub(crate) async fn fetch_bytes(url: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let response = fetch_range(url, None).await?;
+    if !response.ok() {
+        return Err(format!("it answers with status {}", response.status()));
+    }
+    let body = response.array_buffer().map_err(|error| text_of(&error))?;
+    let body = JsFuture::from(body)
+        .await
+        .map_err(|_| "the connection broke off".to_owned())?;
+    let bytes = js_sys::Uint8Array::new(&body);
+    if bytes.length() as usize > bytes_max {
+        return Err(format!("it is longer than {bytes_max} bytes"));
+    }
+    Ok(bytes.to_vec())
+}
+
 /// A JavaScript array of strings.
 pub(crate) fn strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Array {
     texts.into_iter().map(JsValue::from_str).collect()

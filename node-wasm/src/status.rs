@@ -172,6 +172,8 @@ pub enum ModelState {
         bytes: u64,
         /// Of all files.
         total: u64,
+        /// Of what arrived, how much came from other devices.
+        from_peers: u64,
     },
     /// A backend prepares it, or computes the known answer.
     Verifying {
@@ -182,6 +184,8 @@ pub enum ModelState {
     Loaded {
         /// Every backend and what became of it.
         report: inference::protocol::LoadReport,
+        /// Why it lasts only as long as this page; `None` if the browser keeps it.
+        not_kept: Option<String>,
     },
     /// It cannot be used here.
     Refused {

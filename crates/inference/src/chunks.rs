@@ -4,9 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
-/// Size of the pieces in which files are downloaded and cached.
-pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-
 /// A file's content. Reading it as a [`Buf`] frees each piece as soon as it is consumed.
 #[derive(Debug, Clone, Default)]
 pub struct Chunks {

@@ -4,8 +4,8 @@
 //!
 //! - `client` (feature `client`) lives on the page's main thread. It spawns a dedicated worker, sends requests,
 //!   and notices when the worker hangs or dies. It links nothing heavy.
-//! - `worker` (feature `worker`) is that worker. It fetches a model's files, verifies their BLAKE3 hash, keeps them in
-//!   IndexedDB, checks each backend against the model's known answer, and embeds texts with the fastest correct one. It
+//! - `worker` (feature `worker`) is that worker. It reads a model's files where the page put them ([`shelf`]), verifies their
+//!   BLAKE3 hash, checks each backend against the model's known answer, and embeds texts with the fastest correct one. It
 //!   also takes in models that a person brought ([`own`]) and runs them, classifies and generates with them.
 //!
 //! What the worker computes is made of parts that know no browser and are tested natively (feature `engine`): the
@@ -43,9 +43,13 @@ pub mod onnx;
 #[cfg(feature = "onnx")]
 pub mod ops;
 pub mod own;
+#[cfg(all(any(feature = "client", feature = "worker"), target_arch = "wasm32"))]
+pub mod pieces;
 pub mod protocol;
 #[cfg(feature = "onnx")]
 pub mod session;
+#[cfg(any(feature = "client", feature = "worker"))]
+pub mod shelf;
 #[cfg(feature = "onnx")]
 pub mod tensor;
 #[cfg(feature = "engine")]

@@ -2,8 +2,8 @@
 //!
 //! The page numbers its requests; the worker answers each with exactly one final response (`Loaded`, `Embedded`, …
 //! or `Failed`) under the same number, and may send `Progress` or `Piece` before it. `Cancel` alone is not answered. Model
-//! files never travel in these messages: the worker fetches, verifies and caches them itself, so that 90 MB are in memory
-//! once. For a model that a person brought it fetches from an object URL of the page.
+//! files never travel in these messages: the page puts them on the [`shelf`](crate::shelf), and the worker reads them there, so
+//! that 90 MB are in memory once. What the browser does not keep, and what a person brings, it reads from an object URL of the page.
 
 use std::fmt;
 
@@ -27,15 +27,24 @@ pub enum BackendKind {
     Webgpu,
 }
 
-/// Where one model's files come from and how it is to be run.
+/// A model, and how it is to be run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
     /// The model.
     pub manifest: ModelManifest,
-    /// Absolute URL of the folder that holds the files by hash, for example `https://relay.example/models/`.
-    pub models_url: String,
+    /// Its files, where the browser does not keep them.
+    pub held: HeldFiles,
     /// Choices of the person.
     pub options: LoadOptions,
+}
+
+/// Object URLs of the page for those files of a model that the browser does not keep.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HeldFiles {
+    /// The graph and its weights.
+    pub onnx: Option<String>,
+    /// The tokenizer.
+    pub tokenizer: Option<String>,
 }
 
 /// A person's choices for a model.

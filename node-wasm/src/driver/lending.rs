@@ -12,6 +12,7 @@ use node_proto::io::{Command, Input};
 use node_proto::service::{Failure, WorkOutput};
 
 use super::Driver;
+use super::files::Load;
 use super::tasks::Done;
 use crate::error::CommandError;
 use crate::measure;
@@ -119,41 +120,42 @@ impl Driver {
             self.lending.asked.insert(model);
             self.keep(PIN, pin);
         }
-        match self.models.load(model, pin) {
-            Ok(load) => {
-                self.lending.loading.insert(model);
-                self.offer();
-                self.tasks.push(
-                    async move {
-                        Done::Loaded {
-                            model,
-                            result: load.await,
-                            reply,
-                        }
-                    }
-                    .boxed_local(),
-                );
+        let load = Load { model, pin, reply };
+        let Some(files) = self.models.files(&model) else {
+            if let Some(reply) = load.reply {
+                let _ = reply.send(Err(CommandError::UnknownModel));
             }
-            Err(error) => {
-                if let Some(reply) = reply {
-                    let _ = reply.send(Err(error));
-                }
-            }
-        }
+            return;
+        };
+        self.lending.loading.insert(model);
+        self.models.forget(model);
+        self.offer();
+        self.gather(load, files.to_vec());
     }
 
     pub(super) fn on_loaded(
         &mut self,
         model: ModelId,
-        result: Result<LoadReport, EngineError>,
-        reply: Option<Reply<LoadReport>>,
+        mut result: Result<LoadReport, EngineError>,
+        mut reply: Option<Reply<LoadReport>>,
     ) {
+        if result == Err(EngineError::Missing) {
+            let pin = self.models.pin(&model);
+            match self.mend(model, Load { model, pin, reply }) {
+                Some(load) => reply = load.reply,
+                None => return,
+            }
+        }
+        let not_kept = match &mut result {
+            Ok(report) => self.complete_report(report, &model),
+            Err(_) => None,
+        };
         self.lending.loading.remove(&model);
         match &result {
             Ok(_) => self.lending.refused.remove(&model),
             Err(_) => self.lending.refused.insert(model),
         };
-        self.models.loaded(model, &result);
+        self.models.loaded(model, &result, not_kept);
         if let Some(tokens_per_s) = self.models.tokens_per_s() {
             let reading = measure::measured(tokens_per_s, self.shared.clock.now());
             self.command(Command::Measured(Measurements {
@@ -216,5 +218,6 @@ impl Driver {
     fn offer(&mut self) {
         let models = self.models.infos();
         self.command(Command::Models { models });
+        self.tell_held();
     }
 }

@@ -5,6 +5,7 @@
 //! Deadlines are checked on every turn, since a hidden tab's timers may be a minute late.
 
 mod checking;
+mod files;
 mod keeping;
 mod lending;
 mod tasks;
@@ -19,7 +20,10 @@ use gloo::timers::future::TimeoutFuture;
 use node_proto::capability::Measurements;
 use node_proto::ids::{NodeId, Timestamp};
 use node_proto::io::{Command, Input, Output};
+use node_proto::transfer::BlobInput;
+use node_proto::view::Event;
 
+use self::files::Shelf;
 use self::keeping::Restoring;
 use self::lending::Lending;
 use self::tasks::Done;
@@ -62,6 +66,9 @@ pub(crate) struct Driver {
     network: Network,
     models: Models,
     lending: Lending,
+    shelf: Shelf,
+    /// Parts of files from the web server.
+    arrivals: mpsc::Receiver<BlobInput>,
     ledger: Rc<Ledger>,
     settings: Option<Rc<Settings>>,
     origin: String,
@@ -92,6 +99,7 @@ enum Wake {
     Network(NetEvent),
     Done(Done),
     Surroundings,
+    Part(BlobInput),
     Deadline,
     TakenOver,
 }
@@ -99,6 +107,7 @@ enum Wake {
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let (watching, surroundings) = mpsc::channel(1);
+        let (shelf, arrivals) = Shelf::new();
         let models = Models::new(parts.shared.clone(), parts.origin.clone());
         Self {
             shared: parts.shared,
@@ -106,6 +115,8 @@ impl Driver {
             network: parts.network,
             models,
             lending: Lending::default(),
+            shelf,
+            arrivals,
             ledger: parts.ledger,
             settings: parts.settings,
             origin: parts.origin,
@@ -151,6 +162,8 @@ impl Driver {
             done = self.tasks.select_next_some() => Wake::Done(done),
             event = event => Wake::Network(event),
             () = self.surroundings.select_next_some() => Wake::Surroundings,
+            // Last, so that bulk holds nothing up.
+            part = self.arrivals.select_next_some() => Wake::Part(part),
             () = timer => Wake::Deadline,
         }
     }
@@ -173,6 +186,7 @@ impl Driver {
             Wake::Network(event) => self.on_network(event),
             Wake::Done(done) => self.on_done(done),
             Wake::Surroundings => self.on_surroundings(),
+            Wake::Part(part) => self.input(Input::Blob(part)),
             Wake::Deadline => {}
             Wake::TakenOver => self.stopping = Some((TabStatus::TakenOver, None)),
         }
@@ -250,6 +264,9 @@ impl Driver {
                 input,
                 limit_ms,
             } => self.work(work, model, input, limit_ms),
+            Output::Blob(output) => self.carry_out_blob(output),
+            // The status tells of it.
+            Output::Event(Event::Blob { blob, step }) => self.on_blob(blob, step),
             Output::Event(event) => self.shared.tell(event),
         }
     }

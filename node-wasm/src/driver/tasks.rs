@@ -1,17 +1,20 @@
 //! What takes time: fetching, storing, computing, measuring.
 
 use std::pin::pin;
+use std::rc::Rc;
 
 use futures::future::{Either, FutureExt as _, select};
 use gloo::timers::future::TimeoutFuture;
-use inference::{EngineError, ModelIndex};
+use inference::{EngineError, FileRef, ModelIndex};
 use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
-use node_proto::ids::{ModelId, WorkId};
+use node_proto::ids::{Hash, ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
 use node_proto::service::{Failure, Probe, WorkInput, WorkOutput};
+use node_proto::transfer::{BlobInput, Part};
 
 use super::Driver;
+use super::files::{Held, Load};
 use super::lending::LEND;
 use crate::bootstrap::{self, Bootstrap};
 use crate::measure::{self, Watch};
@@ -19,6 +22,7 @@ use crate::order::Reply;
 use crate::platform;
 use crate::status::{LoadReport, StorageStatus};
 use crate::store::StoreError;
+use crate::store::files::{Files, Found};
 
 /// The device is measured this long after the start.
 const MEASURE_AFTER_MS: u32 = 1_500;
@@ -62,6 +66,25 @@ pub(super) enum Done {
     Storage(StorageStatus),
     Policy(Option<LendPolicy>),
     LoadAgain(ModelId),
+    Looked {
+        load: Load,
+        shelf: Option<Rc<Files>>,
+        found: Vec<(FileRef, Found)>,
+    },
+    Whole {
+        blob: Hash,
+        result: Result<Option<Held>, String>,
+    },
+    NotKept {
+        blob: Hash,
+        part: Part,
+        bytes: Vec<u8>,
+        reason: String,
+    },
+    Cleared {
+        load: Load,
+    },
+    Blob(BlobInput),
     Kept,
 }
 
@@ -112,6 +135,16 @@ impl Driver {
             }),
             Done::Policy(policy) => self.on_kept_policy(policy),
             Done::LoadAgain(model) => self.load(model, self.models.pin(&model), None),
+            Done::Looked { load, shelf, found } => self.on_looked(load, shelf, found),
+            Done::Whole { blob, result } => self.on_whole(blob, result),
+            Done::NotKept {
+                blob,
+                part,
+                bytes,
+                reason,
+            } => self.on_not_kept(blob, part, &bytes, reason),
+            Done::Cleared { load } => self.load(load.model, load.pin, load.reply),
+            Done::Blob(input) => self.input(Input::Blob(input)),
             Done::Kept => {}
         }
     }

@@ -1,7 +1,7 @@
-//! One object store of one IndexedDB database, its keys given by the caller.
+//! Object stores of IndexedDB databases, their keys given by the caller.
 //!
-//! Every write asks for `durability: "strict"` and counts as done only after `complete`: what was acknowledged survives a
-//! power cut. IndexedDB keeps the order of transactions on one store.
+//! A write counts as done only after `complete`. Every write of what cannot be had again asks for `durability: "strict"`: what
+//! was acknowledged survives a power cut. IndexedDB keeps the order of transactions on one store.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use gloo::events::EventListener;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    IdbDatabase, IdbFactory, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransaction,
+    IdbDatabase, IdbFactory, IdbKeyRange, IdbObjectStore, IdbOpenDbRequest, IdbRequest, IdbTransaction,
     IdbTransactionDurability, IdbTransactionMode, IdbTransactionOptions,
 };
 
@@ -21,10 +21,11 @@ use crate::platform;
 /// Of every database of this crate: none has changed its shape yet.
 const VERSION: u32 = 1;
 
-/// An open database.
+/// One store of an open database.
 pub(crate) struct Database {
     database: IdbDatabase,
     store: &'static str,
+    durability: IdbTransactionDurability,
 }
 
 /// One change of a store.
@@ -36,15 +37,30 @@ pub(crate) enum Change {
 }
 
 impl Database {
-    /// Opens it; the first time it is made.
+    /// Opens one of a single store; the first time it is made.
     pub(crate) async fn open(name: &str, store: &'static str) -> Result<Self, StoreError> {
+        let durability = IdbTransactionDurability::Strict;
+        let [database] = Self::open_stores(name, [store], durability).await?;
+        Ok(database)
+    }
+
+    /// Opens one of several stores, which are closed together.
+    pub(crate) async fn open_stores<const N: usize>(
+        name: &str,
+        stores: [&'static str; N],
+        durability: IdbTransactionDurability,
+    ) -> Result<[Self; N], StoreError> {
         let request = factory()?.open_with_u32(name, VERSION).map_err(failed)?;
         let _create = EventListener::once(&request, "upgradeneeded", {
             let request = request.clone();
-            move |_| create(&request, store)
+            move |_| create(&request, &stores)
         });
-        let database = finished(&request).await?.unchecked_into();
-        Ok(Self { database, store })
+        let database: IdbDatabase = finished(&request).await?.unchecked_into();
+        Ok(stores.map(|store| Self {
+            database: database.clone(),
+            store,
+            durability,
+        }))
     }
 
     /// Removes a database that nobody has open.
@@ -72,6 +88,16 @@ impl Database {
         Ok((keys, finished(&values).await?.unchecked_into()))
     }
 
+    /// The keys from one text on and before another, in their order.
+    pub(crate) async fn keys(&self, from: &str, to: &str) -> Result<Array, StoreError> {
+        let range = IdbKeyRange::bound_with_lower_open_and_upper_open(&from.into(), &to.into(), false, true)
+            .map_err(failed)?;
+        let transaction = self.database.transaction_with_str(self.store).map_err(failed)?;
+        let store = transaction.object_store(self.store).map_err(failed)?;
+        let keys = store.get_all_keys_with_key(&range).map_err(failed)?;
+        Ok(finished(&keys).await?.unchecked_into())
+    }
+
     /// Makes the changes durable, all or none.
     pub(crate) async fn change(&self, changes: &[Change]) -> Result<(), StoreError> {
         committed(&self.submit(changes)?).await
@@ -84,7 +110,7 @@ impl Database {
 
     fn submit(&self, changes: &[Change]) -> Result<IdbTransaction, StoreError> {
         let options = IdbTransactionOptions::new();
-        options.set_durability(IdbTransactionDurability::Strict);
+        options.set_durability(self.durability);
         let transaction = self
             .database
             .transaction_with_str_and_mode_and_options(self.store, IdbTransactionMode::Readwrite, &options)
@@ -107,14 +133,16 @@ fn factory() -> Result<IdbFactory, StoreError> {
     factory.ok_or_else(|| StoreError::Missing("there is no IndexedDB".to_owned()))
 }
 
-fn create(request: &IdbOpenDbRequest, store: &str) {
+fn create(request: &IdbOpenDbRequest, stores: &[&str]) {
     let database = request
         .result()
         .ok()
         .and_then(|result| result.dyn_into::<IdbDatabase>().ok());
     if let Some(database) = database {
         // A store that could not be made shows as an error of the first transaction.
-        let _ = database.create_object_store(store);
+        for store in stores {
+            let _ = database.create_object_store(store);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What survives the tab.
 //!
-//! Two databases: [`settings`] keeps the identity and a person's choices, [`ledger`] the core's pairs. Both ask for
-//! `durability: "strict"`, which crates for IndexedDB do not: a receipt that was acknowledged must survive a power cut, and so
-//! must the key that signed it.
+//! Three databases: [`settings`] keeps the identity and a person's choices, [`ledger`] the core's pairs, [`files`] the models'
+//! files. The first two ask for `durability: "strict"`, which crates for IndexedDB do not: a receipt that was acknowledged must
+//! survive a power cut, and so must the key that signed it.
 
 mod database;
+pub(crate) mod files;
 pub(crate) mod ledger;
 pub(crate) mod settings;
 

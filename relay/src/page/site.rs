@@ -2,10 +2,12 @@
 //!
 //! A file `x` with a sibling `x.br` is sent compressed to whoever accepts Brotli; nothing is compressed while
 //! somebody waits. Files whose name carries their hash, and models, never change and are cached for ever; all
-//! others are asked for again each time, which costs a `304` when they are the same.
+//! others are asked for again each time, which costs a `304` when they are the same. Whoever asks for a range of a file
+//! gets that range of the uncompressed one (RFC 9110, section 14), or all of it when it asks for several.
 
 use std::{
     io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -15,7 +17,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use http_range_header::parse_range_header;
 use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::policy;
@@ -65,13 +69,13 @@ impl Site {
 
     async fn send(&self, name: &str, asked: &HeaderMap) -> io::Result<Response> {
         let plain = self.root.join(name);
-        let compressed = if accepts_brotli(asked) {
+        let compressed = if accepts_brotli(asked) && !asked.contains_key(header::RANGE) {
             open(&self.root.join(format!("{name}.br"))).await.ok()
         } else {
             None
         };
         let brotli = compressed.is_some();
-        let opened = match compressed {
+        let mut opened = match compressed {
             Some(opened) => opened,
             None => open(&plain).await?,
         };
@@ -110,12 +114,62 @@ impl Site {
             return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let range = match wanted_range(asked, &tag, opened.bytes) {
+            Wanted::All => None,
+            Wanted::Range(range) => Some(range),
+            Wanted::Nothing => {
+                let size = format!("bytes */{}", opened.bytes);
+                headers.insert(
+                    header::CONTENT_RANGE,
+                    HeaderValue::from_str(&size).map_err(io::Error::other)?,
+                );
+                return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+            }
+        };
+        if let Some(range) = range {
+            let (start, end) = (*range.start(), *range.end());
+            opened.file.seek(io::SeekFrom::Start(start)).await?;
+            let place = format!("bytes {start}-{end}/{}", opened.bytes);
+            headers.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::from_str(&place).map_err(io::Error::other)?,
+            );
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start + 1));
+            let part = opened.file.take(end - start + 1);
+            let body = Body::from_stream(ReaderStream::with_capacity(part, CHUNK_BYTES));
+            return Ok((StatusCode::PARTIAL_CONTENT, headers, body).into_response());
+        }
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(opened.bytes));
         if brotli {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
         }
         let body = Body::from_stream(ReaderStream::with_capacity(opened.file, CHUNK_BYTES));
         Ok((headers, body).into_response())
+    }
+}
+
+/// Which bytes are asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Range(RangeInclusive<u64>),
+    /// Only such as the file does not have.
+    Nothing,
+}
+
+/// What cannot be understood asks for all, and so does a range of another version of the file.
+fn wanted_range(asked: &HeaderMap, tag: &str, bytes: u64) -> Wanted {
+    let text = |name| asked.get(name).and_then(|value| value.to_str().ok());
+    let other_version = text(header::IF_RANGE).is_some_and(|known| known != tag);
+    let parsed = text(header::RANGE).and_then(|range| parse_range_header(range).ok());
+    let Some(parsed) = parsed.filter(|_| !other_version) else {
+        return Wanted::All;
+    };
+    match parsed.validate(bytes).as_deref() {
+        Ok([range]) => Wanted::Range(range.clone()),
+        Ok(_) => Wanted::All,
+        Err(_) => Wanted::Nothing,
     }
 }
 
@@ -306,6 +360,26 @@ mod tests {
         };
         assert!(accepts("gzip, deflate, br, zstd") && accepts("br;q=0.5"));
         assert!(!accepts("gzip") && !accepts("br;q=0") && !accepts("br; q=0.0") && !accepts("brotli"));
+    }
+
+    #[test]
+    fn a_range_is_the_bytes_that_were_asked_for() {
+        let wanted = |range: &'static str, version: Option<&'static str>| {
+            let mut asked = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
+            if let Some(version) = version {
+                asked.insert(header::IF_RANGE, HeaderValue::from_static(version));
+            }
+            wanted_range(&asked, "\"a\"", 1_000)
+        };
+        assert_eq!(wanted("bytes=0-99", None), Wanted::Range(0..=99));
+        assert_eq!(wanted("bytes=900-", Some("\"a\"")), Wanted::Range(900..=999));
+        assert_eq!(wanted("bytes=-1", None), Wanted::Range(999..=999));
+        assert_eq!(wanted("bytes=1000-", None), Wanted::Nothing);
+        assert_eq!(wanted("bytes=0-1,5-6", None), Wanted::All);
+        for odd in ["", "bytes", "bytes=a-b", "lines=1-2", "bytes=0-99"] {
+            assert_eq!(wanted(odd, Some("\"b\"")), Wanted::All, "{odd}");
+        }
+        assert_eq!(wanted_range(&HeaderMap::new(), "", 0), Wanted::All);
     }
 
     #[test]

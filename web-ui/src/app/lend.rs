@@ -121,13 +121,17 @@ fn Preparing() -> impl IntoView {
     let app = use_app();
     let progress = app.shell_part(|status| {
         status.models.iter().find_map(|model| match model.state {
-            ModelState::Downloading { bytes, total } => Some((bytes, total)),
+            ModelState::Downloading {
+                bytes,
+                total,
+                from_peers,
+            } => Some((bytes, total, from_peers)),
             _ => None,
         })
     });
     move || {
-        progress.get().flatten().map(|(bytes, total)| {
-            let said = words::downloading(&format::bytes(bytes), &format::bytes(total));
+        progress.get().flatten().map(|(bytes, total, from_peers)| {
+            let said = models::downloading(bytes, total, from_peers);
             view! {
                 <p class="download">
                     <progress max=total.to_string() value=bytes.to_string() aria-label=said.clone()></progress>

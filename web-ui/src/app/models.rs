@@ -75,14 +75,14 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                     <button type="button" class="button" on:click=move |_| load(app, id)>{words::load(&size)}</button>
                 }
                 .into_any(),
-                ModelState::Downloading { bytes, total } => {
+                ModelState::Downloading { bytes, total, from_peers } => {
                     let said = if is_own {
                         words::READING.to_owned()
                     } else {
-                        words::downloading(&format::bytes(bytes), &format::bytes(total))
+                        downloading(bytes, total, from_peers)
                     };
                     view! {
-                        <p class="num">{said.clone()}</p>
+                        <p class="num" data-testid="model-downloading" data-bytes=bytes data-from-peers=from_peers>{said.clone()}</p>
                         <progress max=total.to_string() value=bytes.to_string() aria-label=said></progress>
                     }
                     .into_any()
@@ -99,7 +99,7 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                     let speed = own::speed(ms_per_run, tokens_per_second);
                     own::row(app, id, words::own_facts(&size, &speed, &words::backend(slug(backend))), not_kept)
                 }
-                ModelState::Loaded { report } => view! { <Loaded id report/> }.into_any(),
+                ModelState::Loaded { report, not_kept } => view! { <Loaded id report not_kept/> }.into_any(),
                 ModelState::Refused { reason } => view! {
                     <p class="bad-text">{words::refused(&reason)}</p>
                     <button type="button" class="button" on:click=move |_| load(app, id)>{words::load(&size)}</button>
@@ -111,8 +111,18 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
     }
 }
 
+/// How far a download is.
+pub(super) fn downloading(bytes: u64, total: u64, from_peers: u64) -> String {
+    let from_peers = (from_peers > 0).then(|| format::bytes(from_peers));
+    words::downloading(
+        &format::bytes(bytes),
+        &format::bytes(total),
+        from_peers.as_deref(),
+    )
+}
+
 #[component]
-fn Loaded(id: ModelId, report: LoadReport) -> impl IntoView {
+fn Loaded(id: ModelId, report: LoadReport, not_kept: Option<String>) -> impl IntoView {
     let app = use_app();
     let chosen = slug(report.chosen);
     let lines: Vec<_> = report
@@ -120,10 +130,13 @@ fn Loaded(id: ModelId, report: LoadReport) -> impl IntoView {
         .into_iter()
         .map(|report| backend_line(report, chosen))
         .collect();
+    let is_kept = not_kept.is_none();
+    let not_kept = not_kept.map(|reason| words::not_kept(&reason));
     view! {
         <p data-testid="backend-active" data-backend=chosen>
             {words::loaded(&words::backend(chosen), report.tokens_per_second)}
         </p>
+        <p class="bad-text" data-testid="model-not-kept" hidden=is_kept>{not_kept}</p>
         <details open>
             <summary>{words::BACKENDS}</summary>
             <ul class="backends">{lines}</ul>

@@ -148,9 +148,12 @@ pub const UNLOAD: &str = "Unload";
 pub fn available(size: &str, license: &str) -> String {
     format!("Not on this device. Download: {size}. Licence: {license}.")
 }
-/// Downloading.
-pub fn downloading(done: &str, total: &str) -> String {
-    format!("Downloading: {done} of {total}")
+/// Downloading; some of it may come from other devices.
+pub fn downloading(done: &str, total: &str, from_peers: Option<&str>) -> String {
+    match from_peers {
+        Some(bytes) => format!("Downloading: {done} of {total}, {bytes} of it from other devices"),
+        None => format!("Downloading: {done} of {total}"),
+    }
 }
 /// Checking.
 pub fn verifying(backend: Option<&str>) -> String {

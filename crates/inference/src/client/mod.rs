@@ -20,8 +20,8 @@ use gloo::timers::future::TimeoutFuture;
 
 use crate::manifest::{ModelId, ModelManifest};
 use crate::protocol::{
-    Embeddings, EngineError, LoadOptions, LoadProgress, LoadReport, LoadRequest, RequestBody, ResponseBody,
-    check_texts,
+    Embeddings, EngineError, HeldFiles, LoadOptions, LoadProgress, LoadReport, LoadRequest, RequestBody,
+    ResponseBody, check_texts,
 };
 use pending::{Answer, OnProgress, Pending};
 use spawn::Handle;
@@ -53,25 +53,24 @@ impl Engine {
         })
     }
 
-    /// Makes a model ready: the worker fetches its files from `models_base_url` (absolute or relative to the page),
-    /// verifies and caches them, checks each backend and chooses one. Loading a loaded model again only reports.
+    /// Makes a model ready: the worker reads its files from the shelf, or from where the page holds them, verifies them,
+    /// checks each backend and chooses one. Loading a loaded model again only reports.
     ///
     /// # Errors
     /// Fatal ones as described above, and those that say why the model cannot be used.
     pub async fn load(
         &self,
         manifest: ModelManifest,
-        models_base_url: &str,
+        held: HeldFiles,
         options: LoadOptions,
         on_progress: impl FnMut(LoadProgress) + 'static,
     ) -> Result<LoadReport, EngineError> {
         manifest
             .validate()
             .map_err(|error| EngineError::Manifest(error.to_string()))?;
-        let models_url = spawn::absolute_url(models_base_url).map_err(EngineError::Download)?;
         let request = LoadRequest {
             manifest,
-            models_url,
+            held,
             options,
         };
         let answer = self

@@ -98,7 +98,7 @@ impl Drop for Handle {
 }
 
 /// Resolves a URL against the page's own.
-pub(super) fn absolute_url(url: &str) -> Result<String, String> {
+fn absolute_url(url: &str) -> Result<String, String> {
     let page = web_sys::window().and_then(|window| window.location().href().ok());
     let resolved = match page {
         Some(base) if !base.starts_with("about:") => Url::new_with_base(url, &base),

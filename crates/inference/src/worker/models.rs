@@ -70,7 +70,7 @@ type Tried = (Option<AnyBackend>, BackendOutcome);
 /// Everything that trying a backend needs.
 struct Trial<'a> {
     manifest: &'a ModelManifest,
-    onnx_url: String,
+    onnx_held: Option<String>,
     tokenizer: &'a TextTokenizer,
     progress: &'a dyn Fn(LoadProgress),
     options: LoadOptions,
@@ -86,7 +86,7 @@ impl Models {
         let start = now_ms();
         let LoadRequest {
             manifest,
-            models_url,
+            held,
             options,
         } = request;
         manifest
@@ -98,16 +98,16 @@ impl Models {
         }
         // Its memory is free before the model is prepared anew.
         self.unload(model);
-        let slash = if models_url.ends_with('/') { "" } else { "/" };
-        let folder = format!("{models_url}{slash}");
         let total = manifest.onnx.bytes + manifest.tokenizer.bytes;
         let mut files = Files::new(total, progress).await;
-        let url = format!("{folder}{}", manifest.tokenizer.blake3);
-        let tokenizer = files.obtain(manifest.tokenizer, Some(url)).await?.into_bytes();
+        let tokenizer = files
+            .obtain(manifest.tokenizer, held.tokenizer)
+            .await?
+            .into_bytes();
         let tokenizer = TextTokenizer::from_json(&tokenizer, manifest.max_tokens)?;
         let trial = Trial {
             manifest: &manifest,
-            onnx_url: format!("{folder}{}", manifest.onnx.blake3),
+            onnx_held: held.onnx,
             tokenizer: &tokenizer,
             progress,
             options,
@@ -211,8 +211,7 @@ impl Trial<'_> {
         if let Some(reason) = self.reason_not_to(kind).await {
             return Ok((None, BackendOutcome::NotTried { reason }));
         }
-        let url = self.onnx_url.clone();
-        let onnx = files.obtain(self.manifest.onnx, Some(url)).await?;
+        let onnx = files.obtain(self.manifest.onnx, self.onnx_held.clone()).await?;
         if files.came_from_cache() {
             (self.progress)(LoadProgress::Cached {
                 total: self.manifest.onnx.bytes + self.manifest.tokenizer.bytes,

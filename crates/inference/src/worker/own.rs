@@ -7,13 +7,14 @@ use gloo::timers::future::TimeoutFuture;
 use super::files::Files;
 use super::now_ms;
 use super::store::{Store, StoreError};
-use crate::chunks::{CHUNK_BYTES, Chunks};
+use crate::chunks::Chunks;
 use crate::limits;
 use crate::manifest::{FileRef, ModelId};
 use crate::own::{
     Answer, Ending, GenerateRequest, GeneratedText, OwnModel, Program, Question, name_of, pack, unpack,
 };
 use crate::protocol::{AddRequest, Added, BackendKind, EngineError, GivenFile, LoadProgress, OpenRequest};
+use crate::shelf::CHUNK_BYTES;
 
 /// How long a generation keeps the thread before it listens for a cancellation.
 const TURN_MS: f64 = 10.0;

@@ -1,7 +1,4 @@
-//! The browser's own copy of model files, in IndexedDB through rexie.
-//!
-//! A file is kept in pieces, and a record that is written last says that it is whole. Losing any of it costs a
-//! download and nothing else, so the default (relaxed) durability is enough here.
+//! The worker's hand on the [`shelf`](crate::shelf), through rexie.
 
 use bytes::Bytes;
 use js_sys::Uint8Array;
@@ -9,13 +6,9 @@ use rexie::{ObjectStore, Rexie, Transaction, TransactionMode};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::chunks::{CHUNK_BYTES, Chunks};
+use crate::chunks::Chunks;
 use crate::manifest::{ContentHash, FileRef};
-
-const DATABASE: &str = "knowledge-models";
-const VERSION: u32 = 1;
-const RECORDS: &str = "files";
-const PIECES: &str = "pieces";
+use crate::shelf::{self, DATABASE, PIECE_BYTES_MAX, PIECES, RECORDS, VERSION};
 
 /// What the record of a whole file says.
 #[derive(Serialize, Deserialize)]
@@ -75,7 +68,7 @@ impl Store {
             let Ok(piece) = piece.dyn_into::<Uint8Array>() else {
                 return Ok(None);
             };
-            if piece.length() as usize > CHUNK_BYTES {
+            if piece.length() as usize > PIECE_BYTES_MAX {
                 return Ok(None);
             }
             let piece = Bytes::from(piece.to_vec());
@@ -143,9 +136,9 @@ async fn committed(transaction: Transaction) -> Result<(), StoreError> {
 }
 
 fn record_key(hash: ContentHash) -> JsValue {
-    JsValue::from(hash.to_string())
+    JsValue::from(shelf::record_key(hash))
 }
 
 fn piece_key(hash: ContentHash, index: u32) -> JsValue {
-    JsValue::from(format!("{hash}/{index:05}"))
+    JsValue::from(shelf::piece_key(hash, index))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use blob::Outline;
 use inference::manifest::{ModelTier, Task};
 use inference::{ContentHash, FileRef, KnownAnswer, ModelIndex, ModelManifest, onnx};
 use prost::Message;
@@ -107,7 +108,8 @@ fn finished(index_path: &Path, source: &str) -> Option<ModelManifest> {
     let model = index.models.into_iter().find(|model| model.source == source)?;
     let folder = index_path.parent()?;
     let present = |file: &FileRef| {
-        fs::metadata(folder.join(file.blake3.to_string())).is_ok_and(|found| found.len() == file.bytes)
+        let whole = fs::metadata(folder.join(file.blake3.to_string()));
+        whole.is_ok_and(|found| found.len() == file.bytes) && folder.join(outline_name(file)).exists()
     };
     (present(&model.onnx) && present(&model.tokenizer)).then_some(model)
 }
@@ -118,7 +120,13 @@ fn store(out: &Path, content: &[u8]) -> Result<FileRef> {
         bytes: content.len() as u64,
     };
     replace(&out.join(file.blake3.to_string()), content)?;
+    // By it each chunk is checked on its own, whoever gives it.
+    replace(&out.join(outline_name(&file)), &Outline::of(content)?.to_bytes())?;
     Ok(file)
+}
+
+fn outline_name(file: &FileRef) -> String {
+    format!("{}.outline", file.blake3)
 }
 
 /// Writes beside the target and renames, so that a run that is stopped leaves no half file under a good name.
