@@ -221,6 +221,16 @@ pub struct StorageStatus {
     pub ledger_error: Option<String>,
 }
 
+impl StorageStatus {
+    /// Bytes that may still be kept; a browser that does not say counts as one with room.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let used = self.usage_bytes.unwrap_or_default();
+        self.quota_bytes
+            .map_or(u64::MAX, |quota| quota.saturating_sub(used))
+    }
+}
+
 /// Where the node's key is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

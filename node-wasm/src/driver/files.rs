@@ -24,21 +24,35 @@ use web_sys::{Blob, Url};
 
 use super::Driver;
 use super::tasks::Done;
+use crate::measure;
 use crate::order::Reply;
 use crate::platform;
 use crate::status::{Backend, LoadReport, ModelState};
+use crate::store::StoreError;
 use crate::store::files::{Files, Found, hash_of};
 
 /// Parts from the web server that wait for the core.
 const ARRIVALS_MAX: usize = 4;
 /// A server that says nothing for so long is given up.
 const SILENCE_MS_MAX: u32 = 20_000;
+/// Room that is left for the ledger and everything else, bytes.
+const RESERVE_BYTES: u64 = 8_000_000;
 
 /// A load that waits for files.
 pub(super) struct Load {
     pub(super) model: ModelId,
     pub(super) pin: Option<Backend>,
     pub(super) reply: Option<Reply<LoadReport>>,
+}
+
+/// What there is of a load's files.
+pub(super) struct Looked {
+    load: Load,
+    /// `None` where the browser keeps nothing.
+    shelf: Option<Rc<Files>>,
+    found: Vec<(FileRef, Found)>,
+    /// Bytes that this site may still keep.
+    room: u64,
 }
 
 /// What is wanted, and where it is kept.
@@ -117,14 +131,26 @@ impl Driver {
                     };
                     found.push((file, there));
                 }
-                Done::Looked { load, shelf, found }
+                let room = measure::storage().await.room();
+                Done::Looked(Looked {
+                    load,
+                    shelf,
+                    found,
+                    room,
+                })
             }
             .boxed_local(),
         );
     }
 
-    pub(super) fn on_looked(&mut self, load: Load, files: Option<Rc<Files>>, found: Vec<(FileRef, Found)>) {
-        self.shelf.files = files;
+    pub(super) fn on_looked(&mut self, looked: Looked) {
+        let Looked {
+            load,
+            shelf,
+            found,
+            mut room,
+        } = looked;
+        self.shelf.files = shelf;
         let mut missing = BTreeSet::new();
         for (file, there) in found {
             let blob = hash_of(file.blake3);
@@ -135,9 +161,15 @@ impl Driver {
                 }
                 Found::Some { outline, chunks } => {
                     missing.insert(blob);
-                    if !self.shelf.coming.contains_key(&blob) {
-                        self.want(file, load.model, outline, chunks);
+                    if self.shelf.coming.contains_key(&blob) {
+                        continue;
                     }
+                    let bytes = file.bytes.saturating_sub((chunks.len() * CHUNK_BYTES) as u64);
+                    let fits = bytes.saturating_add(RESERVE_BYTES) <= room;
+                    room = room.saturating_sub(bytes);
+                    // What fills the disk would leave none for receipts.
+                    let not_kept = (!fits).then(|| StoreError::Quota.to_string());
+                    self.want(file, load.model, not_kept, outline, chunks);
                 }
             }
         }
@@ -149,7 +181,14 @@ impl Driver {
         self.show_downloads();
     }
 
-    fn want(&mut self, file: FileRef, model: ModelId, outline: Option<Vec<u8>>, kept: Vec<u32>) {
+    fn want(
+        &mut self,
+        file: FileRef,
+        model: ModelId,
+        not_kept: Option<String>,
+        outline: Option<Vec<u8>>,
+        kept: Vec<u32>,
+    ) {
         let blob = hash_of(file.blake3);
         let progress = Progress {
             total: file.bytes,
@@ -159,7 +198,7 @@ impl Driver {
             file,
             progress,
             in_memory: LiteMap::new(),
-            not_kept: None,
+            not_kept,
         };
         self.shelf.coming.insert(blob, coming);
         self.input(Input::Blob(BlobInput::Want {

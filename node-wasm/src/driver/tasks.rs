@@ -1,11 +1,10 @@
 //! What takes time: fetching, storing, computing, measuring.
 
 use std::pin::pin;
-use std::rc::Rc;
 
 use futures::future::{Either, FutureExt as _, select};
 use gloo::timers::future::TimeoutFuture;
-use inference::{EngineError, FileRef, ModelIndex};
+use inference::{EngineError, ModelIndex};
 use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
 use node_proto::ids::{Hash, ModelId, WorkId};
@@ -14,7 +13,7 @@ use node_proto::service::{Failure, Probe, WorkInput, WorkOutput};
 use node_proto::transfer::{BlobInput, Part};
 
 use super::Driver;
-use super::files::{Held, Load};
+use super::files::{Held, Load, Looked};
 use super::lending::LEND;
 use crate::bootstrap::{self, Bootstrap};
 use crate::measure::{self, Watch};
@@ -22,7 +21,6 @@ use crate::order::Reply;
 use crate::platform;
 use crate::status::{LoadReport, StorageStatus};
 use crate::store::StoreError;
-use crate::store::files::{Files, Found};
 
 /// The device is measured this long after the start.
 const MEASURE_AFTER_MS: u32 = 1_500;
@@ -66,11 +64,7 @@ pub(super) enum Done {
     Storage(StorageStatus),
     Policy(Option<LendPolicy>),
     LoadAgain(ModelId),
-    Looked {
-        load: Load,
-        shelf: Option<Rc<Files>>,
-        found: Vec<(FileRef, Found)>,
-    },
+    Looked(Looked),
     Whole {
         blob: Hash,
         result: Result<Option<Held>, String>,
@@ -135,7 +129,7 @@ impl Driver {
             }),
             Done::Policy(policy) => self.on_kept_policy(policy),
             Done::LoadAgain(model) => self.load(model, self.models.pin(&model), None),
-            Done::Looked { load, shelf, found } => self.on_looked(load, shelf, found),
+            Done::Looked(looked) => self.on_looked(looked),
             Done::Whole { blob, result } => self.on_whole(blob, result),
             Done::NotKept {
                 blob,

@@ -72,7 +72,9 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
             let body = match state {
                 ModelState::Available => view! {
                     <p>{words::available(&size, &license)}</p>
-                    <button type="button" class="button" on:click=move |_| load(app, id)>{words::load(&size)}</button>
+                    <button type="button" class="button" data-testid="model-load" data-model=id.to_string() on:click=move |_| load(app, id)>
+                        {words::load(&size)}
+                    </button>
                 }
                 .into_any(),
                 ModelState::Downloading { bytes, total, from_peers } => {
@@ -102,7 +104,9 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                 ModelState::Loaded { report, not_kept } => view! { <Loaded id report not_kept/> }.into_any(),
                 ModelState::Refused { reason } => view! {
                     <p class="bad-text">{words::refused(&reason)}</p>
-                    <button type="button" class="button" on:click=move |_| load(app, id)>{words::load(&size)}</button>
+                    <button type="button" class="button" data-testid="model-load" data-model=id.to_string() on:click=move |_| load(app, id)>
+                        {words::load(&size)}
+                    </button>
                 }
                 .into_any(),
             };

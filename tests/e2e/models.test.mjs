@@ -1,0 +1,122 @@
+// Models travel: from the relay and from devices that have them, in chunks that are checked, kept and asked for once.
+
+import assert from "node:assert/strict";
+
+import { join, lend, ownPeerId, seePeer } from "./lib/journey.mjs";
+import { eventually, test } from "./lib/suite.mjs";
+
+const LOAD_MS_MAX = 120_000;
+
+/** The first model of the relay's list, the one that is lent. */
+async function model(relay) {
+  const { models } = await (await fetch(`${relay.origin}/models/index.json`)).json();
+  const { blake3, bytes } = models[0].onnx;
+  return { id: blake3, bytes };
+}
+
+/** Begins to load it; whoever is on another page goes to the device's own. */
+async function load(person, id) {
+  await person.goTo("node");
+  await person.page.locator(`[data-testid="model-load"][data-model="${id}"]`).setTimeout(30_000).click();
+}
+
+function isFile(url) {
+  return /\/models\/[0-9a-f]{64}/.test(new URL(url).pathname);
+}
+
+/** Bytes that arrived so far. */
+async function arrived(person) {
+  const { data } = (await person.find("model-downloading")) ?? { data: {} };
+  return { bytes: Number(data.bytes ?? 0), fromPeers: Number(data.fromPeers ?? 0) };
+}
+
+test("models: what the relay does not give comes from a device that lends it", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const { id, bytes } = await model(relay);
+  const ada = await join(await t.chromium(), relay.url);
+  await lend(ada);
+  const bob = await join(await t.chromium(), relay.url);
+  await seePeer(bob, await ownPeerId(ada));
+  await bob.goTo("market");
+  await bob.see("offer", { peer: await ownPeerId(ada) });
+  await bob.page.setRequestInterception(true);
+  let refused = 0;
+  bob.page.on("request", (request) => {
+    if (!isFile(request.url())) return request.continue();
+    refused += 1;
+    return request.abort();
+  });
+  const started = performance.now();
+  await load(bob, id);
+  let most = 0;
+  await eventually(
+    "the model, from the other device",
+    async () => {
+      most = Math.max(most, (await arrived(bob)).fromPeers);
+      return (await bob.find("backend-active")) !== undefined;
+    },
+    LOAD_MS_MAX,
+  );
+  const seconds = (performance.now() - started) / 1000;
+  t.note("model-from-peer", { bytes, seconds });
+  assert.ok(refused > 0, "the relay was asked, and refused");
+  assert.ok(most > bytes / 4, `the page told of ${most} bytes from other devices`);
+});
+
+test("models: after a reload a download goes on where it was", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const { id, bytes } = await model(relay);
+  const bob = await join(await t.chromium(), relay.url);
+  const network = await bob.page.createCDPSession();
+  await network.send("Network.enable");
+  const speed = (downloadThroughput) =>
+    network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, uploadThroughput: -1, downloadThroughput });
+  await speed(6e6);
+  await load(bob, id);
+  const before = await eventually("a third of it", async () => {
+    const { bytes: here } = await arrived(bob);
+    return here > bytes / 3 ? here : undefined;
+  }, LOAD_MS_MAX);
+  const asked = [];
+  bob.page.on("request", (request) => {
+    if (isFile(request.url()) && !request.url().endsWith(".outline")) asked.push(request.headers().range);
+  });
+  await bob.reload();
+  await speed(-1);
+  await bob.see("app", { state: "ready" });
+  await load(bob, id);
+  await bob.see("backend-active", {}, LOAD_MS_MAX);
+  const first = Math.min(...asked.map((range) => Number(/^bytes=(\d+)-/.exec(range ?? "bytes=0-")[1])));
+  assert.ok(first > bytes / 4, `after ${before} bytes it asked again from ${first} on: ${asked.join(", ")}`);
+  await bob.reload();
+  await bob.see("app", { state: "ready" });
+  asked.length = 0;
+  await load(bob, id);
+  await bob.see("backend-active", {}, LOAD_MS_MAX);
+  assert.deepEqual(asked, [], "what is whole is not asked for");
+});
+
+test("models: where the disk is full a model lasts as long as the page, and the page says so", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const { id, bytes } = await model(relay);
+  const bob = await join(await t.chromium(), relay.url);
+  const session = await bob.page.createCDPSession();
+  const quota = (quotaSize) => session.send("Storage.overrideQuotaForOrigin", { origin: relay.origin, quotaSize });
+  const lasts = async () => {
+    await bob.see("backend-active", {}, LOAD_MS_MAX);
+    await bob.seeWhere("model-not-kept", "that it is not kept", ({ text, visible }) => visible && /until this page is closed.*full/.test(text));
+  };
+  // It shows in the middle of a download.
+  await session.send("Network.enable");
+  await session.send("Network.emulateNetworkConditions", { offline: false, latency: 0, uploadThroughput: -1, downloadThroughput: 20e6 });
+  await load(bob, id);
+  await eventually("a quarter of it", async () => (await arrived(bob)).bytes > bytes / 4, LOAD_MS_MAX);
+  await quota(15e6);
+  await lasts();
+  // It is known before.
+  await bob.reload();
+  await bob.see("app", { state: "ready" });
+  await quota(40e6);
+  await load(bob, id);
+  await lasts();
+});
