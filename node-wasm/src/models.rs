@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use inference::client::Engine;
+use inference::manifest::ModelTier;
 use inference::protocol::HeldFiles;
 use inference::{EngineError, FileRef, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
 use node_proto::ids::{ModelId, Timestamp};
@@ -82,9 +83,14 @@ impl Models {
         !self.manifests.is_empty()
     }
 
-    /// The relay's first choice.
-    pub(crate) fn preferred(&self) -> Option<ModelId> {
-        self.manifests.first().map(|manifest| core_id(manifest.id()))
+    /// The model to lend: one that is loaded, or else the relay's first choice of those whose files fit so many bytes.
+    pub(crate) fn preferred(&self, bytes_max: u64) -> Option<ModelId> {
+        let id = |manifest: &ModelManifest| core_id(manifest.id());
+        let mut models = self.manifests.iter();
+        let loaded = models.clone().find(|manifest| self.is_loaded(&id(manifest)));
+        loaded
+            .or_else(|| models.find(|manifest| size_of(manifest) <= bytes_max))
+            .map(id)
     }
 
     /// The models and the dimension of each.
@@ -111,11 +117,16 @@ impl Models {
         self.manifests.iter().filter_map(info).collect()
     }
 
-    /// Tokens per second of the fastest model that is loaded.
+    /// Tokens per second of the fastest transformer that is loaded. What a table of vectors does in a second says nothing of
+    /// a device.
     pub(crate) fn tokens_per_s(&self) -> Option<f64> {
-        self.loaded
-            .values()
-            .map(|report| report.tokens_per_second)
+        let is_table = |model| {
+            self.manifest(model)
+                .is_some_and(|manifest| manifest.tier == ModelTier::Basic)
+        };
+        let transformers = self.loaded.iter().filter(|(model, _)| !is_table(model));
+        transformers
+            .map(|(_, report)| report.tokens_per_second)
             .max_by(f64::total_cmp)
     }
 
@@ -298,12 +309,16 @@ impl Models {
     }
 }
 
+fn size_of(manifest: &ModelManifest) -> u64 {
+    manifest.onnx.bytes + manifest.tokenizer.bytes
+}
+
 fn available(manifest: &ModelManifest) -> ModelStatus {
     ModelStatus {
         id: core_id(manifest.id()),
         name: manifest.name.clone(),
         license: manifest.license.clone(),
-        bytes: manifest.onnx.bytes + manifest.tokenizer.bytes,
+        bytes: size_of(manifest),
         state: ModelState::Available,
     }
 }

@@ -221,6 +221,18 @@ pub const BUDGETS: [Budget; 3] = [
     },
 ];
 
+impl Tier {
+    /// What a device of this tier may spend, and what makes it one.
+    pub fn budget(self) -> &'static Budget {
+        let [basic, standard, power] = &BUDGETS;
+        match self {
+            Self::Basic => basic,
+            Self::Standard => standard,
+            Self::Power => power,
+        }
+    }
+}
+
 /// Below this charge a device is not a Power node, whatever its processor.
 const BATTERY_LEVEL_MIN: f64 = 0.2;
 /// Above this round trip a device is not a Power node, milliseconds.

@@ -98,13 +98,28 @@ impl Driver {
     /// Loads what is wanted and missing, forgets what nothing wants.
     fn settle_models(&mut self) {
         if self.lending.enabled {
-            match self.models.preferred() {
-                Some(model) => self.load_once(model),
-                None => self.need_index(),
-            }
+            self.lend_what_fits();
         } else if self.lending.asked.is_empty() && self.lending.running == 0 {
             self.models.end_engine();
             self.offer();
+        }
+    }
+
+    /// Loads what is to be lent: of the relay's models the first that fits what the person and the tier allow.
+    pub(super) fn lend_what_fits(&mut self) {
+        if !self.lending.enabled || !self.lending.loading.is_empty() {
+            return;
+        }
+        if !self.models.has_index() {
+            return self.need_index();
+        }
+        let snapshot = self.shared.handle().snapshot();
+        // Until the device is measured nobody knows what fits it.
+        if snapshot.tier.is_none() {
+            return;
+        }
+        if let Some(model) = self.models.preferred(snapshot.capability.storage_bytes_max) {
+            self.load_once(model);
         }
     }
 

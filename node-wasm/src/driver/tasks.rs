@@ -117,6 +117,7 @@ impl Driver {
                     measurements.processing_tokens_per_s = None;
                 }
                 self.command(Command::Measured(measurements));
+                self.lend_what_fits();
             }
             Done::Environment(environment) => self.command(Command::Environment(environment)),
             Done::Watching(watch) => self.watch = Some(watch),

@@ -23,7 +23,7 @@
 mod allowance;
 mod queue;
 
-use crate::capability::{BUDGETS, Environment, LendPolicy, PauseReason, Tier};
+use crate::capability::{Environment, LendPolicy, PauseReason, Tier};
 use crate::config::Config;
 use crate::ids::{AgreementId, NodeId, Timestamp};
 use crate::wire::{Refusal, RefusalCode};
@@ -188,15 +188,13 @@ impl Monitor {
 
     /// Memory that engines may use: what the person set, within the tier's budget.
     pub(crate) fn memory_bytes(&self, tier: Option<Tier>) -> u64 {
-        let budget = BUDGETS.iter().find(|budget| Some(budget.tier) == tier);
-        let tier_max = budget.map_or(u64::MAX, |budget| budget.memory_bytes_max);
+        let tier_max = tier.map_or(u64::MAX, |tier| tier.budget().memory_bytes_max);
         self.policy.memory_bytes.min(tier_max)
     }
 
     /// Storage that others' data and models may use, likewise.
     pub(crate) fn storage_bytes(&self, tier: Option<Tier>) -> u64 {
-        let budget = BUDGETS.iter().find(|budget| Some(budget.tier) == tier);
-        let tier_max = budget.map_or(u64::MAX, |budget| budget.footprint_bytes_max);
+        let tier_max = tier.map_or(u64::MAX, |tier| tier.budget().footprint_bytes_max);
         self.policy.storage_bytes.min(tier_max)
     }
 
