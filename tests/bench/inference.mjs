@@ -1,4 +1,4 @@
-// `node inference.mjs --site DIR --int8 FILE --out FILE --rounds N`: pairs of milliseconds, ours and theirs, taken turn by
+// `node inference.mjs --site DIR --out FILE --rounds N`: pairs of milliseconds, ours and theirs, taken turn by
 // turn. The file is the site's MiniLM with weights of one byte.
 
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { launchChromium } from "../e2e/lib/browsers.mjs";
 import { serveDirectory } from "../e2e/lib/origin.mjs";
 
 const { values } = parseArgs({
-  options: { site: { type: "string" }, int8: { type: "string" }, out: { type: "string" }, rounds: { type: "string", default: "9" } },
+  options: { site: { type: "string" }, out: { type: "string" }, rounds: { type: "string", default: "9" } },
 });
 const rounds = Number(values.rounds);
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -61,7 +61,6 @@ for (const [name, target] of [
   ["inference.page.mjs", path.join(here, "inference.page.mjs")],
   ["models", path.join(values.site, "models")],
   ["worker", path.join(values.site, "worker")],
-  ["int8.onnx", values.int8],
   ["ort", path.join(here, "node_modules", "onnxruntime-web", "dist")],
 ]) {
   await symlink(path.resolve(target), path.join(folder, name));

@@ -15,9 +15,9 @@ async function clocked(work) {
   return { ms: performance.now() - start, result };
 }
 
-async function model() {
+async function model(wanted = "all-MiniLM-L6-v2") {
   const index = await (await fetch("models/index.json")).json();
-  const manifest = index.models.find(({ name }) => name === "all-MiniLM-L6-v2");
+  const manifest = index.models.find(({ name }) => name === wanted);
   return new Uint8Array(await (await fetch(`models/${manifest.onnx.blake3}`)).arrayBuffer());
 }
 
@@ -106,7 +106,7 @@ globalThis.batchRound = async () => {
 /** Makes the CPU's three ready and warm: in floats, with weights of one byte, and onnxruntime-web in floats. */
 globalThis.prepareCpu = async () => {
   const file = await model();
-  const bytes = new Uint8Array(await (await fetch("int8.onnx")).arrayBuffer());
+  const bytes = await model("all-MiniLM-L6-v2-int8");
   const sides = { floats: await oursOnCpu(file), bytes: await oursOnCpu(bytes), theirs: await theirs(file, "wasm") };
   for (const side of Object.values(sides)) for (const tokens of [32, 128]) for (let at = 0; at < 3; at += 1) await side.run(text(tokens, at));
   globalThis.cpu = sides;

@@ -130,7 +130,7 @@ fn least_cosine(turns: &[&Vec<Pair>]) -> f64 {
 
 fn measure(workspace: &Workspace, rounds: u32) -> Result<Measured, Error> {
     let bench = workspace.root().join("tests").join("bench");
-    let mut progress = Progress::new(3);
+    let mut progress = Progress::new(2);
     for folder in [&bench, &workspace.root().join("tests").join("e2e")] {
         progress.step("npm ci", |ticker| {
             Program::new(workspace, "npm", "npm ci")
@@ -140,19 +140,11 @@ fn measure(workspace: &Workspace, rounds: u32) -> Result<Measured, Error> {
             Ok(Outcome::Done(String::new()))
         })?;
     }
-    let mut int8 = None;
-    progress.step("MiniLM in bytes", |ticker| {
-        let (file, outcome) = site::quantised_model(workspace, ticker)?;
-        int8 = Some(file);
-        Ok(outcome)
-    })?;
     let out = workspace.target().join("bench-inference.json");
     let finished = Program::new(workspace, "node", "measure in Chromium")
         .arg(bench.join("inference.mjs"))
         .arg("--site")
         .arg(workspace.site())
-        .arg("--int8")
-        .arg(int8.unwrap_or_default())
         .arg("--out")
         .arg(&out)
         .arg("--rounds")

@@ -17,7 +17,7 @@ mod size;
 mod transport;
 mod worker;
 
-pub(crate) use self::model::{ENGINE_PROFILE, quantised as quantised_model};
+pub(crate) use self::model::ENGINE_PROFILE;
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
 use std::panic::resume_unwind;

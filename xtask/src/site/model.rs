@@ -56,25 +56,6 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     }
 }
 
-/// The first model of the site with its large matrices as bytes, for benchmarks.
-pub(crate) fn quantised(workspace: &Workspace, ticker: &mut Ticker) -> Result<(PathBuf, Outcome), Error> {
-    let builder = compile_builder(workspace, ticker)?;
-    let models = workspace.site().join("models");
-    let key = Key::new("int8")
-        .file(&builder)?
-        .file(&models.join("index.json"))?;
-    let product = cache::produce(workspace, "int8", key, |dir| {
-        Program::new(workspace, &builder, "prepare-model --quantise")
-            .arg("--quantise")
-            .arg(&models)
-            .arg("--out")
-            .arg(dir)
-            .run(ticker)
-            .map(|_| ())
-    })?;
-    Ok((product.dir.join("int8.onnx"), module::outcome(&product)))
-}
-
 fn compile_builder(workspace: &Workspace, ticker: &mut Ticker) -> Result<PathBuf, Error> {
     Program::cargo(workspace, "build prepare-model")
         .args([

@@ -4,8 +4,6 @@
 //! answer, the same with its large matrices as bytes ([`coarse`]), and a table of token vectors distilled from it ([`distil`]) for
 //! devices that cannot run it; where no package can be reached (`--fallback`), a tiny model of its own that says so in its name. Files are named by their BLAKE3 hash,
 //! `index.json` describes them. A second run with the same input finds the work done.
-//!
-//! From such a folder of models (`--quantise`) it writes the first one again with its large matrices as bytes.
 
 mod algebra;
 mod bert;
@@ -35,10 +33,6 @@ struct Arguments {
     #[arg(long, group = "input")]
     fallback: bool,
 
-    /// Write the first model of this folder with its large matrices as bytes, as `int8.onnx`.
-    #[arg(long, group = "input", value_name = "DIR")]
-    quantise: Option<PathBuf>,
-
     /// Where `models/` contents go: `index.json` and one file per hash.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -46,12 +40,6 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(models) = &arguments.quantise {
-        let line = output::quantise(models, &arguments.out)
-            .with_context(|| format!("quantising the model in {}", models.display()))?;
-        println!("{line}");
-        return Ok(());
-    }
     let recipes = match &arguments.package {
         Some(folder) => {
             let package =

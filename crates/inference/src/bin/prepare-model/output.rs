@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use blob::Outline;
 use inference::manifest::{ModelTier, Task};
-use inference::{ContentHash, FileRef, KnownAnswer, ModelIndex, ModelManifest, onnx};
-use prost::Message;
+use inference::{ContentHash, FileRef, KnownAnswer, ModelIndex, ModelManifest};
 
 /// Everything about a model but its files' hashes, and a way to make those files.
 pub(crate) struct Recipe {
@@ -85,21 +84,6 @@ fn made(recipe: Recipe, out: &Path) -> Result<(ModelManifest, String)> {
         model.onnx.bytes as f64 / 1e6
     );
     Ok((model, line))
-}
-
-/// Writes the first model of a folder with its large matrices as bytes.
-pub(crate) fn quantise(models: &Path, out: &Path) -> Result<String> {
-    let index = ModelIndex::from_json(&fs::read_to_string(models.join("index.json"))?)?;
-    let model = index.models.first().context("the folder has no model")?;
-    let file = fs::read(models.join(model.onnx.blake3.to_string()))?;
-    let bytes = onnx::quantise::quantise(onnx::read(file.into())?)?.encode_to_vec();
-    replace(&out.join("int8.onnx"), &bytes)?;
-    Ok(format!(
-        "{} in {:.1} MB instead of {:.1}",
-        model.name,
-        bytes.len() as f64 / 1e6,
-        model.onnx.bytes as f64 / 1e6
-    ))
 }
 
 /// The model of an earlier run from the same source whose files are still there.
