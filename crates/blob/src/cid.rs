@@ -78,7 +78,7 @@ fn letter(bits: u32) -> char {
     char::from(ALPHABET[(bits & 31) as usize])
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Blobs between nodes: whoever lends a model gives its files, and nothing is believed that its name does not prove.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod world;
 

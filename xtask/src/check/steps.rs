@@ -26,6 +26,7 @@ pub(super) struct Step {
 
 /// Crates whose tests need no optimisation to be quick.
 const DEV: &[&str] = &[
+    "blob",
     "exchange",
     "node-proto",
     "node-wasm",
@@ -38,6 +39,7 @@ const DEV: &[&str] = &[
 const IN_BROWSER: &[&str] = &["node-proto", "node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
 const FOR_BROWSER: &[&str] = &[
+    "blob",
     "cpu-worker",
     "exchange",
     "inference",
