@@ -137,7 +137,7 @@ fn Loaded(id: ModelId, report: LoadReport, not_kept: Option<String>) -> impl Int
     let is_kept = not_kept.is_none();
     let not_kept = not_kept.map(|reason| words::not_kept(&reason));
     view! {
-        <p data-testid="backend-active" data-backend=chosen>
+        <p data-testid="backend-active" data-backend=chosen data-model=id.to_string()>
             {words::loaded(&words::backend(chosen), report.tokens_per_second)}
         </p>
         <p class="bad-text" data-testid="model-not-kept" hidden=is_kept>{not_kept}</p>
