@@ -46,6 +46,9 @@ pub const COMPUTED_ELEMENTS_MAX: usize = 1 << 25;
 pub const SESSION_BYTES_MAX: usize = 768 * 1024 * 1024;
 /// Multiplications of one kernel call: about half a minute of one slow core.
 pub const KERNEL_WORK_MAX: u64 = 1 << 35;
+/// Steps of one run, or of folding a model's constants, each about as long as a multiplication: two minutes of one slow
+/// core. The largest model that fits into a file takes half of it for a text of [`TOKENS_MAX`] tokens.
+pub const RUN_WORK_MAX: u64 = 1 << 37;
 /// Bytes of one `config.json`.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of the name of a model that a person brought.

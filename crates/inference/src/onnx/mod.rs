@@ -79,6 +79,18 @@ pub enum OnnxError {
         /// What is in the way.
         problem: String,
     },
+    /// A run, or the folding of constants, that would take too long or too much memory.
+    #[error("up to {node:?} the model takes {needed} {what}: at most {max} are allowed")]
+    Budget {
+        /// The node, or the value, with which it becomes too much.
+        node: String,
+        /// Work or memory, with its unit.
+        what: &'static str,
+        /// How much it would take.
+        needed: u64,
+        /// How much is allowed.
+        max: u64,
+    },
     /// A value that nothing defines.
     #[error("value {0:?} is used but never defined")]
     Undefined(String),
@@ -92,17 +104,10 @@ pub fn read(file: Bytes) -> Result<ModelProto, OnnxError> {
     if file.len() as u64 > limits::MODEL_BYTES_MAX {
         return Err(OnnxError::TooLarge(file.len() as u64));
     }
-    let weight = weigh::weigh(&file).ok_or_else(|| OnnxError::Malformed("its fields do not add up".into()))?;
-    within(
-        "nodes and names",
-        weight.parts,
-        limits::MODEL_PARTS_BYTES_MAX,
-    )?;
-    within(
-        "listed numbers",
-        weight.numbers,
-        limits::MODEL_NUMBERS_BYTES_MAX,
-    )?;
+    let weight =
+        weigh::weigh(&file).ok_or_else(|| OnnxError::Malformed("its fields do not add up".into()))?;
+    within("nodes and names", weight.parts, limits::MODEL_PARTS_BYTES_MAX)?;
+    within("listed numbers", weight.numbers, limits::MODEL_NUMBERS_BYTES_MAX)?;
     let model = ModelProto::decode(file).map_err(|error| OnnxError::Malformed(error.to_string()))?;
     for opset in &model.opset_import {
         if !opset.domain.is_empty() || !OPSETS.contains(&opset.version) {
@@ -190,16 +195,20 @@ pub fn value_type(info: &ValueInfoProto) -> Option<DataType> {
         .filter(|&kind| kind != DataType::Undefined)
 }
 
-/// Elements of a shape, or `None` if it is negative, has too many dimensions or too many elements.
+/// Elements of a shape, or `None` if it is negative, has too many dimensions or too many elements. Sizes beside a 0 count.
 #[must_use]
 pub fn element_count(dims: &[i64]) -> Option<usize> {
     if dims.len() > limits::TENSOR_RANK_MAX {
         return None;
     }
-    let product = dims.iter().try_fold(1_usize, |product, &dim| {
-        product.checked_mul(usize::try_from(dim).ok()?)
-    })?;
-    (product <= limits::TENSOR_ELEMENTS_MAX).then_some(product)
+    let sizes = dims
+        .iter()
+        .map(|&dim| usize::try_from(dim).ok())
+        .collect::<Option<Vec<_>>>()?;
+    let product = sizes
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+    (product <= limits::TENSOR_ELEMENTS_MAX).then(|| sizes.iter().product())
 }
 
 fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), OnnxError> {
@@ -301,7 +310,8 @@ mod tests {
     fn too_many_edges_or_settings_are_refused() {
         let error = refused(|g| g.node[0].input = vec![String::new(); limits::GRAPH_EDGES_MAX]);
         assert!(matches!(error, OnnxError::TooMany { what: "edges", .. }));
-        let error = refused(|g| g.node[0].attribute = vec![build::int("axis", 0); limits::NODE_ATTRIBUTES_MAX + 1]);
+        let error =
+            refused(|g| g.node[0].attribute = vec![build::int("axis", 0); limits::NODE_ATTRIBUTES_MAX + 1]);
         assert!(matches!(error, OnnxError::Operator { .. }), "{error}");
     }
 

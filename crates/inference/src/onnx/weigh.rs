@@ -8,6 +8,8 @@ use std::mem::size_of;
 
 use bytes::Bytes;
 
+use crate::limits;
+
 use super::proto::{
     AttributeProto, DimensionProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
     ValueInfoProto,
@@ -97,7 +99,8 @@ impl Message {
     }
 }
 
-/// Weighs a model's file; `None` if it is no protobuf message, or has groups, which ONNX has none of.
+/// Weighs a model's file, up to where it becomes too heavy; `None` if it is no protobuf message, or has groups, which ONNX
+/// has none of.
 pub(super) fn weigh(file: &[u8]) -> Option<Weight> {
     let mut weight = Weight::default();
     walk(file, Message::Model, 0, &mut weight)?;
@@ -108,7 +111,10 @@ fn walk(mut rest: &[u8], message: Message, depth: usize, weight: &mut Weight) ->
     if depth > DEPTH_MAX {
         return None;
     }
-    while !rest.is_empty() {
+    while !rest.is_empty()
+        && weight.parts <= limits::MODEL_PARTS_BYTES_MAX
+        && weight.numbers <= limits::MODEL_NUMBERS_BYTES_MAX
+    {
         let tag = varint(&mut rest)?;
         let field = message.field(tag >> 3);
         match tag & 7 {
@@ -176,8 +182,8 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
     use crate::onnx::build::{self, GraphBuilder, int, ints};
@@ -187,7 +193,12 @@ mod tests {
         let mut graph = GraphBuilder::new("weighed");
         graph.input("x", DataType::Float, &["n".into(), 2.into()]);
         graph.constant(build::f32_tensor("w", &[2, 2], &[1.0; 4]));
-        graph.node("Conv", &["x", "w"], "y", vec![ints("pads", &[1, 2, 3, 4]), int("group", 1)]);
+        graph.node(
+            "Conv",
+            &["x", "w"],
+            "y",
+            vec![ints("pads", &[1, 2, 3, 4]), int("group", 1)],
+        );
         graph.output("y", DataType::Float, &["n".into()]);
         graph.finish("test", "")
     }
@@ -199,7 +210,10 @@ mod tests {
         let mut file = vec![0x3a, 0xd0, 0x0f];
         file.extend(nodes);
         let weight = weigh(&file).unwrap();
-        assert_eq!(ModelProto::decode(&file[..]).unwrap().graph.unwrap().node.len(), 1000);
+        assert_eq!(
+            ModelProto::decode(&file[..]).unwrap().graph.unwrap().node.len(),
+            1000
+        );
         assert_eq!(weight.parts, 2000 * size_of::<NodeProto>() as u64);
         assert_eq!(weight.numbers, 0);
     }
