@@ -148,6 +148,14 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn with(model: ModelProto, products: Products) -> Result<Self, OnnxError> {
+        Self::within(model, products, Budget::default())
+    }
+
+    /// Prepares a model if computing its constants takes no more than so much.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn within(model: ModelProto, products: Products, budget: Budget) -> Result<Self, OnnxError> {
         let opset = model
             .opset_import
             .iter()
@@ -180,7 +188,7 @@ impl Session {
             .map(Port::read)
             .collect::<Result<Vec<_>, _>>()?;
         let seen: BTreeSet<String> = outputs.iter().map(|output| output.name.clone()).collect();
-        let nodes = fold(&graph, &seen, opset, &mut constants, products)?;
+        let nodes = fold(&graph, &seen, opset, &mut constants, products, budget)?;
         let nodes = simplify(nodes, &constants, &seen);
         let steps = fuse(&nodes, &mut constants, &seen, products);
         let last_use = last_uses(&steps);
@@ -336,16 +344,17 @@ fn fold(
     opset: i64,
     constants: &mut Constants,
     products: Products,
+    budget: Budget,
 ) -> Result<Vec<NodeProto>, OnnxError> {
     let (mut left, mut room) = (Vec::new(), Room::default());
-    let mut meter = Meter::new(Budget::default());
+    let mut meter = Meter::new(budget);
     let index = Graph::new(&graph.node, outputs);
     for (name, tensor) in constants.iter() {
         room.take(name, tensor)?;
     }
     // Before anything is computed, what it would take: sizes that do not depend on values in between.
     let given = constants.iter().map(|(name, tensor)| (name.as_str(), tensor));
-    budget::check_constants(&graph.node, opset, given.collect(), Budget::default())?;
+    budget::check_constants(&graph.node, opset, given.collect(), budget)?;
     for node in &graph.node {
         let constant = node
             .input
