@@ -399,6 +399,11 @@ fn graphs() -> Vec<(&'static str, GraphBuilder, Vec<usize>)> {
         },
         &[4096, 64, 64],
     );
+    add(
+        "Unsqueeze with a million axes",
+        by_list("Unsqueeze", &[1], &(0..1 << 20).collect::<Vec<_>>(), vec![]),
+        &[1],
+    );
     // What decides these shapes is known only when it is computed.
     add(
         "squares of a count",

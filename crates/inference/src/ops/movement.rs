@@ -2,6 +2,7 @@
 
 use super::call::{Call, Outcome, Problem, axes, axis, floats, integers, one, size, sizes};
 use super::place::{Along, broadcast, places, stretched, strides, walk};
+use crate::limits::TENSOR_RANK_MAX;
 use crate::tensor::{Tensor, elements};
 
 /// Identity and what an inference does not do.
@@ -86,6 +87,9 @@ pub(super) fn unsqueeze(call: &Call<'_>) -> Outcome {
     let input = call.input(0)?;
     let named = call.list("axes", 1)?.ok_or("it has no axes")?;
     let rank = input.rank() + named.len();
+    if rank > TENSOR_RANK_MAX {
+        return Err(format!("{rank} dimensions").into());
+    }
     let added = axes(&named, rank)?;
     let mut left = input.dims().iter().copied();
     let dims: Vec<usize> = (0..rank)

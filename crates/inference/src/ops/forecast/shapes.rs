@@ -5,6 +5,7 @@ use super::super::place::broadcast;
 use super::super::window::Window;
 use super::super::{indexing, movement, resize};
 use super::{Asked, Shape};
+use crate::limits::TENSOR_RANK_MAX;
 use crate::onnx::proto::DataType;
 use crate::tensor::Tensor;
 
@@ -312,7 +313,8 @@ fn parts(asked: &Asked<'_>) -> Option<Vec<Shape>> {
     let (dims, call) = (asked.dims(0)?, &asked.call);
     let at = call.axis(0, dims.len()).ok()?;
     let lengths = match asked.is_clear(1).then(|| call.list("split", 1).ok())?? {
-        Some(lengths) => sizes(lengths).ok()?,
+        Some(lengths) if lengths.len() == call.outputs() => sizes(lengths).ok()?,
+        Some(_) => return None,
         None => {
             let count = call.outputs().max(1);
             let each = dims[at].div_ceil(count);
@@ -359,7 +361,7 @@ fn squeeze(asked: &Asked<'_>) -> Option<Vec<usize>> {
 
 fn unsqueeze(asked: &Asked<'_>) -> Option<Vec<usize>> {
     let (dims, named) = (asked.dims(0)?, asked.list("axes", 1)?);
-    let rank = dims.len() + named.len();
+    let rank = Some(dims.len() + named.len()).filter(|&rank| rank <= TENSOR_RANK_MAX)?;
     let added = axes(&named, rank).ok()?;
     let mut left = dims.iter().copied();
     let size = |at| if added.contains(&at) { Some(1) } else { left.next() };
