@@ -28,7 +28,10 @@ pub(crate) struct Piece {
 fn pieces(groups: [u32; 3], most: u64) -> Vec<Piece> {
     let [across, down, deep] = groups.map(u64::from);
     if across * down * deep <= most.max(1) {
-        return vec![Piece { first: [0; 3], groups }];
+        return vec![Piece {
+            first: [0; 3],
+            groups,
+        }];
     }
     let wide = most.clamp(1, across.max(1));
     let high = (most / across.max(1)).clamp(1, down.max(1));
@@ -48,7 +51,10 @@ fn pieces(groups: [u32; 3], most: u64) -> Vec<Piece> {
 impl Step {
     /// All of its work, in multiplications.
     fn work(&self) -> u64 {
-        let groups = self.groups.iter().fold(1_u64, |all, &count| all.saturating_mul(count.into()));
+        let groups = self
+            .groups
+            .iter()
+            .fold(1_u64, |all, &count| all.saturating_mul(count.into()));
         groups.saturating_mul(self.group_work)
     }
 
@@ -57,7 +63,12 @@ impl Step {
         let most = machine.dispatch_work();
         let max = most.min(GROUP_WORK_MAX);
         if self.group_work > max {
-            return Err(refuse(&self.label, "multiplications of one workgroup", self.group_work, max));
+            return Err(refuse(
+                &self.label,
+                "multiplications of one workgroup",
+                self.group_work,
+                max,
+            ));
         }
         self.pieces = pieces(self.groups, most / self.group_work.max(1));
         let moving = std::mem::take(&mut self.moving);
@@ -94,7 +105,12 @@ pub(super) fn check_memory(output: &str, elements: &[usize], weights: u64) -> Re
 
 fn refuse(node: &str, what: &'static str, needed: u64, max: u64) -> OnnxError {
     let node = node.to_owned();
-    OnnxError::Budget { node, what, needed, max }
+    OnnxError::Budget {
+        node,
+        what,
+        needed,
+        max,
+    }
 }
 
 #[cfg(test)]
@@ -102,18 +118,83 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::backend::webgpu::kernels;
+    use crate::backend::webgpu::plan::Buffer;
+    use crate::backend::webgpu::plan::program::{Program, Term};
+    use crate::backend::webgpu::plan::view::View;
+
+    fn product(machine: Machine, rows: usize, depth: usize, columns: usize) -> Step {
+        let view = |value, dims: &[usize]| View::contiguous(Buffer::Temp(value), dims);
+        let program = Program::new(Term::Root, Vec::new());
+        kernels::product(
+            machine,
+            &view(0, &[rows, depth]),
+            &view(1, &[depth, columns]),
+            &program,
+            &view(2, &[rows, columns]),
+        )
+    }
+
+    #[test]
+    fn a_long_product_takes_no_piece_longer_than_its_machine_allows() {
+        for machine in [Machine::Software, Machine::Gpu] {
+            // Of 512 rows, a hundred times wider on a GPU.
+            let columns = if machine == Machine::Gpu { 1 << 16 } else { 4096 };
+            let whole = product(machine, 512, 1024, columns);
+            let (work, head) = (whole.work(), whole.source.clone());
+            let mut steps = [whole];
+            cut(&mut steps, machine).unwrap();
+            let [step] = steps;
+            assert!(
+                work > machine.dispatch_work() && step.pieces.len() as u64 >= work / machine.dispatch_work()
+            );
+            for piece in &step.pieces {
+                let groups: u64 = piece.groups.iter().map(|&count| u64::from(count)).product();
+                assert!(groups * step.group_work <= machine.dispatch_work());
+            }
+            assert!(step.source.contains("var<uniform> first") && !head.contains("var<uniform>"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut_or_takes_too_long_is_refused() {
+        for machine in [Machine::Software, Machine::Gpu] {
+            let deep = product(machine, 8, 1 << 22, 64);
+            assert!(matches!(cut(&mut [deep], machine), Err(OnnxError::Budget { .. })));
+            let step = || product(machine, 4096, 4096, 1 << 16);
+            let mut many: Vec<Step> = (0..2000).map(|_| step()).collect();
+            assert!(matches!(cut(&mut many, machine), Err(OnnxError::Budget { .. })));
+        }
+        assert!(check_memory("y", &[1 << 27, 1 << 27], 0).is_err());
+        assert!(check_memory("y", &[1 << 20], 1 << 20).is_ok());
+    }
 
     #[test]
     fn what_is_short_stays_whole() {
-        assert_eq!(pieces([8, 4, 1], 32), [Piece { first: [0; 3], groups: [8, 4, 1] }]);
+        assert_eq!(
+            pieces([8, 4, 1], 32),
+            [Piece {
+                first: [0; 3],
+                groups: [8, 4, 1]
+            }]
+        );
     }
 
     #[test]
     fn what_is_long_is_cut_by_rows() {
-        let piece = |y, high| Piece { first: [0, y, 0], groups: [8, high, 1] };
+        let piece = |y, high| Piece {
+            first: [0, y, 0],
+            groups: [8, high, 1],
+        };
         assert_eq!(pieces([8, 5, 1], 17), [piece(0, 2), piece(2, 2), piece(4, 1)]);
-        let piece = |x, y, wide| Piece { first: [x, y, 0], groups: [wide, 1, 1] };
-        assert_eq!(pieces([3, 2, 1], 2), [piece(0, 0, 2), piece(2, 0, 1), piece(0, 1, 2), piece(2, 1, 1)]);
+        let piece = |x, y, wide| Piece {
+            first: [x, y, 0],
+            groups: [wide, 1, 1],
+        };
+        assert_eq!(
+            pieces([3, 2, 1], 2),
+            [piece(0, 0, 2), piece(2, 0, 1), piece(0, 1, 2), piece(2, 1, 1)]
+        );
     }
 
     proptest! {
