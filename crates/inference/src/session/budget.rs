@@ -175,14 +175,15 @@ pub(super) fn agrees(
     inputs: &[Option<Arc<Tensor>>],
     outputs: &[Tensor],
 ) -> bool {
-    let shape_of = |tensor: &Arc<Tensor>| {
-        let (dims, each) = (tensor.dims().to_vec(), tensor.data().element().bytes());
-        Fact::Shape(Shape { dims, each })
-    };
-    let by_value = |tensor: &Arc<Tensor>| Fact::Value(tensor.clone());
-    let of: [&dyn Fn(&Arc<Tensor>) -> Fact; 2] = [&shape_of, &by_value];
-    of.iter().all(|fact| {
-        let facts: Vec<Option<Fact>> = inputs.iter().map(|input| input.as_ref().map(fact)).collect();
+    [false, true].into_iter().all(|is_known| {
+        let fact = |tensor: &Arc<Tensor>| {
+            if is_known {
+                return Fact::Value(tensor.clone());
+            }
+            let (dims, each) = (tensor.dims().to_vec(), tensor.data().element().bytes());
+            Fact::Shape(Shape { dims, each })
+        };
+        let facts: Vec<Option<Fact>> = inputs.iter().map(|input| input.as_ref().map(&fact)).collect();
         let Ok(found) = forecast(node, opset, &facts) else {
             return false;
         };
