@@ -138,7 +138,7 @@ pub(crate) fn forecast(node: &NodeProto, opset: i64, facts: &[Option<Fact>]) -> 
     let work = inner
         .filter(|_| known)
         .map(|inner| inner.saturating_add(read).saturating_add(made));
-    let scratch = work::scratch(node, widest.max(made));
+    let scratch = work::scratch(&asked, widest.max(made));
     let named = node.output.len();
     let outputs = computed(&asked, facts, shapes.as_deref()).unwrap_or_else(|| {
         let mut outputs: Vec<Fact> = shapes.into_iter().flatten().map(Fact::Shape).collect();

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::super::call::size;
 use super::super::place::count;
 use super::{Asked, Shape};
-use crate::onnx::proto::NodeProto;
 
 /// Steps of a function of one element, an exponential for example.
 const FUNCTION: u64 = 8;
+/// Bytes of a float.
+const FLOAT: usize = 4;
 
 /// Steps beyond one for each element that is read or made; `None` if they are not known.
 pub(super) fn inner(asked: &Asked<'_>, outputs: Option<&[Shape]>) -> Option<u64> {
@@ -140,9 +141,16 @@ fn points(asked: &Asked<'_>) -> Option<u64> {
 }
 
 /// Bytes beside the outputs for kernels of so many elements: lists of places, and wider copies of the elements.
-pub(super) fn scratch(node: &NodeProto, elements: u64) -> u64 {
+pub(super) fn scratch(asked: &Asked<'_>, elements: u64) -> u64 {
     let places = size_of::<usize>() as u64;
-    let each = match node.op_type.as_str() {
+    // Floats of one shape need no places, and no copies.
+    let is_even = || {
+        let first = asked.dims(0);
+        let same = (1..asked.facts.len()).all(|index| asked.dims(index) == first);
+        first.is_some() && same && asked.each(0) == Some(FLOAT)
+    };
+    let each = match asked.call.op() {
+        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" if is_even() => 0,
         "MatMul" | "Reshape" | "Identity" | "Flatten" | "Squeeze" | "Unsqueeze" | "Constant"
         | "ConstantOfShape" | "Conv" | "ConvTranspose" | "Shape" | "Size" | "Softmax"
         | "LayerNormalization" | "Gelu" | "Relu" | "Sigmoid" | "Tanh" | "Erf" => 0,
