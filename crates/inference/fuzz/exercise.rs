@@ -8,9 +8,14 @@ use bytes::Bytes;
 use inference::lower::{BUCKETS, lower};
 use inference::onnx::proto::{DataType, DimensionValue, ValueInfoProto};
 use inference::onnx::{self, quantise};
-use inference::session::{Port, Session};
+use inference::session::{Budget, Port, Products, Session};
 use inference::tensor::Tensor;
 
+/// What one input may take, so that the fuzzer's time limit finds work that was not foreseen.
+const BUDGET: Budget = Budget {
+    work: 1 << 24,
+    bytes: 256 << 20,
+};
 /// Elements of an input that is made up; larger ones only take time.
 const INPUT_ELEMENTS_MAX: usize = 4096;
 
@@ -39,13 +44,15 @@ pub(crate) fn session(file: &[u8]) {
         .flat_map(|graph| &graph.input)
         .map(|input| (input.name.clone(), input.clone()))
         .collect();
-    let Ok(session) = Session::new(model) else { return };
+    let Ok(session) = Session::within(model, Products::Exact, BUDGET) else {
+        return;
+    };
     let inputs = session.inputs().iter().map(|port| {
         let tensor = made_up(port, declared.get(&port.name)?)?;
         Some((port.name.clone(), tensor))
     });
     if let Some(inputs) = inputs.collect() {
-        let _ = session.run(inputs);
+        let _ = session.run_within(inputs, BUDGET);
     }
 }
 

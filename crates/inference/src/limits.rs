@@ -15,6 +15,14 @@ pub const TOKENIZER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const GRAPH_NODES_MAX: usize = 20_000;
 /// Tensors stored in one ONNX graph.
 pub const GRAPH_TENSORS_MAX: usize = 20_000;
+/// Inputs and outputs of all nodes of one ONNX graph. Each name is looked up and kept a few times.
+pub const GRAPH_EDGES_MAX: usize = 200_000;
+/// Settings of one node. ONNX's operators have fewer than 20.
+pub const NODE_ATTRIBUTES_MAX: usize = 64;
+/// Bytes that reading one ONNX file reserves for structures and texts. MiniLM's take half a megabyte.
+pub const MODEL_PARTS_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Bytes that reading one ONNX file reserves for numbers that it lists one by one instead of as raw bytes.
+pub const MODEL_NUMBERS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Elements of one tensor, given or computed.
 pub const TENSOR_ELEMENTS_MAX: usize = 128 * 1024 * 1024;
 /// Dimensions of one tensor.
@@ -38,6 +46,9 @@ pub const COMPUTED_ELEMENTS_MAX: usize = 1 << 25;
 pub const SESSION_BYTES_MAX: usize = 768 * 1024 * 1024;
 /// Multiplications of one kernel call: about half a minute of one slow core.
 pub const KERNEL_WORK_MAX: u64 = 1 << 35;
+/// Steps of one run, or of folding a model's constants, each about as long as a multiplication: two minutes of one slow
+/// core. The largest model that fits into a file takes half of it for a text of [`TOKENS_MAX`] tokens.
+pub const RUN_WORK_MAX: u64 = 1 << 37;
 /// Bytes of one `config.json`.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of the name of a model that a person brought.

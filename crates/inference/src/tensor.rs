@@ -243,10 +243,12 @@ fn counted(dims: &[usize], max: usize) -> Result<usize, TensorError> {
     if dims.len() > limits::TENSOR_RANK_MAX {
         return Err(refuse());
     }
+    // A size of 0 must not hide others: kernels loop over some axes and multiply the sizes of some.
     let product = dims
         .iter()
-        .try_fold(1_usize, |product, &size| product.checked_mul(size));
-    product.filter(|&product| product <= max).ok_or_else(refuse)
+        .try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)));
+    product.filter(|&product| product <= max).ok_or_else(refuse)?;
+    Ok(dims.iter().product())
 }
 
 /// Elements that the protobuf message lists one by one.

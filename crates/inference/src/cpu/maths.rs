@@ -145,7 +145,9 @@ mod tests {
 
     #[test]
     fn a_normal_line_has_mean_and_variance() {
-        let mut line: Vec<f32> = (0_u8..21).map(|at| 1000.0 + f32::from(at * at % 13)).collect();
+        let mut line: Vec<f32> = (0_u8..21)
+            .map(|at| 1000.0 + f32::from(u16::from(at) * u16::from(at) % 13))
+            .collect();
         layer_norm(&mut line, 0.0, &[2.0; 21], Some(&[3.0; 21]));
         let mean = line.iter().sum::<f32>() / 21.0;
         let variance = line.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 21.0;

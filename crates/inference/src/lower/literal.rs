@@ -1,8 +1,11 @@
 //! Constants during lowering, and the few operations that exporters perform on constants and shapes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::shape;
+use crate::limits;
 use crate::onnx::build;
 use crate::onnx::proto::{DataType, TensorProto};
 use crate::onnx::{OnnxError, element_count};
@@ -18,7 +21,7 @@ pub(super) struct Literal {
 enum Elements {
     /// Little-endian floats, sharing the model file's memory where they can.
     Floats(Bytes),
-    Integers(Vec<i64>),
+    Integers(Arc<Vec<i64>>),
 }
 
 impl Literal {
@@ -36,11 +39,12 @@ impl Literal {
             }
             Ok(DataType::Float) => Elements::Floats(tensor.raw_data.clone()),
             Ok(DataType::Int64) if tensor.raw_data.is_empty() => {
-                Elements::Integers(tensor.int64_data.clone())
+                Elements::Integers(Arc::new(tensor.int64_data.clone()))
             }
             Ok(DataType::Int64) => {
                 let (numbers, _) = tensor.raw_data.as_chunks::<8>();
-                Elements::Integers(numbers.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect())
+                let numbers = numbers.iter().map(|bytes| i64::from_le_bytes(*bytes));
+                Elements::Integers(Arc::new(numbers.collect()))
             }
             _ => return Err(refuse("has an element type that cannot be lowered")),
         };
@@ -57,7 +61,7 @@ impl Literal {
     pub(super) fn integers(dims: &[usize], values: Vec<i64>) -> Self {
         Self {
             dims: dims.to_vec(),
-            elements: Elements::Integers(values),
+            elements: Elements::Integers(Arc::new(values)),
         }
     }
 
@@ -82,6 +86,14 @@ impl Literal {
         match &self.elements {
             Elements::Integers(values) => Some(values),
             Elements::Floats(_) => None,
+        }
+    }
+
+    /// Bytes of the elements.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.elements {
+            Elements::Integers(values) => 8 * values.len(),
+            Elements::Floats(bytes) => bytes.len(),
         }
     }
 
@@ -112,16 +124,17 @@ impl Literal {
     }
 
     fn pick(&self, axis: usize, indices: &[usize], dims: Vec<usize>) -> Option<Self> {
-        shape::bounded(&dims)?;
+        shape::bounded(&dims).filter(|&count| count <= limits::COMPUTED_ELEMENTS_MAX)?;
         let inner: usize = self.dims[axis + 1..].iter().product();
         let outer: usize = self.dims[..axis].iter().product();
         let row = |block: usize, index: usize| (block * self.dims[axis] + index) * inner;
         let rows = (0..outer).flat_map(|block| indices.iter().map(move |&index| (block, index)));
         let elements = match &self.elements {
-            Elements::Integers(values) => Elements::Integers(
-                rows.flat_map(|(b, i)| values[row(b, i)..row(b, i) + inner].to_vec())
-                    .collect(),
-            ),
+            Elements::Integers(values) => {
+                let mut picked = Vec::with_capacity(dims.iter().product());
+                rows.for_each(|(b, i)| picked.extend_from_slice(&values[row(b, i)..row(b, i) + inner]));
+                Elements::Integers(Arc::new(picked))
+            }
             Elements::Floats(bytes) => {
                 let mut picked = Vec::with_capacity(4 * dims.iter().product::<usize>());
                 rows.for_each(|(b, i)| {

@@ -89,6 +89,8 @@ struct Lowering {
     behind_product: BTreeSet<String>,
     /// How often each value of the original graph is read.
     readers: BTreeMap<String, usize>,
+    /// Bytes of the constants that were made, all of which are kept.
+    made_bytes: usize,
 }
 
 /// Lowers a model from token ids to hidden states, for wonnx and one text of `tokens` tokens.
@@ -154,6 +156,7 @@ impl Lowering {
             emitted: BTreeSet::new(),
             behind_product: BTreeSet::new(),
             readers,
+            made_bytes: 0,
         };
         for tensor in &graph.initializer {
             lowering

@@ -2,6 +2,7 @@
 
 use super::literal::Literal;
 use super::{Computed, Lowering, Target, Value, shape};
+use crate::limits;
 use crate::onnx::OnnxError;
 use crate::onnx::build::{int, ints};
 use crate::onnx::proto::{DataType, NodeProto};
@@ -152,7 +153,7 @@ impl Lowering {
                 let picked = table
                     .gather(axis, indices)
                     .ok_or_else(|| case.refuse("an index is out of range"))?;
-                Ok(Value::Literal(picked))
+                self.made(case, picked)
             }
             Value::Computed(indices) if axis == 0 && table.dims.len() == 2 => {
                 let dims: Vec<usize> = indices.dims.iter().copied().chain([table.dims[1]]).collect();
@@ -169,7 +170,16 @@ impl Lowering {
         }
     }
 
-    fn slice(&self, case: &Case<'_>) -> Result<Value, OnnxError> {
+    /// A constant that was picked out of another.
+    fn made(&mut self, case: &Case<'_>, literal: Literal) -> Result<Value, OnnxError> {
+        self.made_bytes = self.made_bytes.saturating_add(literal.bytes());
+        if self.made_bytes > limits::SESSION_BYTES_MAX {
+            return Err(case.refuse("its constants do not fit into memory with the others"));
+        }
+        Ok(Value::Literal(literal))
+    }
+
+    fn slice(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
         let table = case.literal(0)?;
         let (&[start], &[end]) = (case.integers(1)?, case.integers(2)?) else {
             return Err(case.refuse("only one axis can be sliced"));
@@ -190,7 +200,7 @@ impl Lowering {
         let sliced = table
             .slice(axis, start, end)
             .ok_or_else(|| case.refuse("its axis is out of range"))?;
-        Ok(Value::Literal(sliced))
+        self.made(case, sliced)
     }
 
     fn reshape(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
@@ -207,6 +217,9 @@ impl Lowering {
     fn unsqueeze(&mut self, case: &Case<'_>) -> Result<Value, OnnxError> {
         let value = case.computed(0)?;
         let rank = value.dims.len() + case.integers(1)?.len();
+        if rank > limits::TENSOR_RANK_MAX {
+            return Err(case.refuse(format!("{rank} dimensions")));
+        }
         let axes = case
             .integers(1)?
             .iter()
@@ -244,7 +257,8 @@ impl Lowering {
         let Some(dims): Option<Vec<usize>> = dims else {
             return Err(case.refuse("an axis is out of range"));
         };
-        if dims.len() != value.dims.len() {
+        let is_twice = |at: usize| order[..at].contains(&order[at]);
+        if dims.len() != value.dims.len() || (0..order.len()).any(is_twice) {
             return Err(case.refuse("its order does not name every axis"));
         }
         Ok(Value::Computed(self.emit(

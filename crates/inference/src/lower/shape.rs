@@ -9,8 +9,8 @@ pub(super) fn bounded(dims: &[usize]) -> Option<usize> {
     }
     let product = dims
         .iter()
-        .try_fold(1_usize, |product, &size| product.checked_mul(size))?;
-    (product <= TENSOR_ELEMENTS_MAX).then_some(product)
+        .try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+    (product <= TENSOR_ELEMENTS_MAX).then(|| dims.iter().product())
 }
 
 /// The shape of an element-wise operation on two shapes (numpy's rule).

@@ -1,12 +1,14 @@
 //! ONNX files: the schema, a reader that trusts nothing, and small constructors for writing graphs.
 //!
-//! [`read`] bounds what a file can make this crate allocate: the number of nodes and tensors, the elements of each
-//! tensor (by checked multiplication) and the agreement of each tensor's shape with the bytes that are there. A file
-//! that points to other files, or that contains subgraphs, is refused.
+//! [`read`] bounds what a file can make this crate allocate: what decoding it takes (weighed before it is decoded), the
+//! number of nodes, of the edges between them and of tensors, the elements of each tensor (by checked multiplication) and
+//! the agreement of each tensor's shape with the bytes that are there. A file that points to other files, or that
+//! contains subgraphs, is refused.
 
 pub mod build;
 pub mod proto;
 pub mod quantise;
+mod weigh;
 
 use bytes::Bytes;
 use prost::Message;
@@ -25,6 +27,16 @@ pub enum OnnxError {
     /// Larger than [`limits::MODEL_BYTES_MAX`].
     #[error("the model has {0} bytes: at most {max} are allowed", max = limits::MODEL_BYTES_MAX)]
     TooLarge(u64),
+    /// A file whose parts take much more memory than the file itself.
+    #[error("the model's {what} would take {bytes} bytes of memory: at most {max} are allowed")]
+    Heavy {
+        /// Which parts.
+        what: &'static str,
+        /// What they would take.
+        bytes: u64,
+        /// How much is allowed.
+        max: u64,
+    },
     /// Not a protobuf message of this schema.
     #[error("not an ONNX file: {0}")]
     Malformed(String),
@@ -67,6 +79,18 @@ pub enum OnnxError {
         /// What is in the way.
         problem: String,
     },
+    /// A run, or the folding of constants, that would take too long or too much memory.
+    #[error("up to {node:?} the model takes {needed} {what}: at most {max} are allowed")]
+    Budget {
+        /// The node, or the value, with which it becomes too much.
+        node: String,
+        /// Work or memory, with its unit.
+        what: &'static str,
+        /// How much it would take.
+        needed: u64,
+        /// How much is allowed.
+        max: u64,
+    },
     /// A value that nothing defines.
     #[error("value {0:?} is used but never defined")]
     Undefined(String),
@@ -80,6 +104,10 @@ pub fn read(file: Bytes) -> Result<ModelProto, OnnxError> {
     if file.len() as u64 > limits::MODEL_BYTES_MAX {
         return Err(OnnxError::TooLarge(file.len() as u64));
     }
+    let weight =
+        weigh::weigh(&file).ok_or_else(|| OnnxError::Malformed("its fields do not add up".into()))?;
+    within("nodes and names", weight.parts, limits::MODEL_PARTS_BYTES_MAX)?;
+    within("listed numbers", weight.numbers, limits::MODEL_NUMBERS_BYTES_MAX)?;
     let model = ModelProto::decode(file).map_err(|error| OnnxError::Malformed(error.to_string()))?;
     for opset in &model.opset_import {
         if !opset.domain.is_empty() || !OPSETS.contains(&opset.version) {
@@ -96,7 +124,11 @@ pub fn read(file: Bytes) -> Result<ModelProto, OnnxError> {
 fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
     at_most("nodes", graph.node.len(), limits::GRAPH_NODES_MAX)?;
     at_most("tensors", graph.initializer.len(), limits::GRAPH_TENSORS_MAX)?;
-    at_most("value types", graph.value_info.len(), limits::GRAPH_NODES_MAX)?;
+    for values in [&graph.value_info, &graph.input, &graph.output] {
+        at_most("declared values", values.len(), limits::GRAPH_NODES_MAX)?;
+    }
+    let edges = graph.node.iter().map(|node| node.input.len() + node.output.len());
+    at_most("edges", edges.sum(), limits::GRAPH_EDGES_MAX)?;
     graph.initializer.iter().try_for_each(check_tensor)?;
     for node in &graph.node {
         let refuse = |problem: &str| OnnxError::Operator {
@@ -109,6 +141,9 @@ fn check_graph(graph: &GraphProto) -> Result<(), OnnxError> {
         }
         if node.output.is_empty() {
             return Err(refuse("it has no output"));
+        }
+        if node.attribute.len() > limits::NODE_ATTRIBUTES_MAX {
+            return Err(refuse("it has too many settings"));
         }
         for attribute in &node.attribute {
             if attribute.r#type == AttributeType::Graph as i32 {
@@ -160,21 +195,33 @@ pub fn value_type(info: &ValueInfoProto) -> Option<DataType> {
         .filter(|&kind| kind != DataType::Undefined)
 }
 
-/// Elements of a shape, or `None` if it is negative, has too many dimensions or too many elements.
+/// Elements of a shape, or `None` if it is negative, has too many dimensions or too many elements. Sizes beside a 0 count.
 #[must_use]
 pub fn element_count(dims: &[i64]) -> Option<usize> {
     if dims.len() > limits::TENSOR_RANK_MAX {
         return None;
     }
-    let product = dims.iter().try_fold(1_usize, |product, &dim| {
-        product.checked_mul(usize::try_from(dim).ok()?)
-    })?;
-    (product <= limits::TENSOR_ELEMENTS_MAX).then_some(product)
+    let sizes = dims
+        .iter()
+        .map(|&dim| usize::try_from(dim).ok())
+        .collect::<Option<Vec<_>>>()?;
+    let product = sizes
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+    (product <= limits::TENSOR_ELEMENTS_MAX).then(|| sizes.iter().product())
 }
 
 fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), OnnxError> {
     if count > max {
         Err(OnnxError::TooMany { what, count, max })
+    } else {
+        Ok(())
+    }
+}
+
+fn within(what: &'static str, bytes: u64, max: u64) -> Result<(), OnnxError> {
+    if bytes > max {
+        Err(OnnxError::Heavy { what, bytes, max })
     } else {
         Ok(())
     }
@@ -246,6 +293,26 @@ mod tests {
     fn too_many_nodes_are_refused() {
         let error = refused(|g| g.node = vec![g.node[0].clone(); limits::GRAPH_NODES_MAX + 1]);
         assert!(matches!(error, OnnxError::TooMany { what: "nodes", .. }));
+    }
+
+    #[test]
+    fn a_file_that_unfolds_is_refused_before_it_does() {
+        // Empty nodes: 2 MB of file, 150 MB of structures.
+        let nodes = 1 << 20;
+        let length = 2 * nodes as u64;
+        let mut file = vec![0x3a];
+        prost::encoding::encode_varint(length, &mut file);
+        file.extend([0x0a, 0].repeat(nodes));
+        assert!(matches!(read(file.into()), Err(OnnxError::Heavy { .. })));
+    }
+
+    #[test]
+    fn too_many_edges_or_settings_are_refused() {
+        let error = refused(|g| g.node[0].input = vec![String::new(); limits::GRAPH_EDGES_MAX]);
+        assert!(matches!(error, OnnxError::TooMany { what: "edges", .. }));
+        let error =
+            refused(|g| g.node[0].attribute = vec![build::int("axis", 0); limits::NODE_ATTRIBUTES_MAX + 1]);
+        assert!(matches!(error, OnnxError::Operator { .. }), "{error}");
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! Operators that read or write where integers say.
 
 use super::call::{Call, Outcome, Problem, axis, floats, integers, one, size, sizes};
-use super::movement::joined;
 use super::place::{Along, strides, try_walk, walk, work};
 use crate::onnx::proto::DataType;
 use crate::tensor::{Data, Tensor, elements};
@@ -192,7 +191,7 @@ pub(super) fn one_hot(call: &Call<'_>) -> Outcome {
 }
 
 /// The only integer of an input, which some exporters write as a float.
-fn scalar(call: &Call<'_>, index: usize) -> Result<i64, Problem> {
+pub(super) fn scalar(call: &Call<'_>, index: usize) -> Result<i64, Problem> {
     let tensor = call.input(index)?;
     let found = match tensor.as_floats() {
         Some(values) => values.first().map(|&value| value as i64),
@@ -229,18 +228,19 @@ pub(super) fn non_zero(call: &Call<'_>) -> Outcome {
         Some(values) => values.iter().map(|&value| value != 0.0).collect(),
         None => integers(input)?.into_iter().map(|value| value != 0).collect(),
     };
-    let (mut found, mut at) = (vec![Vec::new(); input.rank()], 0);
+    let count = set.iter().filter(|&&set| set).count();
+    let mut found = vec![0_i64; elements(&[input.rank(), count])?];
+    let (mut at, mut column) = (0, 0);
     walk(input.dims(), |index| {
         if set[at] {
-            found
-                .iter_mut()
-                .zip(index)
-                .for_each(|(axis, &place)| axis.push(place as i64));
+            for (axis, &place) in index.iter().enumerate() {
+                found[axis * count + column] = place as i64;
+            }
+            column += 1;
         }
         at += 1;
     });
-    let count = set.iter().filter(|&&set| set).count();
-    one(Tensor::integers(&[input.rank(), count], found.concat()))
+    one(Tensor::integers(&[input.rank(), count], found))
 }
 
 /// TopK: the k largest or smallest of each line, equal ones in order of their index.
@@ -297,57 +297,55 @@ pub(super) fn unique(call: &Call<'_>) -> Outcome {
         (input.reshaped(&[input.len()])?, 0)
     };
     let along = Along::new(input.dims(), axis);
-    let row = |at: usize| -> Vec<usize> {
-        (0..along.outer)
-            .flat_map(|block| (0..along.inner).map(move |behind| (block, behind)))
-            .map(|(block, behind)| along.place(block, at, behind))
-            .collect()
-    };
-    let rows: Vec<Vec<usize>> = (0..along.size).map(row).collect();
     let order = |a: usize, b: usize| -> std::cmp::Ordering {
-        let pairs = || rows[a].iter().zip(&rows[b]);
+        let pairs = || {
+            let places =
+                (0..along.outer).flat_map(|block| (0..along.inner).map(move |behind| (block, behind)));
+            places.map(|(block, behind)| (along.place(block, a, behind), along.place(block, b, behind)))
+        };
         match input.data() {
-            Data::F32(v) => pairs().map(|(&a, &b)| v[a].total_cmp(&v[b])).find(|o| o.is_ne()),
-            Data::I64(v) => pairs().map(|(&a, &b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
-            Data::I32(v) => pairs().map(|(&a, &b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
-            Data::I8(v) => pairs().map(|(&a, &b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
-            Data::U8(v) => pairs().map(|(&a, &b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
-            Data::Bool(v) => pairs().map(|(&a, &b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
+            Data::F32(v) => pairs().map(|(a, b)| v[a].total_cmp(&v[b])).find(|o| o.is_ne()),
+            Data::I64(v) => pairs().map(|(a, b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
+            Data::I32(v) => pairs().map(|(a, b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
+            Data::I8(v) => pairs().map(|(a, b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
+            Data::U8(v) => pairs().map(|(a, b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
+            Data::Bool(v) => pairs().map(|(a, b)| v[a].cmp(&v[b])).find(|o| o.is_ne()),
         }
         .unwrap_or(std::cmp::Ordering::Equal)
     };
     let mut sorted: Vec<usize> = (0..along.size).collect();
     sorted.sort_by(|&a, &b| order(a, b));
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for at in sorted {
-        match groups.last_mut() {
-            Some(group) if order(group[0], at).is_eq() => group.push(at),
-            _ => groups.push(vec![at]),
-        }
+    // Groups of equal rows lie one after the other: where each starts. The sort is stable, so its first row is its least.
+    let starts = (0..sorted.len()).filter(|&at| at == 0 || order(sorted[at - 1], sorted[at]).is_ne());
+    let mut starts: Vec<usize> = starts.collect();
+    let mut ends = vec![sorted.len(); sorted.len()];
+    for pair in starts.windows(2) {
+        ends[pair[0]] = pair[1];
     }
     if !call.flag("sorted", true) {
-        groups.sort_by_key(|group| group[0]);
+        starts.sort_by_key(|&start| sorted[start]);
     }
     let mut inverse = vec![0_i64; along.size];
-    for (number, group) in groups.iter().enumerate() {
-        group.iter().for_each(|&at| inverse[at] = number as i64);
+    for (number, &start) in starts.iter().enumerate() {
+        for &at in &sorted[start..ends[start]] {
+            inverse[at] = number as i64;
+        }
     }
-    let firsts: Vec<usize> = groups.iter().map(|group| group[0]).collect();
-    let slices = firsts
-        .iter()
-        .map(|&at| super::movement::part(&input, axis, at..at + 1))
-        .collect::<Result<Vec<_>, _>>()?;
-    let values = if slices.is_empty() {
-        input.clone()
-    } else {
-        joined(&slices.iter().collect::<Vec<_>>(), axis)?
-    };
-    let count = groups.len();
+    let count = starts.len();
+    let mut dims = input.dims().to_vec();
+    dims[axis] = count;
+    let mut from = Vec::with_capacity(elements(&dims)?);
+    for block in 0..along.outer {
+        for &start in &starts {
+            from.extend((0..along.inner).map(|behind| along.place(block, sorted[start], behind)));
+        }
+    }
+    let each = |value: &dyn Fn(usize) -> usize| starts.iter().map(|&start| value(start) as i64).collect();
     Ok(vec![
-        values,
-        Tensor::integers(&[count], firsts.iter().map(|&at| at as i64).collect())?,
+        input.taken(&dims, &from)?,
+        Tensor::integers(&[count], each(&|start| sorted[start]))?,
         Tensor::integers(&[along.size], inverse)?,
-        Tensor::integers(&[count], groups.iter().map(|group| group.len() as i64).collect())?,
+        Tensor::integers(&[count], each(&|start| ends[start] - start))?,
     ])
 }
 
@@ -399,7 +397,15 @@ pub(super) fn arg_extreme(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) fn shape_of(call: &Call<'_>) -> Outcome {
-    let dims = call.input(0)?.dims();
+    let part = shape_part(call, call.input(0)?.dims());
+    one(Tensor::integers(
+        &[part.len()],
+        part.iter().map(|&size| size as i64).collect(),
+    ))
+}
+
+/// The part of a shape that a Shape is asked for.
+pub(super) fn shape_part<'d>(call: &Call<'_>, dims: &'d [usize]) -> &'d [usize] {
     let rank = dims.len() as i64;
     let bound = |name: &str, default: i64| {
         let value = call.int(name, default);
@@ -411,11 +417,7 @@ pub(super) fn shape_of(call: &Call<'_>) -> Outcome {
         value.clamp(0, rank) as usize
     };
     let (start, end) = (bound("start", 0), bound("end", rank));
-    let part = if start < end { &dims[start..end] } else { &[] };
-    one(Tensor::integers(
-        &[part.len()],
-        part.iter().map(|&size| size as i64).collect(),
-    ))
+    if start < end { &dims[start..end] } else { &[] }
 }
 
 pub(super) fn size_of(call: &Call<'_>) -> Outcome {
@@ -451,6 +453,25 @@ pub(super) fn constant_of_shape(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) fn range(call: &Call<'_>) -> Outcome {
+    let (start, step) = (call.input(0)?, call.input(2)?);
+    let [from, _, by] = range_bounds(call)?;
+    let count = elements(&[range_count(call)?])?;
+    if start.as_floats().is_some() {
+        let values = (0..count).map(|at| (from + at as f64 * by) as f32);
+        return one(Tensor::floats(&[count], values.collect()));
+    }
+    let (from, by) = (integers(start)?[0], integers(step)?[0]);
+    let values = (0..count as i64).map(|at| from.wrapping_add(at.wrapping_mul(by)));
+    one(Tensor::wrapped(start.kind(), &[count], values.collect()))
+}
+
+/// How many numbers a Range has.
+pub(super) fn range_count(call: &Call<'_>) -> Result<usize, Problem> {
+    let [from, to, by] = range_bounds(call)?;
+    size(((to - from) / by).ceil().max(0.0) as i64)
+}
+
+fn range_bounds(call: &Call<'_>) -> Result<[f64; 3], Problem> {
     let (start, limit, step) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let first = |tensor: &Tensor| -> Result<f64, Problem> {
         let found = match tensor.as_floats() {
@@ -463,14 +484,7 @@ pub(super) fn range(call: &Call<'_>) -> Outcome {
     if by == 0.0 || !(from.is_finite() && to.is_finite() && by.is_finite()) {
         return Err("its bounds lead nowhere".into());
     }
-    let count = size(((to - from) / by).ceil().max(0.0) as i64)?;
-    if start.as_floats().is_some() {
-        let values = (0..count).map(|at| (from + at as f64 * by) as f32);
-        return one(Tensor::floats(&[count], values.collect()));
-    }
-    let (from, by) = (integers(start)?[0], integers(step)?[0]);
-    let values = (0..count as i64).map(|at| from.wrapping_add(at.wrapping_mul(by)));
-    one(Tensor::wrapped(start.kind(), &[count], values.collect()))
+    Ok([from, to, by])
 }
 
 pub(super) fn eye_like(call: &Call<'_>) -> Outcome {
@@ -517,6 +531,7 @@ pub(super) fn non_max_suppression(call: &Call<'_>) -> Outcome {
             .transpose()
     };
     work(&[batches, classes, count, limit.min(count)])?;
+    elements(&[batches, classes, limit.min(count), 3])?;
     let (overlap_max, score_min) = (threshold(3)?.unwrap_or(0.0), threshold(4)?);
     let centred = call.flag("center_point_box", false);
     let (boxes, scores) = (floats(boxes)?, floats(scores)?);

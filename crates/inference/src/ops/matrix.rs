@@ -41,7 +41,8 @@ impl Product {
         if b.len() > 1 {
             dims.push(columns);
         }
-        work(&[elements(&dims)?, inner])?;
+        elements(&dims)?;
+        work(&[&dims[..], &[inner]].concat())?;
         let offsets = |stack: &[usize]| places(&shared, 0, &stretched(stack, &shared));
         let pairs = offsets(stack).into_iter().zip(offsets(other));
         Ok(Self {
@@ -208,7 +209,7 @@ fn centred(tensor: &Tensor, zero: Option<&Tensor>, axis_from_end: usize) -> Resu
         values
             .iter_mut()
             .zip(from)
-            .for_each(|(value, at)| *value -= zeros[at]);
+            .for_each(|(value, at)| *value = value.wrapping_sub(zeros[at]));
     }
     Ok(Tensor::integers(tensor.dims(), values)?)
 }
@@ -272,7 +273,8 @@ pub(super) fn determinant(call: &Call<'_>) -> Outcome {
     if rows != columns {
         return Err("its matrix is not square".into());
     }
-    work(&[elements(stack)?, rows, rows, rows])?;
+    elements(stack)?;
+    work(&[stack, &[rows; 3]].concat())?;
     let mut found = Vec::new();
     for block in floats(input)?.chunks((rows * columns).max(1)) {
         let mut m: Vec<f64> = block.iter().map(|&x| f64::from(x)).collect();

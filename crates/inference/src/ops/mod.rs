@@ -11,6 +11,7 @@
 
 mod call;
 mod elementwise;
+pub(crate) mod forecast;
 mod indexing;
 mod matrix;
 mod movement;

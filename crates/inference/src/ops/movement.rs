@@ -2,6 +2,7 @@
 
 use super::call::{Call, Outcome, Problem, axes, axis, floats, integers, one, size, sizes};
 use super::place::{Along, broadcast, places, stretched, strides, walk};
+use crate::limits::TENSOR_RANK_MAX;
 use crate::tensor::{Tensor, elements};
 
 /// Identity and what an inference does not do.
@@ -86,6 +87,9 @@ pub(super) fn unsqueeze(call: &Call<'_>) -> Outcome {
     let input = call.input(0)?;
     let named = call.list("axes", 1)?.ok_or("it has no axes")?;
     let rank = input.rank() + named.len();
+    if rank > TENSOR_RANK_MAX {
+        return Err(format!("{rank} dimensions").into());
+    }
     let added = axes(&named, rank)?;
     let mut left = input.dims().iter().copied();
     let dims: Vec<usize> = (0..rank)
@@ -175,7 +179,7 @@ pub(super) fn joined(inputs: &[&Tensor], axis: usize) -> Result<Tensor, Problem>
         if !fits {
             return Err(format!("{:?} and {:?} do not fit", first.dims(), input.dims()).into());
         }
-        dims[axis] += input.dims()[axis];
+        dims[axis] = dims[axis].saturating_add(input.dims()[axis]);
     }
     elements(&dims)?;
     let outer: usize = dims[..axis].iter().product();
@@ -225,7 +229,10 @@ pub(super) fn split(call: &Call<'_>) -> Outcome {
     let sizes = match call.list("split", 1)? {
         Some(parts) => sizes(parts)?,
         None => {
-            let parts = size(call.int("num_outputs", call.outputs() as i64))?.max(1);
+            let parts = call.outputs().max(1);
+            if call.int("num_outputs", parts as i64) != parts as i64 {
+                return Err("it has not as many outputs as it says".into());
+            }
             let each = whole.div_ceil(parts);
             (0..parts)
                 .map(|part| each.min(whole.saturating_sub(part * each)))
@@ -282,7 +289,20 @@ impl Cut {
 
 pub(super) fn slice(call: &Call<'_>) -> Outcome {
     let input = call.input(0)?;
-    let rank = input.rank();
+    let cuts = cuts(call, input.dims())?;
+    let dims: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
+    along_axes(input, &dims, |axis, at| {
+        (cuts[axis].start + at as i64 * cuts[axis].step) as usize
+    })
+}
+
+/// The shape that a Slice leaves of one.
+pub(super) fn sliced(call: &Call<'_>, dims: &[usize]) -> Result<Vec<usize>, Problem> {
+    Ok(cuts(call, dims)?.iter().map(|cut| cut.length).collect())
+}
+
+fn cuts(call: &Call<'_>, dims: &[usize]) -> Result<Vec<Cut>, Problem> {
+    let rank = dims.len();
     let starts = call.list("starts", 1)?.ok_or("it has no starts")?;
     let ends = call.list("ends", 2)?.ok_or("it has no ends")?;
     let named = match call.list("axes", 3)? {
@@ -296,18 +316,14 @@ pub(super) fn slice(call: &Call<'_>) -> Outcome {
     if [ends.len(), named.len(), steps.len()] != [starts.len(); 3] || starts.len() > rank {
         return Err("its bounds disagree in number".into());
     }
-    let mut cuts = input
-        .dims()
+    let mut cuts = dims
         .iter()
         .map(|&size| Cut::new(size, 0, i64::MAX, 1))
         .collect::<Result<Vec<_>, _>>()?;
     for (at, &axis) in named.iter().enumerate() {
-        cuts[axis] = Cut::new(input.dims()[axis], starts[at], ends[at], steps[at])?;
+        cuts[axis] = Cut::new(dims[axis], starts[at], ends[at], steps[at])?;
     }
-    let dims: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
-    along_axes(input, &dims, |axis, at| {
-        (cuts[axis].start + at as i64 * cuts[axis].step) as usize
-    })
+    Ok(cuts)
 }
 
 /// Where a padded index reads, or `None` for the fill value.
@@ -429,6 +445,7 @@ pub(super) fn depth_to_space(call: &Call<'_>) -> Outcome {
             [n, c * square, rows, columns],
         )
     };
+    elements(&dims)?;
     let own = strides(&split);
     let moved: Vec<usize> = order.iter().map(|&at| split[at]).collect();
     let steps: Vec<usize> = order.iter().map(|&at| own[at]).collect();

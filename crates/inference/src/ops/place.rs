@@ -6,14 +6,18 @@ use crate::tensor::elements;
 
 /// Holds the steps of a kernel, as a product of counts, against [`limits::KERNEL_WORK_MAX`].
 pub(crate) fn work(counts: &[usize]) -> Result<(), Problem> {
-    // A count of 0 elsewhere must not hide loops that run for nothing.
-    let product = counts
-        .iter()
-        .try_fold(1_u64, |product, &count| product.checked_mul(count.max(1) as u64));
-    match product {
-        Some(product) if product <= limits::KERNEL_WORK_MAX => Ok(()),
-        _ => Err(format!("{counts:?} steps are too much work for one operator").into()),
+    if count(counts) <= limits::KERNEL_WORK_MAX {
+        Ok(())
+    } else {
+        Err(format!("{counts:?} steps are too much work for one operator").into())
     }
+}
+
+/// The product of sizes, none of which counts as less than 1: a size of 0 must not hide loops that run for nothing.
+pub(crate) fn count(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(1, |product: u64, &size| {
+        product.saturating_mul(size.max(1) as u64)
+    })
 }
 
 /// Distance between neighbours along each axis, in elements.

@@ -99,7 +99,7 @@ pub(super) fn dequantize(call: &Call<'_>) -> Outcome {
     let result = values
         .iter()
         .zip(&from)
-        .map(|(&q, &at)| (q - zeros[at]) as f32 * scales[at]);
+        .map(|(&q, &at)| q.wrapping_sub(zeros[at]) as f32 * scales[at]);
     one(Tensor::floats(input.dims(), result.collect()))
 }
 

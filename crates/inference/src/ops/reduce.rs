@@ -1,7 +1,7 @@
 //! Operators that fold axes away, and those that normalise along them.
 
 use super::call::{Call, Outcome, Problem, axes, floats, integers, one};
-use super::place::{Along, strides, walk};
+use super::place::{Along, strides, walk, work};
 use crate::tensor::Tensor;
 
 /// The axes of a reduction, or `None` if there are none and that means "nothing is reduced".
@@ -418,6 +418,7 @@ pub(super) fn local_response(call: &Call<'_>) -> Outcome {
         call.float("bias", 1.0),
     );
     let along = Along::new(input.dims(), 1);
+    work(&[input.len(), width.min(along.size)])?;
     let result = along_axis(input, &along, |line| {
         let squares: Vec<f32> = line.iter().map(|x| x * x).collect();
         for (at, x) in line.iter_mut().enumerate() {

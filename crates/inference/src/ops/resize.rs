@@ -13,6 +13,11 @@ struct Axis {
     size: usize,
 }
 
+/// Rows of the output along one axis: what is read for each is listed.
+const AXIS_ROWS_MAX: usize = 1 << 20;
+/// Entries of such a list for an axis that is made smaller, where each row reads many others.
+const AXIS_TAPS_MAX: usize = 1 << 22;
+
 /// The settings that say where a row of the output lies in the input.
 struct Settings<'a> {
     transform: &'a str,
@@ -154,7 +159,11 @@ fn nearest_places(
 }
 
 /// The output's shape, and the scale of each axis.
-fn target(call: &Call<'_>, from: &[usize], named: &[usize]) -> Result<(Vec<usize>, Vec<f32>), Problem> {
+pub(super) fn target(
+    call: &Call<'_>,
+    from: &[usize],
+    named: &[usize],
+) -> Result<(Vec<usize>, Vec<f32>), Problem> {
     let (mut dims, mut scales) = (from.to_vec(), vec![1.0_f32; from.len()]);
     // Operator set 10 has the scales as its second input; later ones have a region there.
     let old = call.opset() < 11;
@@ -214,9 +223,15 @@ fn line(
     scale: f32,
     region: (f32, f32),
 ) -> Result<Axis, Problem> {
+    if to > AXIS_ROWS_MAX {
+        return Err(format!("{to} rows of an image are too many").into());
+    }
     if settings.antialias && scale < 1.0 {
         // Each row reads so many others that a scale near 0 would need more memory than there is.
-        elements(&[to, (4.0 / scale) as usize])?;
+        let taps = to.checked_mul((4.0 / scale) as usize);
+        if taps.is_none_or(|taps| taps > AXIS_TAPS_MAX) {
+            return Err(format!("a scale of {scale} for {to} rows").into());
+        }
     }
     let mut rows = Vec::with_capacity(to);
     for row in 0..to {

@@ -6,7 +6,7 @@ use crate::onnx::proto::DataType;
 use crate::tensor::{Tensor, elements};
 
 /// Where a window may stand, axis by axis.
-struct Window {
+pub(super) struct Window {
     kernel: Vec<usize>,
     stride: Vec<usize>,
     dilation: Vec<usize>,
@@ -29,7 +29,7 @@ fn sizes(call: &Call<'_>, name: &str, count: usize, default: i64, least: i64) ->
 
 impl Window {
     /// Reads the settings that convolutions and pools share.
-    fn new(call: &Call<'_>, spatial: &[usize], kernel: &[usize]) -> Result<Self, Problem> {
+    pub(super) fn new(call: &Call<'_>, spatial: &[usize], kernel: &[usize]) -> Result<Self, Problem> {
         let count = spatial.len();
         if kernel.len() != count || kernel.contains(&0) {
             return Err(format!("a window {kernel:?} for {count} axes").into());
@@ -96,6 +96,11 @@ impl Window {
         })
     }
 
+    /// How many positions there are along each axis.
+    pub(super) fn positions(&self) -> &[usize] {
+        &self.out
+    }
+
     /// The row of the input under row `tap` of a window that stands at `position`.
     fn row(&self, axis: usize, position: usize, tap: usize) -> i64 {
         (position * self.stride[axis] + tap * self.dilation[axis]) as i64 - self.before[axis]
@@ -151,7 +156,7 @@ fn convolve<T: Copy, U: Copy + Default>(
     let out_dims = [&[batch, filters], &window.out[..]].concat();
     let own = strides(spatial);
     let (area, taps): (usize, usize) = (spatial.iter().product(), kernel.iter().product());
-    work(&[elements(&out_dims)?, depth, taps])?;
+    work(&[&out_dims[..], &[depth], kernel].concat())?;
     let mut sums = vec![U::default(); elements(&out_dims)?];
     let positions: usize = window.out.iter().product();
     let mut position_number = 0;
@@ -208,7 +213,9 @@ fn centred(tensor: &Tensor, zero: Option<&Tensor>) -> Result<Vec<i64>, Problem> 
             _ => return Err("a zero point does not fit".into()),
         };
         for (block, zero) in values.chunks_mut(each.max(1)).zip(zeros) {
-            block.iter_mut().for_each(|value| *value -= zero);
+            block
+                .iter_mut()
+                .for_each(|value| *value = value.wrapping_sub(zero));
         }
     }
     Ok(values)
@@ -245,7 +252,11 @@ pub(super) fn q_linear_conv(call: &Call<'_>) -> Outcome {
             return Err("it has not one bias for each filter".into());
         }
         let blocks = sums.chunks_mut(area.max(1)).enumerate();
-        blocks.for_each(|(at, block)| block.iter_mut().for_each(|sum| *sum += bias[at % dims[1]]));
+        blocks.for_each(|(at, block)| {
+            block
+                .iter_mut()
+                .for_each(|sum| *sum = sum.wrapping_add(bias[at % dims[1]]))
+        });
     }
     let (x_scale, w_scale, y_scale) = (call.floats(1)?, call.floats(4)?, call.floats(6)?);
     if x_scale.len() != 1 || y_scale.len() != 1 || !(w_scale.len() == 1 || w_scale.len() == dims[1]) {
@@ -317,7 +328,7 @@ pub(super) fn conv_transpose(call: &Call<'_>) -> Outcome {
     }
     let filters = per_group.saturating_mul(groups);
     let out_dims = [&[batch, filters], &out[..]].concat();
-    work(&[input.len(), elements(kernel)?, per_group])?;
+    work(&[input.dims(), kernel, &[per_group]].concat())?;
     let mut sums = vec![0.0_f32; elements(&out_dims)?];
     let (values, weights) = (floats(input)?, floats(weight)?);
     let (own, target) = (strides(spatial), strides(&out));
@@ -333,8 +344,8 @@ pub(super) fn conv_transpose(call: &Call<'_>) -> Outcome {
             let number = tap_number;
             tap_number += 1;
             let to = (0..count).try_fold(0, |to, at| {
-                let row = (position[at] * stride[at] + tap[at] * dilation[at]) as i64 - before[at];
-                let row = usize::try_from(row).ok()?;
+                let row = position[at] as i64 * stride[at] as i64 + tap[at] as i64 * dilation[at] as i64;
+                let row = usize::try_from(row.saturating_sub(before[at])).ok()?;
                 (row < out[at]).then_some(to + row * target[at])
             });
             let Some(to) = to else { return };
@@ -364,7 +375,7 @@ pub(super) fn pool(call: &Call<'_>) -> Outcome {
     let window = Window::new(call, spatial, &kernel)?;
     let dims = [&[batch, channels], &window.out[..]].concat();
     let count = elements(&dims)?;
-    work(&[count, elements(&kernel)?])?;
+    work(&[&dims[..], &kernel].concat())?;
     if call.op() == "MaxPool" {
         return max_pool(call, input, &window, &dims);
     }

@@ -7,9 +7,13 @@
 //! What a transformer spends its time in is computed by the fast kernels of [`cpu`](crate::cpu) ([`steps`]), for groups
 //! of nodes that mean it ([`simplify`], [`fuse`]); every other node by its operator's kernel in [`ops`](crate::ops).
 //!
+//! What a run takes is foreseen from the shapes of its inputs and refused beyond a [`Budget`], so that a small file cannot
+//! ask for days of work or for all memory there is.
+//!
 //! 16-bit floats are taken and given as 32-bit ones, rounded at the outputs to what 16 bits hold. 64-bit floats are
 //! refused where a caller would see them.
 
+mod budget;
 mod fuse;
 mod graph;
 mod simplify;
@@ -22,9 +26,12 @@ use crate::data::Element;
 use crate::limits;
 use crate::onnx::proto::{DataType, DimensionValue, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::onnx::{OnnxError, value_type};
+use crate::ops::forecast::Fact;
 use crate::ops::{Call, Problem, kernel};
 use crate::own::PortInfo;
 use crate::tensor::{Data, Tensor, round_to_half};
+use budget::Meter;
+pub use budget::{Budget, Outlook};
 use fuse::{Constants, fuse, is_restored_weight};
 use graph::Graph;
 use simplify::simplify;
@@ -141,6 +148,14 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn with(model: ModelProto, products: Products) -> Result<Self, OnnxError> {
+        Self::within(model, products, Budget::default())
+    }
+
+    /// Prepares a model if computing its constants takes no more than so much.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn within(model: ModelProto, products: Products, budget: Budget) -> Result<Self, OnnxError> {
         let opset = model
             .opset_import
             .iter()
@@ -173,7 +188,7 @@ impl Session {
             .map(Port::read)
             .collect::<Result<Vec<_>, _>>()?;
         let seen: BTreeSet<String> = outputs.iter().map(|output| output.name.clone()).collect();
-        let nodes = fold(&graph, &seen, opset, &mut constants, products)?;
+        let nodes = fold(&graph, &seen, opset, &mut constants, products, budget)?;
         let nodes = simplify(nodes, &constants, &seen);
         let steps = fuse(&nodes, &mut constants, &seen, products);
         let last_use = last_uses(&steps);
@@ -229,11 +244,23 @@ impl Session {
         }
     }
 
-    /// Runs the model.
+    /// Runs the model within the default [`Budget`].
     ///
     /// # Errors
-    /// If an input is missing or of the wrong type, or an operator refuses the values that reach it.
+    /// If an input is missing or of the wrong type, if it would take too much, or an operator refuses the values that reach it.
     pub fn run(&self, given: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, OnnxError> {
+        self.run_within(given, Budget::default())
+    }
+
+    /// Runs the model if that takes no more than so much.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_within(
+        &self,
+        given: BTreeMap<String, Tensor>,
+        budget: Budget,
+    ) -> Result<BTreeMap<String, Tensor>, OnnxError> {
         let (mut values, mut room) = (BTreeMap::<&str, Arc<Tensor>>::new(), Room::default());
         let mut given = given;
         for port in &self.inputs {
@@ -250,8 +277,17 @@ impl Session {
             room.take(&port.name, &tensor)?;
             values.insert(&port.name, Arc::new(tensor));
         }
+        let known = values
+            .iter()
+            .map(|(name, tensor)| ((*name).to_owned(), Fact::Value(tensor.clone())));
+        let outlook = self.outlook(&known.collect(), budget)?;
+        let mut meter = Meter::new(budget);
         for (place, step) in self.steps.iter().enumerate() {
-            let found = step.run(self.opset, &|name| self.value(&values, name))?;
+            let value = |name: &str| self.value(&values, name);
+            if outlook.is_partial {
+                meter.step(step, self.opset, room.0, value)?;
+            }
+            let found = step.run(self.opset, &value)?;
             for (name, tensor) in step.writes().iter().zip(found) {
                 if !name.is_empty() {
                     room.take(name, &tensor)?;
@@ -308,12 +344,17 @@ fn fold(
     opset: i64,
     constants: &mut Constants,
     products: Products,
+    budget: Budget,
 ) -> Result<Vec<NodeProto>, OnnxError> {
     let (mut left, mut room) = (Vec::new(), Room::default());
+    let mut meter = Meter::new(budget);
     let index = Graph::new(&graph.node, outputs);
     for (name, tensor) in constants.iter() {
         room.take(name, tensor)?;
     }
+    // Before anything is computed, what it would take: sizes that do not depend on values in between.
+    let given = constants.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    budget::check_constants(&graph.node, opset, given.collect(), budget)?;
     for node in &graph.node {
         let constant = node
             .input
@@ -324,7 +365,9 @@ fn fold(
             left.push(node.clone());
             continue;
         }
-        let found = compute(node, opset, |name| constants.get(name).cloned())?;
+        let value = |name: &str| constants.get(name).cloned();
+        meter.node(node, opset, room.0, |name| value(name).map(Fact::Value))?;
+        let found = compute(node, opset, value)?;
         for (name, tensor) in node.output.iter().zip(found) {
             if !name.is_empty() {
                 room.take(name, &tensor)?;
@@ -383,6 +426,10 @@ fn compute(
         .ok_or_else(|| refuse(node, "it is not among the operators that are known here"))?;
     let call = Call::new(node, opset, inputs.iter().map(Option::as_deref).collect());
     let outputs = kernel(&call).map_err(|Problem(problem)| refuse(node, problem))?;
+    debug_assert!(
+        budget::agrees(node, opset, &inputs, &outputs),
+        "{node:?} was foreseen otherwise"
+    );
     if node
         .output
         .iter()

@@ -121,10 +121,18 @@ impl Step {
 }
 
 impl Linear {
+    /// Columns of the matrix.
+    pub(super) fn columns(&self) -> usize {
+        match &self.weight {
+            Weight::Floats(packed) => packed.columns(),
+            Weight::Bytes(packed) => packed.columns(),
+        }
+    }
+
     fn run(&self, x: &Tensor) -> Result<Tensor, Problem> {
         let (depth, columns) = match &self.weight {
-            Weight::Floats(packed) => (packed.depth(), packed.columns()),
-            Weight::Bytes(packed) => (packed.depth(), packed.columns()),
+            Weight::Floats(packed) => (packed.depth(), self.columns()),
+            Weight::Bytes(packed) => (packed.depth(), self.columns()),
         };
         let values = x
             .as_floats()

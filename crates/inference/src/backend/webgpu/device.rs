@@ -20,6 +20,9 @@ const SCOPES: [ErrorFilter; 3] = [
     ErrorFilter::Internal,
 ];
 
+/// Storage buffers of one shader: attention with a mask binds five, the largest kernel with all loads eight.
+const STORAGE_BUFFERS: u32 = 8;
+
 /// A device and what was compiled for it.
 pub(super) struct Gpu {
     pub(super) device: Device,
@@ -47,6 +50,8 @@ impl Gpu {
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            // What WebGPU promises. A browser gives it unasked; elsewhere the lower defaults would stand.
+            max_storage_buffers_per_shader_stage: STORAGE_BUFFERS,
             ..wgpu::Limits::downlevel_defaults()
         };
         let (device, queue) = adapter

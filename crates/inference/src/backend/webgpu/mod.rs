@@ -8,7 +8,8 @@
 //! together, at most [`rows_max`] rows at a time.
 //!
 //! Invariants: a run about which WebGPU reported any error is an error; a token that is not in the vocabulary never
-//! reaches a shader; every loop of a shader has a constant bound.
+//! reaches a shader; every loop of a shader has a constant bound; no dispatch is longer than a tenth of a second on a slow
+//! machine of its kind.
 
 mod device;
 mod kernels;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wgpu::BufferUsages;
 
 use super::device::Gpu;
-use super::plan::{Buffer, Plan, Step, plan};
+use super::plan::{Buffer, Piece, Plan, Step, plan};
 use crate::backend::BackendError;
 use crate::lower::{InputShape, Target, lower_for};
 use crate::onnx::proto::ModelProto;
@@ -44,8 +44,8 @@ struct Readback {
 
 struct Pass {
     pipeline: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    groups: [u32; 3],
+    /// Bindings and workgroups of each piece.
+    pieces: Vec<(wgpu::BindGroup, [u32; 3])>,
 }
 
 /// Which result of a run is wanted.
@@ -178,10 +178,11 @@ impl Ready {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for pass in &self.passes {
-            let [x, y, z] = pass.groups;
             compute.set_pipeline(&pass.pipeline);
-            compute.set_bind_group(0, &pass.bindings, &[]);
-            compute.dispatch_workgroups(x, y, z);
+            for (bindings, [x, y, z]) in &pass.pieces {
+                compute.set_bind_group(0, bindings, &[]);
+                compute.dispatch_workgroups(*x, *y, *z);
+            }
         }
         drop(compute);
         let Readback {
@@ -197,23 +198,40 @@ impl Ready {
 impl Pass {
     fn new<'b>(gpu: &Gpu, step: &Step, at: &impl Fn(Buffer) -> &'b wgpu::Buffer) -> Self {
         let pipeline = gpu.pipeline(step);
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = (step.bindings.iter().zip(0..))
-            .map(|(&place, binding)| wgpu::BindGroupEntry {
-                binding,
-                resource: at(place).as_entire_binding(),
-            })
-            .collect();
-        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&step.label),
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &entries,
+        let layout = pipeline.get_bind_group_layout(0);
+        let is_cut = step.pieces.len() > 1;
+        let pieces = step.pieces.iter().map(|piece| {
+            let first = is_cut.then(|| first(gpu, piece));
+            let bound = step.bindings.iter().map(|&place| at(place)).chain(&first);
+            let entries: Vec<wgpu::BindGroupEntry<'_>> = bound
+                .zip(0..)
+                .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                    binding,
+                    resource: buffer.as_entire_binding(),
+                })
+                .collect();
+            let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&step.label),
+                layout: &layout,
+                entries: &entries,
+            });
+            (bindings, piece.groups)
         });
-        Self {
-            pipeline,
-            bindings,
-            groups: step.groups,
-        }
+        let pieces = pieces.collect();
+        Self { pipeline, pieces }
     }
+}
+
+/// A uniform with the first workgroup of a piece.
+fn first(gpu: &Gpu, piece: &Piece) -> wgpu::Buffer {
+    let [x, y, z] = piece.first;
+    let bytes: Vec<u8> = [x, y, z, 0]
+        .iter()
+        .flat_map(|count| count.to_le_bytes())
+        .collect();
+    let uniform = buffer(gpu, bytes.len(), BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+    gpu.queue.write_buffer(&uniform, 0, &bytes);
+    uniform
 }
 
 /// Uploads the weights of a plan that are not on the GPU yet.

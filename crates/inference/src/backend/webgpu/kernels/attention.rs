@@ -6,7 +6,7 @@
 //! stay in registers.
 
 use super::wgsl::{Lanes, Shader, Text as _, number};
-use super::{LINE, line_of_groups};
+use super::{LINE, line_of_groups, line_work};
 use crate::backend::webgpu::plan::Step;
 use crate::backend::webgpu::plan::view::View;
 
@@ -103,7 +103,9 @@ pub(crate) fn attention(
             weighted("d")
         ));
     }
-    shader.step([LINE, 1], &body, groups)
+    // Each key costs two products of a head and an exponential.
+    let work = columns.saturating_mul(2 * query.dims[3] + 16);
+    shader.step([LINE, 1], &body, groups, line_work(work))
 }
 
 /// The product of the query and one key.

@@ -13,7 +13,7 @@
 //! Everything else (stacks of matrices, sizes that are not multiples of four, odd strides) takes a plain loop.
 
 use super::wgsl::{self, Lanes, Shader, Text as _};
-use super::{LINE, Machine, line_of_groups};
+use super::{LINE, Machine, cost, line_of_groups, line_work};
 use crate::backend::webgpu::plan::Step;
 use crate::backend::webgpu::plan::program::Program;
 use crate::backend::webgpu::plan::view::View;
@@ -120,7 +120,8 @@ fn blocks(left: &View, right: &View, program: &Program, out: &View) -> Step {
         }
     }
     let groups = [across.div_ceil(BLOCK_LINE as usize), rows.div_ceil(BLOCK_ROWS), 1];
-    shader.step([BLOCK_LINE, 1], &body, groups)
+    let cells = BLOCK_LINE as usize * BLOCK_ROWS * vectors * 4;
+    shader.step([BLOCK_LINE, 1], &body, groups, work(cells, 4 * depth, program))
 }
 
 fn tiles(left: &View, right: &View, program: &Program, out: &View) -> Step {
@@ -144,10 +145,10 @@ fn tiles(left: &View, right: &View, program: &Program, out: &View) -> Step {
         "let place = local.y * {width}u + local.x;\n\
          let top = group.y * {TILE_ROWS}u;\n\
          let column = group.x * {width}u + local.x;\n\
-         let from = start(min(top + place / {vectors}u, {last_row}u)) + place % {vectors}u;\n\
+         let begin = start(min(top + place / {vectors}u, {last_row}u)) + place % {vectors}u;\n\
          var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();\n\
          for (var slice = 0u; slice < {slices}u; slice++) {{\n\
-         a[place] = left[from + slice * {vectors}u];\n"
+         a[place] = left[begin + slice * {vectors}u];\n"
     );
     for part in 0..TILE_DEPTH / height {
         body.line(format!("b[(local.y + {0}u) * {width}u + local.x] = right[{offset}u + (slice * {TILE_DEPTH}u + local.y + {0}u) \
@@ -177,7 +178,8 @@ fn tiles(left: &View, right: &View, program: &Program, out: &View) -> Step {
         ));
     }
     let groups = [columns.div_ceil(width), rows.div_ceil(TILE_ROWS), 1];
-    shader.step([width as u32, height as u32], &body, groups)
+    let work = work(TILE_ROWS * TILE_COLUMNS, slices * TILE_DEPTH, program);
+    shader.step([width as u32, height as u32], &body, groups, work)
 }
 
 /// One element per invocation, any strides, stacks of matrices that broadcast.
@@ -215,5 +217,12 @@ fn any(left: &View, right: &View, program: &Program, out: &View) -> Step {
         l = walks[0].element("c", "column"),
         r = walks[1].element("c", "column"),
     );
-    shader.step([LINE, 1], &body, groups)
+    // Single loads, far from each other, take much longer than what is done with them.
+    let work = depth.saturating_mul(16).saturating_add(cost(program));
+    shader.step([LINE, 1], &body, groups, line_work(work))
+}
+
+/// Multiplications for so many cells of a product.
+fn work(cells: usize, depth: usize, program: &Program) -> u64 {
+    (cells as u64).saturating_mul((depth + cost(program)) as u64)
 }

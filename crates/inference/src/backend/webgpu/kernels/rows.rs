@@ -4,7 +4,7 @@
 //! barrier, and everyone adds them in the same order, so that the result does not depend on timing.
 
 use super::wgsl::{self, Lanes, Shader};
-use super::{LINE, line_of_groups};
+use super::{LINE, line_of_groups, line_work};
 use crate::backend::webgpu::plan::Step;
 use crate::backend::webgpu::plan::program::{Load, Program, Term};
 use crate::backend::webgpu::plan::view::View;
@@ -71,7 +71,9 @@ fn row_wise(x: &View, program: &Program, out: &View, body: &Body<'_>) -> Step {
         "let row = group.x;\n{}{statistics}{each} finish({value}, row, at); }}",
         axes.decode("row", "c")
     );
-    shader.step([TEAM, 1], &text, [axes.rows(), 1, 1])
+    // Two statistics and the result, each with a function.
+    let work = columns as u64 * (lanes.count() * (12 + super::cost(program))) as u64;
+    shader.step([TEAM, 1], &text, [axes.rows(), 1, 1], work)
 }
 
 /// Text that combines a value over the row as `{name}_all`.
@@ -112,5 +114,5 @@ pub(crate) fn mean_pool(hidden: &View, mask: &View, out: &View) -> Step {
          sum += kept * hidden[row * {columns}u + column];\ncount += kept;\n}}\n\
          finish(sum / max(count, 1f), text, column);"
     );
-    shader.step([LINE, 1], &body, groups)
+    shader.step([LINE, 1], &body, groups, line_work(2 * tokens * lanes.count()))
 }

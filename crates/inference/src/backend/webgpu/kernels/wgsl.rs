@@ -60,18 +60,32 @@ impl Shader {
         self.head.line(text);
     }
 
-    /// Adds the entry point and makes it a step.
-    pub(super) fn step(mut self, size: [u32; 2], body: &str, groups: [usize; 3]) -> Step {
+    /// Adds the entry point and makes it a step. `work` is that of a workgroup.
+    pub(super) fn step(self, size: [u32; 2], body: &str, groups: [usize; 3], work: u64) -> Step {
         let [x, y] = size;
-        let builtins = "@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u, \
-                        @builtin(workgroup_id) group: vec3u";
-        self.line(&format!(
-            "@compute @workgroup_size({x}, {y}) fn main({builtins}) {{\n{body}\n}}"
-        ));
+        let main = |id: &str, group: &str, start: &str| {
+            format!(
+                "@compute @workgroup_size({x}, {y}) fn main(@builtin(global_invocation_id) {id}: vec3u, \
+                 @builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) {group}: vec3u) \
+                 {{\n{start}{body}\n}}\n"
+            )
+        };
+        // The pieces of a step that is cut count from where they start in the whole.
+        let start = format!(
+            "let group = group_here + first.xyz;\nlet id = id_here + first.xyz * vec3u({x}u, {y}u, 1u);\n"
+        );
+        let (head, at) = (&self.head, self.buffers.len());
+        let moving = format!(
+            "{head}@group(0) @binding({at}) var<uniform> first: vec4u;\n{}",
+            main("id_here", "group_here", &start)
+        );
         Step {
             label: String::new(),
-            source: self.head,
+            source: format!("{head}{}", main("id", "group", "")),
             bindings: self.buffers,
+            group_work: work,
+            moving,
+            pieces: Vec::new(),
             // A grid beyond the promise is refused by the GPU with an error that reaches the caller.
             groups: groups.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
         }

@@ -78,6 +78,9 @@ mod tests {
                 .map(|&value| Buffer::Temp(value))
                 .collect(),
             groups: [1; 3],
+            group_work: 1,
+            moving: String::new(),
+            pieces: Vec::new(),
         }
     }
 

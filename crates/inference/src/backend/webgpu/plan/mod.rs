@@ -9,10 +9,12 @@
 //! product ([`products`]); buffers are shared by liveness ([`memory`]).
 //!
 //! Bounds: the graph was read and lowered within [`limits`](crate::limits), so nodes and elements are bounded; every
-//! loop of a shader has a bound that is written in its text.
+//! loop of a shader has a bound that is written in its text. A step that would take long is cut into pieces ([`cut`]),
+//! and a graph that would take too long or too much memory altogether is refused.
 
 mod attention;
 mod chain;
+mod cut;
 mod graph;
 mod memory;
 mod products;
@@ -28,6 +30,7 @@ use crate::lower::{InputShape, Lowered};
 use crate::onnx::OnnxError;
 use crate::onnx::proto::{DataType, NodeProto, TensorProto};
 use attention::Attention;
+pub(crate) use cut::Piece;
 use graph::{Graph, fraction, integers, refuse};
 use memory::Slots;
 use program::{Load, Program, Term};
@@ -46,7 +49,7 @@ pub(crate) enum Buffer {
     Temp(usize),
 }
 
-/// One dispatch.
+/// One dispatch, or several if it is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     /// The value that it computes, for people.
@@ -57,6 +60,12 @@ pub(crate) struct Step {
     pub(crate) bindings: Vec<Buffer>,
     /// Workgroups.
     pub(crate) groups: [u32; 3],
+    /// Multiplications of a workgroup at most, or what takes as long.
+    pub(crate) group_work: u64,
+    /// Empty once the step is cut: the same shader for pieces, whose first workgroup it reads from a uniform behind the bindings.
+    pub(crate) moving: String,
+    /// The pieces that are dispatched; [`Step::source`] moves if there are several.
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// A constant that is uploaded.
@@ -93,6 +102,7 @@ struct Planner<'a> {
     done: BTreeSet<usize>,
     steps: Vec<Step>,
     weights: Vec<Weight>,
+    weight_bytes: u64,
     /// Elements of each temporary value.
     temporaries: Vec<usize>,
     vocabulary: usize,
@@ -130,6 +140,7 @@ impl<'a> Planner<'a> {
             done: BTreeSet::new(),
             steps: Vec::new(),
             weights: Vec::new(),
+            weight_bytes: 0,
             temporaries: Vec::new(),
             vocabulary: usize::MAX,
         }
@@ -325,6 +336,8 @@ impl<'a> Planner<'a> {
             return Ok(Buffer::Weight(known));
         }
         let bytes = bytes()?;
+        self.weight_bytes += bytes.len() as u64;
+        cut::check_memory(&key, &[], self.weight_bytes)?;
         self.weights.push(Weight { key, bytes });
         Ok(Buffer::Weight(self.weights.len() - 1))
     }
@@ -344,9 +357,12 @@ impl<'a> Planner<'a> {
         let pooled = self.fresh(&[texts, dimension]);
         self.steps
             .push(kernels::mean_pool(&hidden, &mask, &pooled).labelled("mean pool"));
+        cut::cut(&mut self.steps, self.machine)?;
+        let slots = memory::assign(&self.steps, &self.temporaries, &[hidden.buffer, pooled.buffer]);
+        cut::check_memory(self.graph.output, &slots.sizes, self.weight_bytes)?;
         Ok(Plan {
             shape,
-            slots: memory::assign(&self.steps, &self.temporaries, &[hidden.buffer, pooled.buffer]),
+            slots,
             steps: self.steps,
             weights: self.weights,
             hidden: hidden.buffer,

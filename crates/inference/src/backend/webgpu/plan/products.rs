@@ -12,6 +12,9 @@ use crate::backend::webgpu::kernels;
 use crate::onnx::OnnxError;
 use crate::onnx::proto::NodeProto;
 
+/// Products that become one: three in attention, a few more where several layers read the same rows.
+const SIBLINGS_MAX: usize = 16;
+
 /// A product with constant weight and bias.
 struct Linear<'a> {
     nodes: [usize; 2],
@@ -47,6 +50,7 @@ impl<'a> Planner<'a> {
             .iter()
             .filter(|index| !self.done.contains(index))
             .filter_map(|&index| self.linear(index, left))
+            .take(SIBLINGS_MAX)
             .collect();
         let own = |linear: &Linear<'a>| linear.weight == node.input[1];
         Ok(if found.iter().any(own) { found } else { Vec::new() })
