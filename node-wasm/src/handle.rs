@@ -179,7 +179,7 @@ impl NodeHandle {
         inputs: Vec<NamedTensor>,
     ) -> Result<Vec<NamedTensor>, ModelError> {
         self.shared.running()?;
-        self.shared.own.run(model, inputs).await
+        self.shared.own.run(&self.shared, model, inputs).await
     }
 
     /// Labelled scores for each text, the likeliest label first, from a model that was brought here.
@@ -192,7 +192,7 @@ impl NodeHandle {
         texts: Vec<String>,
     ) -> Result<Vec<Vec<LabelScore>>, ModelError> {
         self.shared.running()?;
-        self.shared.own.classify(model, texts).await
+        self.shared.own.classify(&self.shared, model, texts).await
     }
 
     /// Goes on from a prompt with a model that was brought here. Dropping the future ends the text.
@@ -206,7 +206,10 @@ impl NodeHandle {
         on_piece: impl FnMut(Piece) + 'static,
     ) -> Result<GeneratedText, ModelError> {
         self.shared.running()?;
-        self.shared.own.generate(model, request, on_piece).await
+        self.shared
+            .own
+            .generate(&self.shared, model, request, on_piece)
+            .await
     }
 
     /// Connects to an address; answers who is there.

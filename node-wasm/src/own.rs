@@ -103,6 +103,11 @@ impl Drop for Held {
     }
 }
 
+/// What the device has for a model: what its owner and its tier allow.
+fn memory_bytes_max(shared: &Rc<Shared>) -> u64 {
+    shared.handle().snapshot().capability.memory_bytes_max
+}
+
 impl OwnModels {
     /// With what a former visit kept.
     pub(crate) async fn kept(origin: String, settings: Option<Rc<Settings>>) -> Self {
@@ -171,6 +176,7 @@ impl OwnModels {
             onnx: held.file(&files.onnx)?,
             tokenizer: files.tokenizer.as_ref().map(|blob| held.file(blob)).transpose()?,
             config: files.config.as_ref().map(|blob| held.file(blob)).transpose()?,
+            memory_bytes_max: memory_bytes_max(shared),
         };
         let worker = self.begin()?;
         let weak = Rc::downgrade(shared);
@@ -206,19 +212,21 @@ impl OwnModels {
 
     pub(crate) async fn run(
         &self,
+        shared: &Rc<Shared>,
         model: ModelId,
         inputs: Vec<NamedTensor>,
     ) -> Result<Vec<NamedTensor>, ModelError> {
-        let worker = self.opened(model).await?;
+        let worker = self.opened(shared, model).await?;
         Ok(worker.engine.run(engine_id(model), inputs, RUN_TIMEOUT).await?)
     }
 
     pub(crate) async fn classify(
         &self,
+        shared: &Rc<Shared>,
         model: ModelId,
         texts: Vec<String>,
     ) -> Result<Vec<Vec<LabelScore>>, ModelError> {
-        let worker = self.opened(model).await?;
+        let worker = self.opened(shared, model).await?;
         Ok(worker
             .engine
             .classify(engine_id(model), texts, RUN_TIMEOUT)
@@ -227,11 +235,12 @@ impl OwnModels {
 
     pub(crate) async fn generate(
         &self,
+        shared: &Rc<Shared>,
         model: ModelId,
         request: GenerateRequest,
         on_piece: impl FnMut(Piece) + 'static,
     ) -> Result<GeneratedText, ModelError> {
-        let worker = self.opened(model).await?;
+        let worker = self.opened(shared, model).await?;
         let text = worker
             .engine
             .generate(engine_id(model), request, TOKEN_TIMEOUT, on_piece);
@@ -255,7 +264,7 @@ impl OwnModels {
     }
 
     /// The worker with a model ready in it.
-    async fn opened(&self, id: ModelId) -> Result<Use<'_>, ModelError> {
+    async fn opened(&self, shared: &Rc<Shared>, id: ModelId) -> Result<Use<'_>, ModelError> {
         self.place(id)?;
         let worker = self.begin()?;
         let entry = self.entries.borrow()[self.place(id)?].clone();
@@ -266,6 +275,7 @@ impl OwnModels {
         let request = OpenRequest {
             record: entry.record,
             held: entry.held.map(|held| held.0.clone()).unwrap_or_default(),
+            memory_bytes_max: memory_bytes_max(shared),
         };
         worker.engine.open(request).await?;
         let place = self.place(id)?;

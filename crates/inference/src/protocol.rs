@@ -76,6 +76,8 @@ pub struct AddRequest {
     pub tokenizer: Option<GivenFile>,
     /// `config.json`, for the labels of a classifier.
     pub config: Option<GivenFile>,
+    /// What the device has for it: what its owner and its tier allow.
+    pub memory_bytes_max: u64,
 }
 
 /// How it was taken in.
@@ -95,6 +97,8 @@ pub struct OpenRequest {
     pub record: String,
     /// Object URLs of its files in their order, if the page holds them because the browser did not keep them.
     pub held: Vec<String>,
+    /// What the device has for it.
+    pub memory_bytes_max: u64,
 }
 
 /// A message to the worker.

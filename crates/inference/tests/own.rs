@@ -182,6 +182,16 @@ fn tensors_that_do_not_fit_are_refused_and_the_model_goes_on() {
 }
 
 #[test]
+fn what_needs_more_than_the_device_has_is_refused_and_less_goes_on() {
+    let program = Program::within(file(perceptron()), None, None, 10_000).unwrap();
+    let rows = |count: usize| program.run(vec![x(&[count, 2], &vec![1.0; 2 * count])]);
+    assert!(rows(10).is_ok());
+    let reason = said(rows(10_000));
+    assert!(reason.contains("10000"), "{reason}");
+    assert!(rows(10).is_ok());
+}
+
+#[test]
 fn a_refusal_names_the_operator() {
     let mut graph = perceptron();
     graph.node("Teleport", &["y"], "z", vec![]);

@@ -18,7 +18,7 @@ use crate::generate::{Decoder, GenerateError, GenerateOptions, Generation, Step}
 use crate::limits;
 use crate::onnx::{self, OnnxError};
 use crate::protocol::{EngineError, check_texts};
-use crate::session::{Port, Session};
+use crate::session::{Budget, Port, Products, Session};
 use crate::tensor::Tensor;
 use crate::tokens::TextTokenizer;
 
@@ -42,7 +42,23 @@ impl Program {
     /// # Errors
     /// [`EngineError::Model`], naming the operator, value or file that stands in the way.
     pub fn open(onnx: Bytes, tokenizer: Option<&[u8]>, config: Option<&[u8]>) -> Result<Self, EngineError> {
-        let session = Arc::new(onnx::read(onnx).and_then(Session::new).map_err(refuse)?);
+        Self::within(onnx, tokenizer, config, u64::MAX)
+    }
+
+    /// The same where preparing and running it may take so many bytes, if that is less than any device has for it.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), and if that is too little.
+    pub fn within(
+        onnx: Bytes,
+        tokenizer: Option<&[u8]>,
+        config: Option<&[u8]>,
+        bytes_max: u64,
+    ) -> Result<Self, EngineError> {
+        let mut budget = Budget::default();
+        budget.bytes = budget.bytes.min(bytes_max);
+        let prepare = |model| Session::within(model, Products::Exact, budget);
+        let session = Arc::new(onnx::read(onnx).and_then(prepare).map_err(refuse)?);
         let config = config.map(Config::from_json).transpose()?.unwrap_or_default();
         let (inputs, outputs) = (infos(session.inputs())?, infos(session.outputs())?);
         let decoder = Decoder::new(session.clone()).ok();

@@ -132,6 +132,8 @@ pub struct Session {
     constants: Constants,
     /// The last step that reads each value: after it the value is dropped.
     last_use: BTreeMap<String, usize>,
+    /// What a run may take.
+    budget: Budget,
 }
 
 impl Session {
@@ -151,7 +153,7 @@ impl Session {
         Self::within(model, products, Budget::default())
     }
 
-    /// Prepares a model if computing its constants takes no more than so much.
+    /// Prepares a model if computing its constants takes no more than so much, which holds for each run too.
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -199,6 +201,7 @@ impl Session {
             steps,
             constants,
             last_use,
+            budget,
         };
         session.check_names(&graph)?;
         Ok(session)
@@ -244,12 +247,12 @@ impl Session {
         }
     }
 
-    /// Runs the model within the default [`Budget`].
+    /// Runs the model within its [`Budget`].
     ///
     /// # Errors
     /// If an input is missing or of the wrong type, if it would take too much, or an operator refuses the values that reach it.
     pub fn run(&self, given: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, OnnxError> {
-        self.run_within(given, Budget::default())
+        self.run_within(given, self.budget)
     }
 
     /// Runs the model if that takes no more than so much.

@@ -44,6 +44,7 @@ impl OwnModels {
             onnx,
             tokenizer,
             config,
+            memory_bytes_max,
         } = request;
         let given = [Some(&onnx), tokenizer.as_ref(), config.as_ref()];
         let bytes: u64 = given.into_iter().flatten().map(|given| given.bytes).sum();
@@ -68,6 +69,7 @@ impl OwnModels {
             onnx.content,
             tokenizer.map(|taken| taken.content),
             config.map(|taken| taken.content),
+            memory_bytes_max,
         )?;
         progress(LoadProgress::Checking(BackendKind::Cpu));
         let speed = program.measure(now_ms)?;
@@ -116,7 +118,8 @@ impl OwnModels {
             None => None,
         };
         progress(LoadProgress::Preparing(BackendKind::Cpu));
-        self.open.insert(model.id(), program(onnx, tokenizer, config)?);
+        let program = program(onnx, tokenizer, config, request.memory_bytes_max)?;
+        self.open.insert(model.id(), program);
         Ok(())
     }
 
@@ -224,7 +227,17 @@ fn urls(taken: [Option<&Taken>; 3]) -> Vec<(FileRef, String)> {
     taken.into_iter().flatten().map(named).collect()
 }
 
-fn program(onnx: Chunks, tokenizer: Option<Chunks>, config: Option<Chunks>) -> Result<Program, EngineError> {
+fn program(
+    onnx: Chunks,
+    tokenizer: Option<Chunks>,
+    config: Option<Chunks>,
+    memory_bytes_max: u64,
+) -> Result<Program, EngineError> {
     let [tokenizer, config] = [tokenizer, config].map(|content| content.map(Chunks::into_bytes));
-    Program::open(onnx.into_bytes(), tokenizer.as_deref(), config.as_deref())
+    Program::within(
+        onnx.into_bytes(),
+        tokenizer.as_deref(),
+        config.as_deref(),
+        memory_bytes_max,
+    )
 }
