@@ -22,7 +22,7 @@ use crate::status::{Backend, LoadReport};
 /// Under this name the policy is kept.
 pub(super) const LEND: &str = "lend";
 /// Under this name the chosen backend is kept.
-const PIN: &str = "pin";
+pub(super) const PIN: &str = "pin";
 /// Deaths of the worker in a row after which its models are given up.
 const DEATHS_MAX: u32 = 3;
 /// Wait before a dead worker's models are loaded again.
@@ -43,7 +43,7 @@ pub(super) struct Lending {
     pub(super) running: u32,
     /// Deaths of the worker since it last finished something.
     deaths: u32,
-    /// The backend that was chosen on a former visit.
+    /// The backend that was chosen last, maybe on a former visit.
     pin: Option<Backend>,
 }
 
@@ -61,8 +61,11 @@ impl Driver {
         self.settle_models();
     }
 
-    /// The choice of a former visit, unless a new one was made meanwhile.
-    pub(super) fn on_kept_policy(&mut self, policy: Option<LendPolicy>) {
+    /// The choices of a former visit, unless new ones were made meanwhile.
+    pub(super) fn on_kept_policy(&mut self, policy: Option<LendPolicy>, pin: Option<Backend>) {
+        if self.lending.asked.is_empty() {
+            self.lending.pin = pin;
+        }
         let Some(policy) = policy.filter(|_| !self.lending.enabled) else {
             return;
         };
@@ -118,7 +121,12 @@ impl Driver {
         if snapshot.tier.is_none() {
             return;
         }
-        if let Some(model) = self.models.preferred(snapshot.capability.storage_bytes_max) {
+        // Who chose a GPU chose it for the relay's first model: weights of one byte are for processors.
+        let bytes_max = match self.lending.pin.is_some_and(Backend::is_gpu) {
+            true => u64::MAX,
+            false => snapshot.capability.storage_bytes_max,
+        };
+        if let Some(model) = self.models.preferred(bytes_max) {
             self.load_once(model);
         }
     }
@@ -133,6 +141,7 @@ impl Driver {
     pub(super) fn load(&mut self, model: ModelId, pin: Option<Backend>, reply: Option<Reply<LoadReport>>) {
         if reply.is_some() {
             self.lending.asked.insert(model);
+            self.lending.pin = pin;
             self.keep(PIN, pin);
         }
         let load = Load { model, pin, reply };

@@ -14,12 +14,12 @@ use node_proto::transfer::{BlobInput, Part};
 
 use super::Driver;
 use super::files::{Held, Load, Looked};
-use super::lending::LEND;
+use super::lending::{LEND, PIN};
 use crate::bootstrap::{self, Bootstrap};
 use crate::measure::{self, Watch};
 use crate::order::Reply;
 use crate::platform;
-use crate::status::{LoadReport, StorageStatus};
+use crate::status::{Backend, LoadReport, StorageStatus};
 use crate::store::StoreError;
 
 /// The device is measured this long after the start.
@@ -62,7 +62,7 @@ pub(super) enum Done {
     Environment(Environment),
     Watching(Watch),
     Storage(StorageStatus),
-    Policy(Option<LendPolicy>),
+    Policy(Option<LendPolicy>, Option<Backend>),
     LoadAgain(ModelId),
     Looked(Looked),
     Whole {
@@ -93,8 +93,13 @@ impl Driver {
         // Later than the first paint: the micro-benchmark takes a frame.
         self.measure_device(MEASURE_AFTER_MS);
         if let Some(settings) = self.settings.clone() {
-            self.tasks
-                .push(async move { Done::Policy(settings.choice(LEND).await) }.boxed_local());
+            self.tasks.push(
+                async move {
+                    let pin: Option<Option<Backend>> = settings.choice(PIN).await;
+                    Done::Policy(settings.choice(LEND).await, pin.flatten())
+                }
+                .boxed_local(),
+            );
         }
     }
 
@@ -128,7 +133,7 @@ impl Driver {
                     ..storage
                 };
             }),
-            Done::Policy(policy) => self.on_kept_policy(policy),
+            Done::Policy(policy, pin) => self.on_kept_policy(policy, pin),
             Done::LoadAgain(model) => self.load(model, self.models.pin(&model), None),
             Done::Looked(looked) => self.on_looked(looked),
             Done::Whole { blob, result } => self.on_whole(blob, result),
