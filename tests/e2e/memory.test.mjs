@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { addNotes, ask, join, lend, ownPeerId, seePeer } from "./lib/journey.mjs";
+import { addNotes, ask, join, lend, ownPeerId, seePeer, SMALL_DISK_BYTES } from "./lib/journey.mjs";
 import { eventually, sleep, test } from "./lib/suite.mjs";
 
 /** The tiers' own promises: asking on a small device, and MiniLM in floats on a usual one. */
@@ -10,8 +10,6 @@ const ASKING_BYTES_MAX = 200e6;
 const FLOATS_BYTES_MAX = 1000e6;
 /** What MiniLM with weights of one byte may add to a page that only joined. */
 const BYTES_ADDED_MAX = 150e6;
-/** What a small device may keep on its disk. */
-const BASIC_DISK_BYTES_MAX = 50e6;
 /** What garbage collectors need to notice that there is something to do. */
 const SETTLE_MS = 5_000;
 
@@ -28,8 +26,6 @@ test("memory: asking and lending keep to what their tiers promise", { timeout: 2
   const bob = await join(asking, relay.url);
   const ada = await join(lending, relay.url);
   await ada.goTo("node");
-  // As much as a small device may keep, whatever this machine is.
-  await ada.write("lend-storage", String(BASIC_DISK_BYTES_MAX / 1e6));
   await sleep(SETTLE_MS);
   const empty = await used(lending);
   await lend(ada);
@@ -62,6 +58,6 @@ test("memory: asking and lending keep to what their tiers promise", { timeout: 2
   });
   assert.ok(asked > 0 && asked <= ASKING_BYTES_MAX, `asking takes ${asked} bytes`);
   assert.ok(lent > empty && lent - empty <= BYTES_ADDED_MAX, `lending on a small device adds ${lent - empty} bytes to ${empty}`);
-  assert.ok(kept > 0 && kept <= BASIC_DISK_BYTES_MAX, `it keeps ${kept} bytes`);
+  assert.ok(kept > 0 && kept <= SMALL_DISK_BYTES, `it keeps ${kept} bytes`);
   assert.ok(both > 0 && both <= FLOATS_BYTES_MAX, `with MiniLM in floats besides it takes ${both} bytes`);
 });

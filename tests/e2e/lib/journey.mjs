@@ -40,9 +40,13 @@ export async function seePeer(person, peer, transport = "webrtc") {
   return person.see("peer", { peer, transport, role: "node" }, 30_000);
 }
 
+/** What a small device keeps: then everyone lends the same model, however fast this machine seems to be. */
+export const SMALL_DISK_BYTES = 50e6;
+
 /** Turns lending on and waits until offers stand. */
 export async function lend(person) {
   await person.goTo("node");
+  await person.write("lend-storage", String(SMALL_DISK_BYTES / 1e6));
   if (!(await person.see("lend")).checked) await person.click("lend");
   await person.see("lend-state", { state: "lending" }, PREPARE_MS_MAX);
 }

@@ -43,9 +43,11 @@ async fn register(app: App) -> Result<(), JsValue> {
         .forget();
     })
     .forget();
+    // Browsers look for a new version by themselves when they find the time, which may be much later. Offline it fails; the next
+    // return to the page tries again.
+    let _ = registration.update();
     platform::on_document("visibilitychange", move || {
         if !platform::hidden() {
-            // Offline it fails; the next return to the page tries again.
             let _ = registration.update();
         }
     });

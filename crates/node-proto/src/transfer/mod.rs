@@ -322,7 +322,7 @@ impl Transfer {
         };
         match (&taken, from) {
             (Taken::Wrong, From::Origin) => {
-                let lost = self.origin.exclude("what it gave is not what was asked for");
+                let lost = self.origin.exclude("what it gave is damaged or forged");
                 self.lose(lost);
             }
             (Taken::Wrong, From::Peer(peer)) => {
