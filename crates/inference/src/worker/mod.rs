@@ -118,10 +118,3 @@ fn now_ms() -> f64 {
         .performance()
         .map_or(0.0, |performance| performance.now())
 }
-
-/// What a JavaScript error says.
-fn text_of(error: &wasm_bindgen::JsValue) -> String {
-    error
-        .as_string()
-        .unwrap_or_else(|| js_sys::Object::from(error.clone()).to_string().into())
-}
