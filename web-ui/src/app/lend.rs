@@ -1,6 +1,7 @@
 //! The lending switch, its limits, and the reason beside it when lending pauses.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use node_proto::capability::{LendPolicy, PauseReason};
 use node_proto::io::Command;
 use node_proto::view::LendingView;
@@ -30,10 +31,12 @@ fn switch(app: App, policy: LendPolicy, on: bool) {
             models::unload(app, model)
         }
     }
-    app.command(Command::Lend(LendPolicy {
+    let lend = Command::Lend(LendPolicy {
         enabled: on,
         ..policy
-    }));
+    });
+    // After the load, which takes its turn like this: else the node would choose a model by itself meanwhile.
+    spawn_local(async move { app.command(lend) });
 }
 
 /// The state as one word for tests and styles, and as a sentence with the reason.
@@ -55,7 +58,8 @@ fn state(lending: &LendingView, obstacle: Option<String>) -> (&'static str, Stri
 
 /// Why no model gets ready, if that is so.
 fn obstacle(status: &ShellStatus) -> Option<String> {
-    let refused = status.models.first().and_then(|model| match &model.state {
+    // Which model is lent is the node's choice.
+    let refused = status.models.iter().find_map(|model| match &model.state {
         ModelState::Refused { reason } => Some(words::refused(reason)),
         _ => None,
     });
