@@ -75,6 +75,7 @@ pub(crate) async fn fetch_text(url: &str, bytes_max: usize) -> Result<String, St
         .dyn_into()
         .map_err(|_| "the answer is of an unknown kind".to_owned())?;
     if !response.ok() {
+        discard(&response);
         return Err(format!("{url} answers with status {}", response.status()));
     }
     let announced = response.headers().get("content-length").ok().flatten();
@@ -82,6 +83,7 @@ pub(crate) async fn fetch_text(url: &str, bytes_max: usize) -> Result<String, St
         .and_then(|length| length.parse::<usize>().ok())
         .is_some_and(|length| length > bytes_max)
     {
+        discard(&response);
         return Err(format!("{url} is longer than {bytes_max} bytes"));
     }
     let body = response.text().map_err(|error| text_of(&error))?;
@@ -91,6 +93,15 @@ pub(crate) async fn fetch_text(url: &str, bytes_max: usize) -> Result<String, St
         return Err(format!("{url} is longer than {bytes_max} bytes"));
     }
     Ok(text)
+}
+
+/// Gives up an answer that is not read. A browser counts it as under way until then, and with a few of them it puts off what is
+/// less urgent, such as looking for a new version of the page.
+fn discard(response: &Response) {
+    if let Some(body) = response.body() {
+        // The outcome does not matter to anyone.
+        drop(body.cancel());
+    }
 }
 
 /// Asks for a file, or for a range of it; what never changes may come from the browser's own cache.
@@ -115,6 +126,7 @@ pub(crate) async fn fetch_range(url: &str, range: Option<&str>) -> Result<Respon
 pub(crate) async fn fetch_bytes(url: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
     let response = fetch_range(url, None).await?;
     if !response.ok() {
+        discard(&response);
         return Err(format!("it answers with status {}", response.status()));
     }
     let body = response.array_buffer().map_err(|error| text_of(&error))?;

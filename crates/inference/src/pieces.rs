@@ -22,10 +22,12 @@ impl Pieces {
     /// # Errors
     /// If the server refused, or the answer has no body. All errors of this type are for people.
     pub fn of(response: &Response, skip: u64, bytes: u64) -> Result<Self, String> {
+        let body = response.body().ok_or("the answer is empty")?;
         if !response.ok() {
+            // Else it counts as under way until it is forgotten.
+            drop(body.cancel());
             return Err(format!("the server answered {}", response.status()));
         }
-        let body = response.body().ok_or("the answer is empty")?;
         let reader = ReadableStreamDefaultReader::new(&body).map_err(|_| "the answer cannot be read")?;
         let buffer = Vec::new();
         let left = bytes;
