@@ -184,27 +184,9 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         "--features",
         "known-answers,retrieval",
     ];
-    // The kernels in WGSL, planned and then run: Vulkan, and the renderer that a browser without a GPU uses too.
-    let gpu = [
-        "--cargo-profile",
-        site::ENGINE_PROFILE,
-        "--package",
-        "inference",
-        "--features",
-        "engine,gpu",
-        "--run-ignored",
-        "all",
-        "--filterset",
-        "test(webgpu) | binary(webgpu)",
-    ];
-    let vulkan = prerequisites::software_vulkan(workspace)?;
-    let gpu = with_nextest(workspace, "tests of the kernels in WGSL", &gpu)?
-        .env("LD_LIBRARY_PATH", &vulkan)
-        .env("VK_ICD_FILENAMES", vulkan.join(prerequisites::VULKAN_DRIVER));
     Ok([
         relay,
         nextest(workspace, "tests of the inference engine", &inference)?,
-        counted(gpu)?,
     ]
     .into_iter()
     .sum())
@@ -264,25 +246,20 @@ fn interop(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Counts, Error> {
-    counted(with_nextest(workspace, what, selection)?)
-}
-
-fn with_nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Program, Error> {
     Progress::new(1).step("nextest", |ticker| tools::install_nextest(workspace, ticker))?;
-    Ok(
-        Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
-            .args([
-                "nextest",
-                "run",
-                "--locked",
-                "--no-fail-fast",
-                "--no-tests",
-                "pass",
-            ])
-            .args(["--status-level", "slow", "--color", "never"])
-            .args(selection)
-            .env("KNOWLEDGE_MODELS_DIR", workspace.site().join("models")),
-    )
+    let program = Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
+        .args([
+            "nextest",
+            "run",
+            "--locked",
+            "--no-fail-fast",
+            "--no-tests",
+            "pass",
+        ])
+        .args(["--status-level", "slow", "--color", "never"])
+        .args(selection)
+        .env("KNOWLEDGE_MODELS_DIR", workspace.site().join("models"));
+    counted(program)
 }
 
 fn clippy_of(workspace: &Workspace, what: &str, selection: &[&str]) -> Program {
