@@ -43,7 +43,12 @@ test("memory: asking and lending keep to what their tiers promise", { timeout: 2
   await ada.see("backend-active", {}, 60_000);
   await ask(bob, "Until when is the library open?");
   await sleep(SETTLE_MS);
-  const lent = await used(lending);
+  // Garbage is collected when the browser finds the time: the least of a minute counts, or the first that is within the bound.
+  let lent = await used(lending);
+  for (let turn = 0; turn < 12 && lent - empty > BYTES_ADDED_MAX; turn += 1) {
+    await sleep(SETTLE_MS);
+    lent = Math.min(lent, await used(lending));
+  }
   const floats = models.find(({ precision }) => precision === "f32");
   await ada.page.locator(`[data-testid="model-load"][data-model="${floats.onnx.blake3}"]`).setTimeout(30_000).click();
   await eventually("both models", async () => (await ada.all("backend-active")).length === 2, 120_000);
