@@ -3,6 +3,8 @@
 //! As root on Debian or Ubuntu whatever is missing is installed from the distribution's packages; anyone else is told
 //! the line to type. Nothing is ever downloaded from anywhere else at this point.
 
+use std::path::PathBuf;
+
 use crate::command::{Program, answers};
 use crate::error::Error;
 use crate::progress::{Outcome, Progress, Ticker};
@@ -79,6 +81,22 @@ pub(crate) const MANUALS: &[Need] = &[
         probes: &[&["sh", "-c", "ls -d /usr/share/doc/python3.*/html"]],
     },
 ];
+
+/// Describes it to a Vulkan loader.
+pub(crate) const VULKAN_DRIVER: &str = "vk_swiftshader_icd.json";
+/// Where packages of Chromium put the Vulkan loader and the software renderer that they bring.
+const SOFTWARE_VULKAN: [&str; 2] = ["/usr/lib/chromium", "/opt/google/chrome"];
+
+/// The folder of the software renderer that comes with the browser.
+pub(crate) fn software_vulkan(workspace: &Workspace) -> Result<PathBuf, Error> {
+    ensure(workspace, BROWSERS)?;
+    let folders = SOFTWARE_VULKAN.into_iter().map(PathBuf::from);
+    let mut found = folders.filter(|folder| folder.join(VULKAN_DRIVER).exists());
+    found.next().ok_or_else(|| Error::Missing {
+        missing: "the software renderer of Chromium".to_owned(),
+        line: "sudo apt-get install --reinstall chromium".to_owned(),
+    })
+}
 
 /// Checks every need, installs what is missing where that is allowed, and fails with one message otherwise.
 pub(crate) fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The project's own kernels on whatever WebGPU the machine has, against the CPU's.
 //!
-//! Ignored, since not every machine has an adapter: `cargo test -p inference --features engine,gpu --test webgpu -- --ignored`.
-//! Any Vulkan driver will do, for example the software renderer that Chromium brings (`VK_ICD_FILENAMES`).
+//! It needs an adapter, and any Vulkan driver will do: `cargo xtask test --only native-release` gives it the software renderer that
+//! Chromium brings.
 
 #![allow(
     clippy::unwrap_used,
@@ -132,7 +132,6 @@ fn layer() -> ModelProto {
 }
 
 #[test]
-#[ignore = "needs an adapter"]
 fn steps_that_are_cut_give_what_the_cpu_gives() {
     let model = || onnx::read(layer().encode_to_vec().into()).unwrap();
     let ids: Vec<i64> = (0..192).map(|at| at * 7 % WORDS as i64).collect();

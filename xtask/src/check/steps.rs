@@ -134,7 +134,7 @@ fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
         "--workspace",
         "--all-targets",
         "--features",
-        "inference/known-answers,inference/retrieval",
+        "inference/known-answers,inference/retrieval,inference/gpu",
     ];
     check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
@@ -182,14 +182,14 @@ fn native_release(workspace: &Workspace) -> Result<Counts, Error> {
         "--package",
         "inference",
         "--features",
-        "known-answers,retrieval",
+        "known-answers,retrieval,gpu",
     ];
-    Ok([
-        relay,
-        nextest(workspace, "tests of the inference engine", &inference)?,
-    ]
-    .into_iter()
-    .sum())
+    // The kernels in WGSL run on the renderer that a browser without a GPU uses too.
+    let vulkan = prerequisites::software_vulkan(workspace)?;
+    let inference = with_nextest(workspace, "tests of the inference engine", &inference)?
+        .env("LD_LIBRARY_PATH", &vulkan)
+        .env("VK_ICD_FILENAMES", vulkan.join(prerequisites::VULKAN_DRIVER));
+    Ok([relay, counted(inference)?].into_iter().sum())
 }
 
 fn browser_unit(workspace: &Workspace) -> Result<Counts, Error> {
@@ -246,20 +246,25 @@ fn interop(workspace: &Workspace) -> Result<Counts, Error> {
 }
 
 fn nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Counts, Error> {
+    counted(with_nextest(workspace, what, selection)?)
+}
+
+fn with_nextest(workspace: &Workspace, what: &str, selection: &[&str]) -> Result<Program, Error> {
     Progress::new(1).step("nextest", |ticker| tools::install_nextest(workspace, ticker))?;
-    let program = Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
-        .args([
-            "nextest",
-            "run",
-            "--locked",
-            "--no-fail-fast",
-            "--no-tests",
-            "pass",
-        ])
-        .args(["--status-level", "slow", "--color", "never"])
-        .args(selection)
-        .env("KNOWLEDGE_MODELS_DIR", workspace.site().join("models"));
-    counted(program)
+    Ok(
+        Program::cargo_subcommand(workspace, tools::nextest(workspace), what)
+            .args([
+                "nextest",
+                "run",
+                "--locked",
+                "--no-fail-fast",
+                "--no-tests",
+                "pass",
+            ])
+            .args(["--status-level", "slow", "--color", "never"])
+            .args(selection)
+            .env("KNOWLEDGE_MODELS_DIR", workspace.site().join("models")),
+    )
 }
 
 fn clippy_of(workspace: &Workspace, what: &str, selection: &[&str]) -> Program {
