@@ -110,6 +110,17 @@ test("models: after a reload a download goes on where it was", { timeout: 240_00
   assert.deepEqual(asked, [], "what is whole is not asked for");
 });
 
+/** Parts of a file that the browser keeps. */
+function pieces(person, id) {
+  return person.page.evaluate(async (file) => {
+    const answer = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+    const database = await answer(indexedDB.open("knowledge-models"));
+    const count = await answer(database.transaction("pieces").objectStore("pieces").count(IDBKeyRange.bound(`${file}/`, `${file}0`)));
+    database.close();
+    return count;
+  }, id);
+}
+
 /** A disk that says, or does not say, that it is full. Chromium's own quota cannot be lowered for IndexedDB. */
 const FULL = {
   "is known to be full": () => {
@@ -135,5 +146,6 @@ for (const [what, fill] of Object.entries(FULL)) {
     await load(bob, id);
     await bob.see("backend-active", {}, LOAD_MS_MAX);
     await bob.seeWhere("model-not-kept", "that it is not kept", ({ text, visible }) => visible && /until this page is closed.*full/.test(text));
+    assert.equal(await pieces(bob, id), 0, "no part of it stays on the disk");
   });
 }

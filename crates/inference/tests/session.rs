@@ -9,6 +9,8 @@
 
 mod support;
 
+mod graphs;
+
 use std::collections::BTreeMap;
 
 use futures::executor::block_on;
@@ -80,41 +82,11 @@ fn layer(seen: &[&str]) -> ModelProto {
     ] {
         graph.constant(build::f32_tensor(name, &[], &[value]));
     }
-    for (part, order) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
-        graph.constant(matrix(&format!("{part}.weight"), 16, 16));
-        graph.constant(build::f32_tensor(&format!("{part}.bias"), &[16], &[0.25; 16]));
-        graph.node(
-            "MatMul",
-            &["x", &format!("{part}.weight")],
-            &format!("{part}.product"),
-            vec![],
-        );
-        graph.node(
-            "Add",
-            &[&format!("{part}.product"), &format!("{part}.bias")],
-            part,
-            vec![],
-        );
-        graph.node("Reshape", &[part, "split"], &format!("{part}.split"), vec![]);
-        graph.node(
-            "Transpose",
-            &[&format!("{part}.split")],
-            &format!("{part}.heads"),
-            vec![ints("perm", &order)],
-        );
-    }
-    graph.node("MatMul", &["q.heads", "k.heads"], "raw", vec![]);
-    graph.node("Div", &["raw", "depth"], "scaled", vec![]);
-    graph.node("Add", &["scaled", "mask"], "scores", vec![]);
-    graph.node("Softmax", &["scores"], "weights", vec![int("axis", -1)]);
-    graph.node("MatMul", &["weights", "v.heads"], "mixed", vec![]);
-    graph.node(
-        "Transpose",
-        &["mixed"],
-        "together",
-        vec![ints("perm", &[0, 2, 1, 3])],
+    graphs::attention(
+        &mut graph,
+        |name| matrix(name, 16, 16),
+        |name| build::f32_tensor(name, &[16], &[0.25; 16]),
     );
-    graph.node("Reshape", &["together", "join"], "attended", vec![]);
     graph.constant(matrix("wide.weight", 16, 24));
     graph.constant(build::f32_tensor("wide.bias", &[24], &[-0.125; 24]));
     graph.node("MatMul", &["attended", "wide.weight"], "wide.product", vec![]);

@@ -10,6 +10,8 @@
     reason = "helpers of tests fail their test"
 )]
 
+mod graphs;
+
 use std::collections::BTreeMap;
 
 use futures::executor::block_on;
@@ -63,41 +65,11 @@ fn layer() -> ModelProto {
     );
     graph.node("Sub", &["one", "kept.float"], "gone", vec![]);
     graph.node("Mul", &["gone", "hidden"], "mask", vec![]);
-    for (part, order) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
-        graph.constant(matrix(&format!("{part}.weight"), &[WIDTH, WIDTH]));
-        graph.constant(matrix(&format!("{part}.bias"), &[WIDTH]));
-        graph.node(
-            "MatMul",
-            &["x", &format!("{part}.weight")],
-            &format!("{part}.product"),
-            vec![],
-        );
-        graph.node(
-            "Add",
-            &[&format!("{part}.product"), &format!("{part}.bias")],
-            part,
-            vec![],
-        );
-        graph.node("Reshape", &[part, "split"], &format!("{part}.split"), vec![]);
-        graph.node(
-            "Transpose",
-            &[&format!("{part}.split")],
-            &format!("{part}.heads"),
-            vec![ints("perm", &order)],
-        );
-    }
-    graph.node("MatMul", &["q.heads", "k.heads"], "raw", vec![]);
-    graph.node("Div", &["raw", "depth"], "scaled", vec![]);
-    graph.node("Add", &["scaled", "mask"], "scores", vec![]);
-    graph.node("Softmax", &["scores"], "weights", vec![int("axis", -1)]);
-    graph.node("MatMul", &["weights", "v.heads"], "mixed", vec![]);
-    graph.node(
-        "Transpose",
-        &["mixed"],
-        "together",
-        vec![ints("perm", &[0, 2, 1, 3])],
+    graphs::attention(
+        &mut graph,
+        |name| matrix(name, &[WIDTH, WIDTH]),
+        |name| matrix(name, &[WIDTH]),
     );
-    graph.node("Reshape", &["together", "join"], "attended", vec![]);
     graph.node("Add", &["attended", "x"], "sum", vec![]);
     graph.constant(matrix("scale", &[WIDTH]));
     graph.constant(matrix("bias", &[WIDTH]));

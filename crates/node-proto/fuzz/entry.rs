@@ -26,6 +26,7 @@ use node_proto::{
 #[path = "../tests/world/mod.rs"]
 mod world;
 
+mod blobs;
 mod machine;
 pub(crate) mod peers;
 

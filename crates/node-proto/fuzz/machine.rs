@@ -6,14 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use blob::{CHUNK_BYTES, Outline};
 use node_proto::ledger::Block;
 use node_proto::wire::{Request, Response, Signed, decode_frame, encode_frame};
 use node_proto::{
-    BlobInput, BlobOutput, Command, Config, Ed25519Signer, Environment, ExchangeFailure, ExchangeId, Failure,
-    Group, Hash, Input, JobId, LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output,
-    Part, Path, Precision, Probe, Reading, ReceiptView, Requirements, ServiceRequest, Timestamp, WorkId,
-    WorkInput, WorkOutput, Write,
+    Command, Config, Ed25519Signer, Environment, ExchangeFailure, ExchangeId, Failure, Group, Input, JobId,
+    LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output, Path, Precision, Probe,
+    Reading, ReceiptView, Requirements, ServiceRequest, Timestamp, WorkId, WorkInput, WorkOutput, Write,
 };
 
 use super::peers::Peer;
@@ -38,7 +36,7 @@ impl Bytes<'_> {
     }
 }
 
-struct Machine {
+pub(super) struct Machine {
     node: Node,
     group: Group,
     now: u64,
@@ -113,30 +111,6 @@ fn start(group: &Group, starts: u64, now: u64, stored: &BTreeMap<Vec<u8>, Vec<u8
     .unwrap()
 }
 
-/// Two chunks.
-pub(crate) fn blob_content() -> Vec<u8> {
-    vec![7; CHUNK_BYTES + 9]
-}
-
-/// What stands at a place of it; nothing beyond its end.
-pub(crate) fn part_of(content: &[u8], part: Part) -> Vec<u8> {
-    match part {
-        Part::Outline => Outline::of(content).unwrap().to_bytes(),
-        Part::Chunk(index) => content
-            .chunks(CHUNK_BYTES)
-            .nth(index as usize)
-            .unwrap_or_default()
-            .to_vec(),
-    }
-}
-
-fn part(value: u8) -> Part {
-    match value % 4 {
-        3 => Part::Outline,
-        index => Part::Chunk(index.into()),
-    }
-}
-
 impl Machine {
     fn new(group: Group) -> Self {
         let node = start(&group, 1, START, &BTreeMap::new());
@@ -208,7 +182,7 @@ impl Machine {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         self.node.handle_input(Timestamp(self.now), input);
         self.drain();
     }
@@ -420,49 +394,6 @@ impl Machine {
         self.command(command);
     }
 
-    /// The shell's part in a transfer, as it should be and as it should not.
-    fn blobs(&mut self, bytes: &mut Bytes<'_>) {
-        let (how, value) = (bytes.byte(), bytes.byte());
-        let content = blob_content();
-        let outline = Outline::of(&content).unwrap();
-        let blob = Hash(*outline.name());
-        let part = part(value);
-        let input = match how % 8 {
-            0 | 1 => BlobInput::Want {
-                blob: if value & 0x40 == 0 {
-                    blob
-                } else {
-                    Hash([value; 32])
-                },
-                bytes: content.len() as u64 + u64::from(value & 0x20) * u64::from(value),
-                model: Some(MODEL),
-                outline: (value & 0x10 != 0).then(|| outline.to_bytes()),
-                kept: (0..u32::from(value % 4)).collect(),
-                has_origin: value & 0x08 != 0,
-            },
-            2 | 3 => {
-                let mut bytes = part_of(&content, part);
-                if value & 0x80 != 0 {
-                    bytes.truncate(usize::from(value));
-                }
-                BlobInput::Fetched { blob, part, bytes }
-            }
-            4 => BlobInput::FetchEnded {
-                blob,
-                part,
-                result: if value & 0x80 == 0 {
-                    Ok(())
-                } else {
-                    Err("x".repeat(usize::from(value)))
-                },
-            },
-            5 => BlobInput::Kept { blob, part },
-            6 => BlobInput::Held(vec![blob; usize::from(value % 3)]),
-            _ => BlobInput::Forget { blob },
-        };
-        self.input(Input::Blob(input));
-    }
-
     fn network_reports(&mut self, bytes: &mut Bytes<'_>) {
         let (how, value) = (bytes.byte(), bytes.byte());
         let peer = self.peers[usize::from(how / 8) % self.peers.len()].id();
@@ -546,15 +477,7 @@ impl Machine {
                 let WorkInput::Texts { texts } = input;
                 self.works.push((work, texts.len()));
             }
-            Output::Blob(BlobOutput::Keep { blob, part, bytes }) => {
-                assert_eq!(bytes, part_of(&blob_content(), part), "something else is kept");
-                self.input(Input::Blob(BlobInput::Kept { blob, part }));
-            }
-            Output::Blob(BlobOutput::Read { exchange, part, .. }) => {
-                let bytes = Some(part_of(&blob_content(), part));
-                self.input(Input::Blob(BlobInput::Read { exchange, bytes }));
-            }
-            Output::Blob(BlobOutput::Fetch { .. }) => {}
+            Output::Blob(output) => self.carry_out_blob(output),
             Output::Dial { .. } | Output::HangUp { .. } | Output::Event(_) => {}
         }
     }

@@ -16,7 +16,8 @@ use node_proto::{
     Signer, Tier, Verification, price,
 };
 
-use super::machine::{Bytes, blob_content, part_of};
+use super::blobs;
+use super::machine::Bytes;
 use super::world::{DIMENSION, MODEL, embedding};
 
 /// What a peer bought, as far as it came.
@@ -115,7 +116,7 @@ impl Peer {
                 0 => Request::Unregister(Hash(self.group.presence_key())),
                 chunk => Request::FetchPart {
                     tag: self.tag(),
-                    blob: Hash(*blake3::hash(&blob_content()).as_bytes()),
+                    blob: Hash(*blake3::hash(&blobs::content()).as_bytes()),
                     chunk: (chunk > 1).then_some(chunk as u32),
                 },
             },
@@ -370,7 +371,7 @@ impl Peer {
             }),
             Request::FetchPart { chunk, .. } => {
                 let part = chunk.map_or(Part::Outline, Part::Chunk);
-                let mut bytes = part_of(&blob_content(), part);
+                let mut bytes = blobs::given(&blobs::content(), part);
                 bytes.truncate(usize::MAX >> (value % 64));
                 Response::Part(bytes)
             }

@@ -5,16 +5,17 @@
 mod world;
 
 use blob::CHUNK_BYTES;
-use node_proto::{BlobStep, Progress};
+use node_proto::{BlobStep, Hash, Progress};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 use world::blobs::Origin;
 use world::{Engine, Fate, World, private};
 
 /// Ten chunks and a bit.
+const BYTES: usize = 10 * CHUNK_BYTES + 77;
+
 fn content() -> Vec<u8> {
-    let bytes = 10 * CHUNK_BYTES + 77;
-    (0..bytes)
+    (0..BYTES)
         .map(|place| (place % 251) as u8 ^ (place / CHUNK_BYTES) as u8)
         .collect()
 }
@@ -26,74 +27,54 @@ fn whole(step: BlobStep) -> Progress {
     }
 }
 
-/// A lender that holds the blob, and another node that has met it.
-fn pair() -> (World, usize, usize) {
+/// A lender that holds the content, another node that has met it, and the blob, which the web server has too.
+fn pair() -> (World, usize, usize, Hash) {
     let mut world = World::new();
     let lender = world.join_provider(private(1), Engine::Honest);
     let other = world.join(private(1));
     world.run(10_000);
-    (world, lender, other)
+    let blob = world.publish(&content());
+    world.hold(lender, &content());
+    (world, lender, other, blob)
+}
+
+/// Fetches all of it; tells how much came from the origin, and how much from peers.
+fn fetched(world: &mut World, host: usize, blob: Hash) -> (u64, u64) {
+    let progress = whole(world.fetch(host, blob, BYTES as u64));
+    assert_eq!((progress.bytes, progress.total), (BYTES as u64, BYTES as u64));
+    assert_eq!(world.content(host, blob), content());
+    (progress.from_origin, progress.from_peers)
 }
 
 #[test]
 fn it_comes_from_the_origin_and_from_a_peer_at_once() {
-    let (mut world, lender, other) = pair();
-    let content = content();
-    let blob = world.publish(&content);
-    world.hold(lender, &content);
-    let progress = whole(world.fetch(other, blob, content.len() as u64));
-    assert_eq!(progress.bytes, content.len() as u64);
-    assert_eq!(progress.from_origin + progress.from_peers, progress.bytes);
-    assert!(
-        progress.from_origin > 0 && progress.from_peers > 0,
-        "{progress:?}"
-    );
-    assert_eq!(world.content(other, blob), content);
+    let (mut world, _, other, blob) = pair();
+    let (from_origin, from_peers) = fetched(&mut world, other, blob);
+    assert_eq!(from_origin + from_peers, BYTES as u64);
+    assert!(from_origin > 0 && from_peers > 0, "{from_origin}, {from_peers}");
 }
 
 #[test]
 fn without_an_origin_a_peer_is_enough_and_the_other_way_round() {
     for origin in [Origin::Fails, Origin::None, Origin::Forges] {
-        let (mut world, lender, other) = pair();
+        let (mut world, _, other, blob) = pair();
         world.origin = origin;
-        let content = content();
-        let blob = world.publish(&content);
-        world.hold(lender, &content);
-        let progress = whole(world.fetch(other, blob, content.len() as u64));
-        assert_eq!(
-            (progress.from_origin, progress.from_peers),
-            (0, content.len() as u64),
-            "{origin:?}"
-        );
-        assert_eq!(world.content(other, blob), content);
+        assert_eq!(fetched(&mut world, other, blob), (0, BYTES as u64), "{origin:?}");
     }
     let mut world = World::new();
     let alone = world.join(private(1));
     world.origin = Origin::BreaksOffAfter(3);
-    let content = content();
-    let blob = world.publish(&content);
-    let progress = whole(world.fetch(alone, blob, content.len() as u64));
-    assert_eq!(progress.from_origin, content.len() as u64);
+    let blob = world.publish(&content());
+    assert_eq!(fetched(&mut world, alone, blob), (BYTES as u64, 0));
 }
 
 #[test]
 fn who_forges_is_asked_no_more_and_thought_less_of() {
-    let (mut world, lender, other) = pair();
+    let (mut world, lender, other, blob) = pair();
     world.hosts[lender].shelf.forges = true;
-    let content = content();
-    let blob = world.publish(&content);
-    world.hold(lender, &content);
-    let progress = whole(world.fetch(other, blob, content.len() as u64));
-    assert_eq!(
-        (progress.from_origin, progress.from_peers),
-        (content.len() as u64, 0)
-    );
-    assert_eq!(world.content(other, blob), content);
-    assert!(
-        world.hosts[lender].shelf.reads <= 4,
-        "asked {} times",
-        world.hosts[lender].shelf.reads
-    );
+    assert_eq!(fetched(&mut world, other, blob), (BYTES as u64, 0));
+    let reads = world.hosts[lender].shelf.reads;
+    assert!(reads <= 4, "asked {reads} times");
     let lender_id = world.hosts[lender].id;
     let quality = world.node(other).reputation(&lender_id).quality;
     assert!(quality.mean < 0.5, "{quality:?}");
@@ -157,10 +138,8 @@ fn who_does_not_lend_gives_nothing_and_strangers_get_nothing() {
 
 #[test]
 fn lost_and_repeated_messages_delay_it_and_nothing_else() {
-    let (mut world, lender, other) = pair();
+    let (mut world, _, other, blob) = pair();
     world.origin = Origin::None;
-    let content = content();
-    let blob = world.hold(lender, &content);
     let mut count = 0;
     world.fate = Box::new(move |_| {
         count += 1;
@@ -170,12 +149,12 @@ fn lost_and_repeated_messages_delay_it_and_nothing_else() {
             _ => Fate::Arrives,
         }
     });
-    let step = world.fetch(other, blob, content.len() as u64);
+    let step = world.fetch(other, blob, BYTES as u64);
     // A holder that is silent three times is asked no more; what came by then is kept, and asking again ends it.
     let step = match step {
-        BlobStep::Failed { .. } => world.fetch(other, blob, content.len() as u64),
+        BlobStep::Failed { .. } => world.fetch(other, blob, BYTES as u64),
         whole => whole,
     };
-    assert_eq!(whole(step).bytes, content.len() as u64);
-    assert_eq!(world.content(other, blob), content);
+    assert_eq!(whole(step).bytes, BYTES as u64);
+    assert_eq!(world.content(other, blob), content());
 }

@@ -110,7 +110,7 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                 }
                 .into_any(),
             };
-            view! { <div class="model"><h3 title=id.to_string()>{name}</h3>{body}</div> }
+            view! { <div class="model"><h3 title=blob::to_cid(&id.0)>{name}</h3>{body}</div> }
         })
     }
 }

@@ -1,6 +1,4 @@
-//! A model's files: from the cache if they are whole there, else from a URL, verified either way.
-
-use bytes::Bytes;
+//! A model's files: from the cache if they are whole there, else from where the page holds them, verified either way.
 
 use super::fetch::Download;
 use super::store::{Store, StoreError};
@@ -46,14 +44,21 @@ impl<'a> Files<'a> {
         self.not_kept
     }
 
-    /// The content of a file, equal to what its name says. Without a URL it is in the cache or missing.
-    pub(super) async fn obtain(&mut self, file: FileRef, url: Option<String>) -> Result<Chunks, EngineError> {
+    /// The content of a file, equal to what its name says. What the cache lacks is read from where the page holds it, and not
+    /// cached: the page held it because there was no room.
+    pub(super) async fn obtain(
+        &mut self,
+        file: FileRef,
+        held: Option<String>,
+    ) -> Result<Chunks, EngineError> {
         if let Some(chunks) = self.cached(file).await {
             return Ok(chunks);
         }
-        let mut chunks = Chunks::default();
-        let url = url.ok_or(EngineError::Missing)?;
-        self.download(file, url, |piece| chunks.push(piece)).await?;
+        let url = held.ok_or(EngineError::Missing)?;
+        self.downloaded = true;
+        let bytes = file.bytes;
+        let (found, chunks) = self.take_in(&GivenFile { url, bytes }).await?;
+        same(file, found.blake3)?;
         Ok(chunks)
     }
 
@@ -62,16 +67,6 @@ impl<'a> Files<'a> {
         if self.cached(file).await.is_some() {
             return Ok(());
         }
-        self.download(file, url, drop).await
-    }
-
-    async fn download(
-        &mut self,
-        file: FileRef,
-        url: String,
-        mut take: impl FnMut(Bytes),
-    ) -> Result<(), EngineError> {
-        self.downloaded = true;
         let mut download = Download::start(url, file.bytes).await?;
         let (mut hasher, mut pieces) = (blake3::Hasher::new(), 0_u32);
         while let Some(piece) = download.next().await? {
@@ -84,15 +79,10 @@ impl<'a> Files<'a> {
                 self.give_up_caching(error);
             }
             pieces += 1;
-            take(piece);
         }
-        let actual = ContentHash(*hasher.finalize().as_bytes());
-        if actual != file.blake3 {
+        if let Err(error) = same(file, ContentHash(*hasher.finalize().as_bytes())) {
             self.forget(file, pieces).await;
-            return Err(EngineError::WrongHash {
-                expected: file.blake3,
-                actual,
-            });
+            return Err(error);
         }
         if let Some(store) = &self.store
             && let Err(error) = store.finish(file, pieces).await
@@ -146,4 +136,13 @@ impl<'a> Files<'a> {
         self.not_kept.get_or_insert_with(|| reason.clone());
         (self.progress)(LoadProgress::NotCached { reason });
     }
+}
+
+/// A file is what its name says, or it is not used.
+fn same(file: FileRef, actual: ContentHash) -> Result<(), EngineError> {
+    if actual == file.blake3 {
+        return Ok(());
+    }
+    let expected = file.blake3;
+    Err(EngineError::WrongHash { expected, actual })
 }

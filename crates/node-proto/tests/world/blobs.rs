@@ -165,7 +165,8 @@ impl World {
     }
 }
 
-fn part_of(content: &[u8], part: Part) -> Option<Vec<u8>> {
+/// What stands at a place of a content.
+pub fn part_of(content: &[u8], part: Part) -> Option<Vec<u8>> {
     match part {
         Part::Outline => Some(Outline::of(content).ok()?.to_bytes()),
         Part::Chunk(index) => content
