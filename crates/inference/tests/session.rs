@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use futures::executor::block_on;
 use inference::backend::Backend;
-use inference::onnx::build::{self, GraphBuilder, float, int, ints};
+use inference::onnx::build::{self, GraphBuilder, float, int};
 use inference::onnx::proto::{DataType, ModelProto, TensorProto};
 use inference::onnx::{self, OnnxError};
 use inference::session::Session;

@@ -35,8 +35,9 @@ export class JsNode {
       connectionManager: { dialTimeout: 40_000 },
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
-      // A test identifies a peer again, perhaps while js-libp2p does so by itself.
-      services: { identify: identify({ maxOutboundStreams: 4, timeout: 30_000 }), ping: ping() },
+      // A test identifies a peer again, perhaps while js-libp2p does so by itself, and pings it again while the stream of a ping that
+      // met a late reset still counts as open.
+      services: { identify: identify({ maxOutboundStreams: 4, timeout: 30_000 }), ping: ping({ maxOutboundStreams: 4 }) },
     });
     await self.#serve();
     return self;
