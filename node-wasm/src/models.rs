@@ -1,8 +1,15 @@
 //! The relay's models and this device's engine.
 //!
-//! One worker runs all models. It is spawned for the first load and terminated when nothing wants a model any more,
-//! since wasm gives memory back only that way. A worker that dies takes its models with it; the driver loads them
-//! again.
+//! One worker runs all models. It is spawned for the first load and terminated when nothing wants a model any more, or nobody
+//! used one for a while, since wasm gives memory back only that way.
+//!
+//! ```text
+//! available ─load─▶ awake ─nobody asks─▶ asleep ─somebody asks─▶ awake
+//!     ▲               │ the worker dies: the driver loads again    │
+//!     └───unloaded────┴────────────────────────────────────────────┘
+//! ```
+//!
+//! A model that sleeps is offered like any other, with the time that waking it takes on top of what it promises.
 
 use litemap::LiteMap;
 use std::rc::Rc;
@@ -33,11 +40,36 @@ pub(crate) struct Models {
     origin: String,
     manifests: Vec<ModelManifest>,
     engine: Option<Engine>,
-    loaded: LiteMap<ModelId, LoadReport>,
+    ready: LiteMap<ModelId, Ready>,
+    /// Since when each load runs, in the page's monotone milliseconds.
+    loading_since: LiteMap<ModelId, f64>,
     pins: LiteMap<ModelId, Option<Backend>>,
     /// How often WebGPU hung, failed or lost its device, and since when it rests.
     gpu_losses: u32,
     gpu_lost_at: Option<Timestamp>,
+}
+
+/// A model that can serve.
+struct Ready {
+    report: LoadReport,
+    not_kept: Option<String>,
+    /// What its last load took.
+    load_ms: u32,
+    asleep: bool,
+}
+
+impl Ready {
+    fn wake_ms(&self) -> Option<u32> {
+        self.asleep.then_some(self.load_ms)
+    }
+
+    fn state(&self) -> ModelState {
+        ModelState::Loaded {
+            report: self.report.clone(),
+            not_kept: self.not_kept.clone(),
+            wake_ms: self.wake_ms(),
+        }
+    }
 }
 
 impl Models {
@@ -47,7 +79,8 @@ impl Models {
             origin,
             manifests: Vec::new(),
             engine: None,
-            loaded: LiteMap::new(),
+            ready: LiteMap::new(),
+            loading_since: LiteMap::new(),
             pins: LiteMap::new(),
             gpu_losses: 0,
             gpu_lost_at: None,
@@ -83,12 +116,12 @@ impl Models {
         !self.manifests.is_empty()
     }
 
-    /// The model to lend: one that is loaded, or else the relay's first choice of those whose files fit so many bytes.
+    /// The model to lend: one that is ready, or else the relay's first choice of those whose files fit so many bytes.
     pub(crate) fn preferred(&self, bytes_max: u64) -> Option<ModelId> {
         let id = |manifest: &ModelManifest| core_id(manifest.id());
         let mut models = self.manifests.iter();
-        let loaded = models.clone().find(|manifest| self.is_loaded(&id(manifest)));
-        loaded
+        let ready = models.clone().find(|manifest| self.is_ready(&id(manifest)));
+        ready
             .or_else(|| models.find(|manifest| size_of(manifest) <= bytes_max))
             .map(id)
     }
@@ -111,27 +144,32 @@ impl Models {
     pub(crate) fn infos(&self) -> Vec<ModelInfo> {
         let info = |manifest: &ModelManifest| {
             let id = core_id(manifest.id());
-            let report = self.loaded.get(&id)?;
-            Some(model_info(manifest, id, report))
+            let ready = self.ready.get(&id)?;
+            Some(model_info(manifest, id, ready))
         };
         self.manifests.iter().filter_map(info).collect()
     }
 
-    /// Tokens per second of the fastest transformer that is loaded. What a table of vectors does in a second says nothing of
+    /// Tokens per second of the fastest transformer that is ready. What a table of vectors does in a second says nothing of
     /// a device.
     pub(crate) fn tokens_per_s(&self) -> Option<f64> {
         let is_table = |model| {
             self.manifest(model)
                 .is_some_and(|manifest| manifest.tier == ModelTier::Basic)
         };
-        let transformers = self.loaded.iter().filter(|(model, _)| !is_table(model));
+        let transformers = self.ready.iter().filter(|(model, _)| !is_table(model));
         transformers
-            .map(|(_, report)| report.tokens_per_second)
+            .map(|(_, ready)| ready.report.tokens_per_second)
             .max_by(f64::total_cmp)
     }
 
-    pub(crate) fn is_loaded(&self, model: &ModelId) -> bool {
-        self.loaded.contains_key(model)
+    /// Whether the model can serve, maybe after it was woken.
+    pub(crate) fn is_ready(&self, model: &ModelId) -> bool {
+        self.ready.contains_key(model)
+    }
+
+    pub(crate) fn is_asleep(&self, model: &ModelId) -> bool {
+        self.ready.get(model).is_some_and(|ready| ready.asleep)
     }
 
     /// The backend that a person chose for a model.
@@ -150,15 +188,15 @@ impl Models {
         Some([manifest.onnx, manifest.tokenizer])
     }
 
-    /// The files of all models that are loaded.
-    pub(crate) fn loaded_files(&self) -> Vec<FileRef> {
-        let files = self.loaded.keys().filter_map(|model| self.files(model));
+    /// The files of all models that are ready.
+    pub(crate) fn ready_files(&self) -> Vec<FileRef> {
+        let files = self.ready.keys().filter_map(|model| self.files(model));
         files.flatten().collect()
     }
 
     /// A model is to be made ready anew.
     pub(crate) fn forget(&mut self, model: ModelId) {
-        self.loaded.remove(&model);
+        self.ready.remove(&model);
         self.show(model, ModelState::Verifying { backend: None });
     }
 
@@ -179,8 +217,11 @@ impl Models {
         let manifest = self.manifest(&model).cloned().ok_or_else(unknown)?;
         let engine = self.engine()?;
         self.pins.insert(model, pin);
-        self.loaded.remove(&model);
+        self.loading_since.insert(model, platform::monotone_ms());
         let without_gpu = self.is_gpu_resting();
+        // What was measured before it slept need not be measured again.
+        let sleeping = self.ready.get(&model).filter(|ready| ready.asleep);
+        let pin = pin.or(sleeping.map(|ready| ready.report.chosen));
         // A pin is a preference: while the GPU rests the CPU serves on.
         let pin = pin.filter(|backend| !(without_gpu && backend.is_gpu()));
         set_state(&self.shared, model, ModelState::Verifying { backend: None });
@@ -204,13 +245,23 @@ impl Models {
         result: &Result<LoadReport, EngineError>,
         not_kept: Option<String>,
     ) {
+        let since = self.loading_since.remove(&model);
+        let before = self.ready.remove(&model);
         let state = match result {
             Ok(report) => {
-                self.loaded.insert(model, report.clone());
-                ModelState::Loaded {
-                    report: report.clone(),
+                // Who wakes is measured on one backend only: what is known of the others stays.
+                let known = before.map(|ready| ready.report);
+                let known = known.filter(|known| known.chosen == report.chosen);
+                let ready = Ready {
+                    report: known.unwrap_or_else(|| report.clone()),
                     not_kept,
-                }
+                    // Durations of a page's life fit.
+                    load_ms: since.map_or(0, |since| (platform::monotone_ms() - since) as u32),
+                    asleep: false,
+                };
+                let state = ready.state();
+                self.ready.insert(model, ready);
+                state
             }
             Err(error) => ModelState::Refused {
                 reason: error.to_string(),
@@ -221,11 +272,11 @@ impl Models {
 
     /// Forgets a model; the last one ends the worker.
     pub(crate) fn unload(&mut self, model: ModelId) {
-        if self.loaded.remove(&model).is_none() {
+        if self.ready.remove(&model).is_none() {
             return;
         }
         set_state(&self.shared, model, ModelState::Available);
-        if self.loaded.is_empty() {
+        if self.ready.is_empty() {
             self.end_engine();
         } else if let Some(engine) = self.engine.clone() {
             wasm_bindgen_futures::spawn_local(async move {
@@ -244,7 +295,7 @@ impl Models {
     ) -> Result<impl Future<Output = Result<WorkOutput, Failure>> + use<>, Failure> {
         let WorkInput::Texts { texts } = input;
         let model = model
-            .filter(|model| self.is_loaded(model))
+            .filter(|model| self.is_ready(model))
             .ok_or(Failure::UnknownModel)?;
         let engine = self.engine.clone().ok_or(Failure::UnknownModel)?;
         let limit = Duration::from_millis(limit_ms.into());
@@ -272,18 +323,35 @@ impl Models {
             return Vec::new();
         }
         self.engine = None;
-        if self.loaded.values().any(|report| report.chosen.is_gpu()) {
+        let (asleep, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ready)
+            .into_iter()
+            .partition(|(_, ready)| ready.asleep);
+        self.ready = asleep.into_iter().collect();
+        if lost.iter().any(|(_, ready)| ready.report.chosen.is_gpu()) {
             self.gpu_losses += 1;
             self.gpu_lost_at = Some(self.shared.clock.now());
         }
-        let lost: Vec<ModelId> = std::mem::take(&mut self.loaded)
-            .into_iter()
-            .map(|(model, _)| model)
-            .collect();
+        let lost: Vec<ModelId> = lost.into_iter().map(|(model, _)| model).collect();
         for model in &lost {
             set_state(&self.shared, *model, ModelState::Available);
         }
         lost
+    }
+
+    /// Whether a worker takes memory.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// Ends the worker and gives its memory back; what it had loaded sleeps.
+    pub(crate) fn rest(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.terminate();
+        }
+        for (model, ready) in self.ready.iter_mut() {
+            ready.asleep = true;
+            set_state(&self.shared, *model, ready.state());
+        }
     }
 
     /// Ends the worker and gives its memory back.
@@ -291,7 +359,7 @@ impl Models {
         if let Some(engine) = self.engine.take() {
             engine.terminate();
         }
-        for model in std::mem::take(&mut self.loaded)
+        for model in std::mem::take(&mut self.ready)
             .into_iter()
             .map(|(model, _)| model)
         {
@@ -385,7 +453,8 @@ pub(crate) fn engine_id(id: ModelId) -> inference::ModelId {
     inference::ContentHash(id.0)
 }
 
-fn model_info(manifest: &ModelManifest, id: ModelId, report: &LoadReport) -> ModelInfo {
+fn model_info(manifest: &ModelManifest, id: ModelId, ready: &Ready) -> ModelInfo {
+    let report = &ready.report;
     ModelInfo {
         id,
         name: manifest.name.clone(),
@@ -394,6 +463,7 @@ fn model_info(manifest: &ModelManifest, id: ModelId, report: &LoadReport) -> Mod
         backend: name_of(report.chosen).to_owned(),
         tokens_per_second: report.tokens_per_second as f32,
         precision: precision_of(&manifest.precision),
+        wake_ms: ready.wake_ms().unwrap_or_default(),
     }
 }
 

@@ -10,6 +10,9 @@ pub const ICE_SERVERS_MAX: usize = 8;
 /// Longest name of a storage.
 pub const STORAGE_BYTES_MAX: usize = 64;
 
+/// Least and most milliseconds without use after which models leave the memory.
+pub const IDLE_MS: std::ops::RangeInclusive<u32> = 1_000..=86_400_000;
+
 /// How to start a node. Every field has a sensible default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -28,6 +31,8 @@ pub struct StartOptions {
     pub transports: Transports,
     /// Stop the node that runs in another tab of this browser, and take over.
     pub take_over: bool,
+    /// After so many milliseconds without use, models are taken out of memory until somebody wants them. Default: two minutes.
+    pub idle_ms: u32,
 }
 
 impl Default for StartOptions {
@@ -39,6 +44,7 @@ impl Default for StartOptions {
             ice_servers: Vec::new(),
             transports: Transports::default(),
             take_over: false,
+            idle_ms: 120_000,
         }
     }
 }
@@ -58,6 +64,11 @@ impl StartOptions {
         }
         if !self.transports.ws && !self.transports.webrtc_direct {
             return wrong("no transport to the relay is left");
+        }
+        if !IDLE_MS.contains(&self.idle_ms) {
+            return wrong(
+                "models must be idle for a second at least, and for a day at most, before they leave the memory",
+            );
         }
         Ok(())
     }
@@ -116,6 +127,10 @@ mod tests {
             },
             StartOptions {
                 transports: none,
+                ..StartOptions::default()
+            },
+            StartOptions {
+                idle_ms: 0,
                 ..StartOptions::default()
             },
         ] {

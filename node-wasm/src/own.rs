@@ -1,7 +1,7 @@
 //! Models that a person brought to this device, and the worker that runs them.
 //!
 //! It is a worker of its own: nobody vouches for these models, and one that traps, hangs or fills the memory takes
-//! nothing down that this node sells. It is spawned when a model is brought or used and ends after two idle minutes, since
+//! nothing down that this node sells. It is spawned when a model is brought or used and ends after two minutes without use, since
 //! wasm gives memory back only that way. What is remembered of the models is kept among the settings; their files are the
 //! worker's business. Where the browser keeps no files, the page holds them and the model lasts as long as the page.
 
@@ -26,8 +26,6 @@ use crate::store::settings::Settings;
 
 /// Under this name the list is kept.
 const OWN_MODELS: &str = "own-models";
-/// The worker is given up after so long without use.
-const IDLE_MS_MAX: f64 = 120_000.0;
 /// Bytes of files whose models are open together. Beyond, all others are closed before one is opened.
 const OPEN_BYTES_MAX: u64 = limits::MODEL_BYTES_MAX;
 /// How long one run may take. The person waits at this very device and may stop earlier.
@@ -56,6 +54,8 @@ pub(crate) struct OwnModels {
     /// Uses under way, and when the last one ended.
     uses: Cell<u32>,
     used_at: Cell<f64>,
+    /// The worker is given up after so long without use.
+    idle_ms_max: f64,
 }
 
 #[derive(Clone)]
@@ -110,7 +110,7 @@ fn memory_bytes_max(shared: &Rc<Shared>) -> u64 {
 
 impl OwnModels {
     /// With what a former visit kept.
-    pub(crate) async fn kept(origin: String, settings: Option<Rc<Settings>>) -> Self {
+    pub(crate) async fn kept(origin: String, settings: Option<Rc<Settings>>, idle_ms_max: u32) -> Self {
         let records: Option<Vec<String>> = match &settings {
             Some(settings) => settings.choice(OWN_MODELS).await,
             None => None,
@@ -124,6 +124,7 @@ impl OwnModels {
             engine: RefCell::default(),
             uses: Cell::default(),
             used_at: Cell::default(),
+            idle_ms_max: idle_ms_max.into(),
         }
     }
 
@@ -250,7 +251,7 @@ impl OwnModels {
     /// Ends a worker that nobody used for a while. Called now and then.
     pub(crate) fn rest(&self) {
         let idle_ms = platform::monotone_ms() - self.used_at.get();
-        if self.uses.get() == 0 && idle_ms > IDLE_MS_MAX {
+        if self.uses.get() == 0 && idle_ms > self.idle_ms_max {
             self.end();
         }
     }

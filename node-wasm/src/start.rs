@@ -67,7 +67,7 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
     .map_err(|error| StartError::Storage(error.to_string()))?;
     let network = Network::new(&keypair, &options, &origin, clock)?;
     let settings = profile.settings.map(Rc::new);
-    let own = OwnModels::kept(origin.clone(), settings.clone()).await;
+    let own = OwnModels::kept(origin.clone(), settings.clone(), options.idle_ms).await;
     let mut status = first_status(&node, &origin, status);
     status.own_models = own.statuses();
     let (shared, orders) = Shared::new(node, status, clock, invite, own);
@@ -78,6 +78,7 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
         ledger: Rc::new(profile.ledger),
         settings,
         origin,
+        idle_ms: options.idle_ms,
         lock: profile.lock,
         wanted: profile.wanted,
     });

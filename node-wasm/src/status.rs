@@ -186,6 +186,8 @@ pub enum ModelState {
         report: inference::protocol::LoadReport,
         /// Why it lasts only as long as this page; `None` if the browser keeps it.
         not_kept: Option<String>,
+        /// What waking it takes, milliseconds; `None` while it is in memory.
+        wake_ms: Option<u32>,
     },
     /// It cannot be used here.
     Refused {

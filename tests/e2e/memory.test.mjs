@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 
+import { embed, embeddingPage } from "./lib/embed.mjs";
 import { addNotes, ask, join, lend, ownPeerId, seePeer, SMALL_DISK_BYTES } from "./lib/journey.mjs";
 import { eventually, sleep, test } from "./lib/suite.mjs";
 
@@ -65,4 +66,39 @@ test("memory: asking and lending keep to what their tiers promise", { timeout: 2
   assert.ok(lent > empty && lent - empty <= BYTES_ADDED_MAX, `lending on a small device adds ${lent - empty} bytes to ${empty}`);
   assert.ok(kept > 0 && kept <= SMALL_DISK_BYTES, `it keeps ${kept} bytes`);
   assert.ok(both > 0 && both <= FLOATS_BYTES_MAX, `with MiniLM in floats besides it takes ${both} bytes`);
+});
+
+/** What a browser may still hold of a model that sleeps. */
+const ASLEEP_BYTES_MAX = 30e6;
+
+test("memory: a model that nobody asks leaves the memory, and is back when somebody does", { timeout: 240_000 }, async (t) => {
+  const relay = await t.relay();
+  const { url } = await t.origin({ "/index.html": embeddingPage(relay.origin) });
+  const lending = await t.chromium();
+  // Two minutes where nobody says otherwise.
+  const ada = await embed(lending, url, { idleMs: 10_000 });
+  const bob = await embed(await t.chromium(), url);
+  const adaId = await ada.peerId;
+  await sleep(SETTLE_MS);
+  const empty = await used(lending);
+  await ada.call("lend", { storageBytes: SMALL_DISK_BYTES });
+  const state = async () => (await ada.call("status")).models.map(({ state }) => state).find(({ state }) => state === "loaded");
+  await eventually("a model in memory", async () => (await state())?.wake_ms === null, 90_000);
+  const awake = await used(lending);
+  const { wake_ms } = await eventually("a model out of memory", async () => (((await state())?.wake_ms ?? 0) > 0 ? state() : undefined), 60_000);
+  const asleep = await eventually(
+    "its memory given back",
+    async () => {
+      const bytes = await used(lending);
+      return bytes - empty <= ASLEEP_BYTES_MAX ? bytes : undefined;
+    },
+    60_000,
+  );
+  await eventually("an offer", async () => (await bob.call("offers")).find(({ provider }) => provider === adaId));
+  const started = performance.now();
+  const result = await bob.call("request", "inference", { texts: ["How do plants make their food?"] }, {});
+  const answered_ms = performance.now() - started;
+  assert.equal(result.provider, adaId);
+  assert.equal((await state()).wake_ms, null, "it is back in memory");
+  t.note("asleep", { awake_bytes_added: awake - empty, asleep_bytes_added: asleep - empty, wake_ms, answered_ms });
 });

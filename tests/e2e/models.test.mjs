@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { join, lend, ownPeerId, seePeer } from "./lib/journey.mjs";
-import { eventually, test } from "./lib/suite.mjs";
+import { eventually, sleep, test } from "./lib/suite.mjs";
 
 const LOAD_MS_MAX = 120_000;
 
@@ -68,7 +68,7 @@ test("models: what the relay does not give comes from a device that lends it", {
   assert.ok(most > bytes / 4, `the page told of ${most} bytes from other devices`);
 });
 
-test("models: after a reload a download goes on where it was", { timeout: 240_000 }, async (t) => {
+test("models: a download can be stopped, and goes on where it was, also after a reload", { timeout: 240_000 }, async (t) => {
   const relay = await t.relay();
   const { id, bytes } = await model(relay, "int8");
   const bob = await join(await t.chromium(), relay.url);
@@ -77,19 +77,30 @@ test("models: after a reload a download goes on where it was", { timeout: 240_00
   const speed = (downloadThroughput) =>
     network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, uploadThroughput: -1, downloadThroughput });
   await speed(3e6);
-  await load(bob, id);
-  const before = await eventually(
-    "a third of it",
-    async () => {
-      const { bytes: here } = await arrived(bob);
-      return here > bytes / 3 ? here : undefined;
-    },
-    LOAD_MS_MAX,
-  );
+  const some = (share) =>
+    eventually(
+      `${share} of it`,
+      async () => {
+        const { bytes: here } = await arrived(bob);
+        return here > bytes * share ? here : undefined;
+      },
+      LOAD_MS_MAX,
+    );
   const asked = [];
   bob.page.on("request", (request) => {
     if (isFile(request.url()) && !request.url().endsWith(".outline")) asked.push(request.headers().range);
   });
+  await load(bob, id);
+  const stopped = await some(1 / 6);
+  await bob.click("model-stop");
+  await bob.seeWhere("app", "why there is no model", ({ text }) => /download was stopped; what came of it is kept/.test(text));
+  asked.length = 0;
+  await sleep(2_000);
+  assert.deepEqual(asked, [], "nothing more is asked for");
+  await load(bob, id);
+  const before = await some(1 / 3);
+  assert.ok(before > stopped);
+  asked.length = 0;
   await bob.reload();
   await speed(-1);
   await bob.see("app", { state: "ready" });

@@ -325,6 +325,9 @@ pub enum EngineError {
     /// A file could not be fetched.
     #[error("the model could not be downloaded: {0}")]
     Download(String),
+    /// Whoever wanted it changed their mind.
+    #[error("its download was stopped; what came of it is kept")]
+    Stopped,
     /// A file is not what its name says.
     #[error("the file under {expected} has the hash {actual}: it is damaged or forged and was not used")]
     WrongHash {

@@ -529,6 +529,7 @@ fn model() -> ModelInfo {
         backend: "cpu".to_owned(),
         tokens_per_second: 500.0,
         precision: Precision::F32,
+        wake_ms: 0,
     }
 }
 

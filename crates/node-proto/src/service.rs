@@ -75,6 +75,9 @@ pub struct ModelInfo {
     /// The precision it computes in.
     #[serde(default)]
     pub precision: Precision,
+    /// What it takes to be brought back into memory before it computes, milliseconds; 0 while it is there.
+    #[serde(default)]
+    pub wake_ms: u32,
 }
 
 /// The precision that a model is computed in, so that like is compared with like. The numbers are the wire format.

@@ -80,6 +80,8 @@ struct Coming {
     /// Chunks that the browser did not keep.
     in_memory: LiteMap<u32, Blob>,
     not_kept: Option<String>,
+    /// Fetches of it go on as long as this exists.
+    wanted: Rc<()>,
 }
 
 /// A file in the page's memory, released when it is dropped.
@@ -199,6 +201,7 @@ impl Driver {
             progress,
             in_memory: LiteMap::new(),
             not_kept,
+            wanted: Rc::new(()),
         };
         self.shelf.coming.insert(blob, coming);
         self.input(Input::Blob(BlobInput::Want {
@@ -258,6 +261,29 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Gives up a model's files that nothing else waits for. What came of them is kept.
+    pub(super) fn stop_gathering(&mut self, model: ModelId) -> bool {
+        let waiting = std::mem::take(&mut self.shelf.waiting);
+        let (stopped, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(load, _)| load.model == model);
+        self.shelf.waiting = others;
+        let is_stopped = !stopped.is_empty();
+        for (Load { model, reply, .. }, missing) in stopped {
+            for blob in missing {
+                let is_wanted = self
+                    .shelf
+                    .waiting
+                    .iter()
+                    .any(|(_, others)| others.contains(&blob));
+                if !is_wanted && self.shelf.coming.remove(&blob).is_some() {
+                    self.input(Input::Blob(BlobInput::Forget { blob }));
+                }
+            }
+            self.on_loaded(model, Err(EngineError::Stopped), reply);
+        }
+        is_stopped
     }
 
     /// Says that a file is whole, or puts it together in memory.
@@ -377,14 +403,17 @@ impl Driver {
 
     /// Asks the web server. Its parts reach the core one by one; a full queue slows the connection down.
     fn fetch(&mut self, blob: Hash, part: Part, count: u32) {
-        let Some(file) = self.shelf.coming.get(&blob).map(|coming| coming.file) else {
+        let Some(coming) = self.shelf.coming.get(&blob) else {
             return;
         };
+        let (file, wanted) = (coming.file, Rc::downgrade(&coming.wanted));
         let url = format!("{}/models/{}", self.origin, file.blake3);
         let mut arriving = self.shelf.arriving.clone();
         self.tasks.push(
             async move {
-                let result = fetch_parts(&url, blob, file.bytes, (part, count), &mut arriving).await;
+                let is_wanted = || wanted.strong_count() > 0;
+                let result =
+                    fetch_parts(&url, blob, file.bytes, (part, count), is_wanted, &mut arriving).await;
                 // In the same queue, so that it is heard after the parts.
                 let _ = arriving.send(BlobInput::FetchEnded { blob, part, result }).await;
                 Done::Kept
@@ -393,11 +422,11 @@ impl Driver {
         );
     }
 
-    /// Files that others may have of this device: those of models that are loaded.
+    /// Files that others may have of this device: those of models that are ready.
     pub(super) fn tell_held(&mut self) {
         let files = self
             .models
-            .loaded_files()
+            .ready_files()
             .into_iter()
             .map(|file| hash_of(file.blake3));
         let held = files.filter(|blob| self.shelf.whole.contains(blob)).collect();
@@ -473,6 +502,7 @@ async fn fetch_parts(
     blob: Hash,
     total: u64,
     (part, count): (Part, u32),
+    is_wanted: impl Fn() -> bool,
     arriving: &mut mpsc::Sender<BlobInput>,
 ) -> Result<(), String> {
     let mut tell = async |part, bytes| {
@@ -495,6 +525,9 @@ async fn fetch_parts(
         let Some(piece) = within_patience(pieces.next()).await? else {
             break;
         };
+        if !is_wanted() {
+            break;
+        }
         tell(Part::Chunk(index), piece).await;
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! The engine in the node's service: models are loaded when lending is switched on, loaded again when the worker died,
-//! and forgotten when nothing wants them.
+//! The engine in the node's service: models are loaded when lending is switched on, loaded again when the worker died, taken
+//! out of memory while nobody uses them, and forgotten when nothing wants them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use inference::{EngineError, ModelIndex};
 use node_proto::capability::{LendPolicy, Measurements};
 use node_proto::ids::{ModelId, WorkId};
 use node_proto::io::{Command, Input};
-use node_proto::service::{Failure, WorkOutput};
+use node_proto::service::{Failure, WorkInput, WorkOutput};
 
 use super::Driver;
 use super::files::Load;
@@ -17,6 +17,7 @@ use super::tasks::Done;
 use crate::error::CommandError;
 use crate::measure;
 use crate::order::Reply;
+use crate::platform;
 use crate::status::{Backend, LoadReport};
 
 /// Under this name the policy is kept.
@@ -29,8 +30,13 @@ const DEATHS_MAX: u32 = 3;
 const REVIVE_AFTER_MS: u32 = 2_000;
 
 /// What is wanted of the engine.
-#[derive(Default)]
 pub(super) struct Lending {
+    /// Models leave the memory after so long without use.
+    idle_ms_max: f64,
+    /// When the engine was last used, in the page's monotone milliseconds.
+    used_at: f64,
+    /// Work for models that are being woken.
+    waiting: Vec<Waiting>,
     /// The switch.
     enabled: bool,
     /// Models that were asked for by name.
@@ -45,6 +51,32 @@ pub(super) struct Lending {
     deaths: u32,
     /// The backend that was chosen last, maybe on a former visit.
     pin: Option<Backend>,
+}
+
+/// Work that came while its model slept.
+struct Waiting {
+    since: f64,
+    work: WorkId,
+    model: ModelId,
+    input: WorkInput,
+    limit_ms: u32,
+}
+
+impl Lending {
+    pub(super) fn new(idle_ms: u32) -> Self {
+        Self {
+            idle_ms_max: idle_ms.into(),
+            used_at: 0.0,
+            waiting: Vec::new(),
+            enabled: false,
+            asked: BTreeSet::new(),
+            loading: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            running: 0,
+            deaths: 0,
+            pin: None,
+        }
+    }
 }
 
 impl Driver {
@@ -133,7 +165,7 @@ impl Driver {
 
     fn load_once(&mut self, model: ModelId) {
         let tried = self.lending.loading.contains(&model) || self.lending.refused.contains(&model);
-        if !self.models.is_loaded(&model) && !tried {
+        if !self.models.is_ready(&model) && !tried {
             self.load(model, self.models.pin(&model).or(self.lending.pin), None);
         }
     }
@@ -155,6 +187,75 @@ impl Driver {
         self.models.forget(model);
         self.offer();
         self.gather(load, files.to_vec());
+    }
+
+    /// Brings a model back into memory. Meanwhile it is offered as before.
+    fn wake(&mut self, model: ModelId) {
+        let Some(files) = self.models.files(&model) else {
+            return;
+        };
+        if self.lending.loading.insert(model) {
+            let pin = self.models.pin(&model);
+            let load = Load {
+                model,
+                pin,
+                reply: None,
+            };
+            self.gather(load, files.to_vec());
+        }
+    }
+
+    /// Takes models out of memory that nobody used for a while.
+    pub(super) fn rest(&mut self) {
+        let idle_ms = platform::monotone_ms() - self.lending.used_at;
+        let is_used = self.lending.running > 0 || !self.lending.loading.is_empty();
+        if self.models.is_awake() && !is_used && idle_ms > self.lending.idle_ms_max {
+            self.models.rest();
+            self.offer();
+        }
+    }
+
+    /// Work for the engine; a model that sleeps is woken for it.
+    pub(super) fn work(&mut self, work: WorkId, model: Option<ModelId>, input: WorkInput, limit_ms: u32) {
+        self.lending.running += 1;
+        match model.filter(|model| self.models.is_asleep(model)) {
+            Some(model) => {
+                let since = platform::monotone_ms();
+                self.lending.waiting.push(Waiting {
+                    since,
+                    work,
+                    model,
+                    input,
+                    limit_ms,
+                });
+                self.wake(model);
+            }
+            None => self.run_work(work, model, input, limit_ms),
+        }
+    }
+
+    /// A model is awake, or cannot be woken.
+    fn work_that_waited(&mut self, woken: ModelId) {
+        let waiting = std::mem::take(&mut self.lending.waiting);
+        let (due, others) = waiting.into_iter().partition(|waiting| waiting.model == woken);
+        self.lending.waiting = others;
+        let due: Vec<Waiting> = due;
+        for Waiting {
+            since,
+            work,
+            model,
+            input,
+            limit_ms,
+        } in due
+        {
+            let waited_ms = platform::monotone_ms() - since;
+            // What is below zero is no time left.
+            let left_ms = (f64::from(limit_ms) - waited_ms) as u32;
+            match left_ms {
+                0 => self.on_worked(work, Err(Failure::Deadline), 0),
+                _ => self.run_work(work, Some(model), input, left_ms),
+            }
+        }
     }
 
     pub(super) fn on_loaded(
@@ -187,23 +288,28 @@ impl Driver {
                 ..Measurements::default()
             }));
         }
+        self.lending.used_at = platform::monotone_ms();
         self.offer();
         self.revive();
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             let _ = reply.send(result.map_err(|error| CommandError::Model(error.to_string())));
         }
+        self.work_that_waited(model);
         self.settle_models();
     }
 
     pub(super) fn unload(&mut self, model: ModelId) {
         self.lending.asked.remove(&model);
-        self.models.unload(model);
-        self.offer();
+        if !self.stop_gathering(model) {
+            self.models.unload(model);
+            self.offer();
+        }
     }
 
     pub(super) fn on_worked(&mut self, work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32) {
         self.lending.running = self.lending.running.saturating_sub(1);
+        self.lending.used_at = platform::monotone_ms();
         if result.is_ok() {
             self.lending.deaths = 0;
         }

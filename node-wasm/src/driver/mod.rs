@@ -54,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) ledger: Rc<Ledger>,
     pub(crate) settings: Option<Rc<Settings>>,
     pub(crate) origin: String,
+    /// Models leave the memory after so long without use.
+    pub(crate) idle_ms: u32,
     pub(crate) lock: Option<NodeLock>,
     /// Fires when another tab wants to be the node.
     pub(crate) wanted: Option<oneshot::Receiver<()>>,
@@ -114,7 +116,7 @@ impl Driver {
             orders: parts.orders,
             network: parts.network,
             models,
-            lending: Lending::default(),
+            lending: Lending::new(parts.idle_ms),
             shelf,
             arrivals,
             ledger: parts.ledger,
@@ -212,6 +214,7 @@ impl Driver {
             // A worker can die while nobody waits for it.
             self.revive();
             self.shared.own.rest();
+            self.rest();
             self.show_network();
             if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
                 self.measure_storage();

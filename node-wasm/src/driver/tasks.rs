@@ -228,10 +228,9 @@ impl Driver {
         });
     }
 
-    pub(super) fn work(&mut self, work: WorkId, model: Option<ModelId>, input: WorkInput, limit_ms: u32) {
+    pub(super) fn run_work(&mut self, work: WorkId, model: Option<ModelId>, input: WorkInput, limit_ms: u32) {
         let started = platform::monotone_ms();
         let running = self.models.work(model, input, limit_ms);
-        self.lending.running += 1;
         self.tasks.push(
             async move {
                 let result = match running {

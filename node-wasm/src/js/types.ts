@@ -46,6 +46,8 @@ export interface StartOptions {
   transports?: { ws?: boolean; webrtcDirect?: boolean };
   /** Stop the node that runs in another tab of this browser, and take over. Default: false. */
   takeOver?: boolean;
+  /** After so many milliseconds without use, models are taken out of memory until somebody wants them. Default: 120,000. */
+  idleMs?: number;
 }
 
 export interface LendOptions {

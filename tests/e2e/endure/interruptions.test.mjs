@@ -29,13 +29,13 @@ test("endure: a laptop sleeps for a minute", TIMEOUT, async (t) => {
   await prepare(ada, bob);
   const bobId = await bob.peerId;
 
-  laptop.sleep();
+  await laptop.sleep();
   const closed = Date.now();
   await eventually("noticing that it sleeps", async () => !(await isDirect(ada, bobId)), 60_000);
   t.clock("peer-asleep-to-noticed", Date.now() - closed, 30_000);
   await sleep(closed + AWAY_MS - Date.now());
   const woken = Date.now();
-  laptop.wake();
+  await laptop.wake();
   await comesBack(t, "sleep", bob, await ada.peerId, woken);
   await trades(bob);
 });

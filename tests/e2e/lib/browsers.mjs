@@ -133,24 +133,31 @@ class Browser {
     await eventually("every process of the browser being gone", () => groupOf(child.pid).length === 0);
   }
 
-  /** Stops every process of this browser, as a laptop does whose lid is closed, until `wake`. */
-  sleep() {
-    for (const pid of family(this.#browser.process().pid)) process.kill(pid, "SIGSTOP");
+  /** Stops every process of this browser, as a laptop does whose lid is closed, or those of a kind, as if they hung; until `wake`. */
+  async sleep(kind) {
+    for (const pid of await this.#processes(kind)) process.kill(pid, "SIGSTOP");
   }
 
   /** Lets the processes go on. */
-  wake() {
-    for (const pid of family(this.#browser.process().pid).reverse()) process.kill(pid, "SIGCONT");
+  async wake(kind) {
+    for (const pid of (await this.#processes(kind)).reverse()) process.kill(pid, "SIGCONT");
   }
 
-  /** Bytes of memory of each process of a kind (`renderer`, `gpu-process`), shared pages counted in parts, the largest first. */
+  /** Bytes of memory of each process of a kind, shared pages counted in parts, the largest first. */
   async memory(kind) {
-    const sizes = family(this.#browser.process().pid).map(async (pid) => {
-      const [line, rollup] = await Promise.all(["cmdline", "smaps_rollup"].map((name) => readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "")));
-      const kilobytes = /^Pss:\s+(\d+) kB/m.exec(rollup)?.[1];
-      return line.includes(`--type=${kind}`) && kilobytes ? Number(kilobytes) * 1024 : 0;
+    const sizes = (await this.#processes(kind)).map(async (pid) => {
+      const kilobytes = /^Pss:\s+(\d+) kB/m.exec(await ofProcess(pid, "smaps_rollup"))?.[1];
+      return Number(kilobytes ?? 0) * 1024;
     });
     return (await Promise.all(sizes)).filter((bytes) => bytes > 0).sort((a, b) => b - a);
+  }
+
+  /** The processes of a kind (`renderer`, `gpu-process`), or all. */
+  async #processes(kind) {
+    const all = family(this.#browser.process().pid);
+    if (!kind) return all;
+    const lines = await Promise.all(all.map((pid) => ofProcess(pid, "cmdline")));
+    return all.filter((_, index) => lines[index].includes(`--type=${kind}`));
   }
 
   /** Closes the browser as a person does; its profile stays. */
@@ -187,6 +194,11 @@ class Browser {
       this.pageErrors.push(`${this.name}: ${error.stack ?? error}`);
     });
   }
+}
+
+/** What the system tells of a process; nothing of one that has ended. */
+function ofProcess(pid, name) {
+  return readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "");
 }
 
 /** A process and all that descend from it. */

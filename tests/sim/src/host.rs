@@ -239,6 +239,7 @@ impl Host {
             backend: "cpu".to_owned(),
             tokens_per_second: device.claimed_speed as f32,
             precision: Precision::F32,
+            wake_ms: 0,
         };
         let models = vec![model];
         self.input(Input::Command(Command::Models { models }), shared, effects);

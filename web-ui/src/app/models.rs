@@ -86,6 +86,7 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                     view! {
                         <p class="num" data-testid="model-downloading" data-bytes=bytes data-from-peers=from_peers>{said.clone()}</p>
                         <progress max=total.to_string() value=bytes.to_string() aria-label=said></progress>
+                        <button type="button" class="button" data-testid="model-stop" hidden=is_own on:click=move |_| unload(app, id)>{words::STOP}</button>
                     }
                     .into_any()
                 }
@@ -101,7 +102,7 @@ fn Model(model: Memo<Option<ModelStatus>>) -> impl IntoView {
                     let speed = own::speed(ms_per_run, tokens_per_second);
                     own::row(app, id, words::own_facts(&size, &speed, &words::backend(slug(backend))), not_kept)
                 }
-                ModelState::Loaded { report, not_kept } => view! { <Loaded id report not_kept/> }.into_any(),
+                ModelState::Loaded { report, not_kept, wake_ms } => view! { <Loaded id report not_kept wake_ms/> }.into_any(),
                 ModelState::Refused { reason } => view! {
                     <p class="bad-text">{words::refused(&reason)}</p>
                     <button type="button" class="button" data-testid="model-load" data-model=id.to_string() on:click=move |_| load(app, id)>
@@ -126,7 +127,7 @@ pub(super) fn downloading(bytes: u64, total: u64, from_peers: u64) -> String {
 }
 
 #[component]
-fn Loaded(id: ModelId, report: LoadReport, not_kept: Option<String>) -> impl IntoView {
+fn Loaded(id: ModelId, report: LoadReport, not_kept: Option<String>, wake_ms: Option<u32>) -> impl IntoView {
     let app = use_app();
     let chosen = slug(report.chosen);
     let lines: Vec<_> = report
@@ -137,8 +138,9 @@ fn Loaded(id: ModelId, report: LoadReport, not_kept: Option<String>) -> impl Int
     let is_kept = not_kept.is_none();
     let not_kept = not_kept.map(|reason| words::not_kept(&reason));
     view! {
-        <p data-testid="backend-active" data-backend=chosen data-model=id.to_string()>
+        <p data-testid="backend-active" data-backend=chosen data-model=id.to_string() data-state=if wake_ms.is_some() { "asleep" } else { "awake" }>
             {words::loaded(&words::backend(chosen), report.tokens_per_second)}
+            {wake_ms.map(|ms| words::asleep(&format::duration(ms.into())))}
         </p>
         <p class="bad-text" data-testid="model-not-kept" hidden=is_kept>{not_kept}</p>
         <details open>

@@ -166,6 +166,12 @@ pub fn verifying(backend: Option<&str>) -> String {
 pub fn loaded(backend: &str, speed: f64) -> String {
     format!("Ready on {backend}: {speed:.0} tokens/s")
 }
+/// Out of memory.
+pub fn asleep(wakes_in: &str) -> String {
+    format!(". Out of memory while nobody asks; back in about {wakes_in}.")
+}
+/// Ends a download.
+pub const STOP: &str = "Stop the download";
 /// Refused.
 pub fn refused(reason: &str) -> String {
     format!("The model cannot be used here: {reason}")

@@ -116,10 +116,10 @@ impl Lending {
         (least_ms <= deadline_ms.into()).then(|| u32::try_from(with_slack).unwrap_or(u32::MAX))
     }
 
-    /// The time that so many tokens behind so many others take at the measured speed.
+    /// The time that so many tokens behind so many others take at the measured speed, once the model is in memory.
     pub(super) fn least_ms(&self, model: &ModelInfo, tokens: u32, tokens_before: u32) -> u64 {
         let engine_ms = price::engine_ms(tokens.saturating_add(tokens_before), model.tokens_per_second);
-        engine_ms + u64::from(self.overhead_ms)
+        engine_ms + u64::from(model.wake_ms) + u64::from(self.overhead_ms)
     }
 
     /// What is filed for others to find: the price where nobody waits, since queues change faster than notices.

@@ -142,7 +142,7 @@ impl Node {
         deadline: Timestamp,
     ) -> bool {
         let engine = Engine {
-            now: self.now,
+            now: self.now.plus_ms(model.wake_ms.into()),
             tokens_first: self.tokens_first(),
             tokens_per_s: model.tokens_per_second,
         };

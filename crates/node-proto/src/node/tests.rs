@@ -23,6 +23,18 @@ struct Pair {
     exchange: u64,
 }
 
+fn model(wake_ms: u32) -> ModelInfo {
+    ModelInfo {
+        id: ModelId([4; 32]),
+        name: "test".to_owned(),
+        dimension: 4,
+        backend: "cpu".to_owned(),
+        tokens_per_second: 500.0,
+        precision: Precision::F32,
+        wake_ms,
+    }
+}
+
 impl Pair {
     fn new() -> Self {
         let group = Group::private(&GroupSecret::from_bytes([1; 32]));
@@ -30,14 +42,6 @@ impl Pair {
         let mut node = Node::new(Config::default(), signer, group, 1, Timestamp(0), []).unwrap();
         let buyer = Ed25519Signer::from_secret(&[3; 32]);
         let peer = buyer.id();
-        let model = ModelInfo {
-            id: ModelId([4; 32]),
-            name: "test".to_owned(),
-            dimension: 4,
-            backend: "cpu".to_owned(),
-            tokens_per_second: 500.0,
-            precision: Precision::F32,
-        };
         let policy = crate::capability::LendPolicy {
             enabled: true,
             ..Default::default()
@@ -45,7 +49,9 @@ impl Pair {
         let path = crate::io::Path::Direct;
         for input in [
             Input::Connected { peer, path },
-            Input::Command(Command::Models { models: vec![model] }),
+            Input::Command(Command::Models {
+                models: vec![model(0)],
+            }),
             Input::Command(Command::Lend(policy)),
         ] {
             node.handle_input(Timestamp(0), input);
@@ -203,6 +209,29 @@ fn demands_that_cannot_be_served_are_refused_with_their_reason() {
         demand,
     };
     assert_eq!(pair.code(&wrong), RefusalCode::NotAMember as u16);
+}
+
+#[test]
+fn a_model_out_of_memory_is_promised_for_when_it_is_back() {
+    let promised_ms = |wake_ms| {
+        let mut pair = Pair::new();
+        let models = vec![model(wake_ms)];
+        pair.node
+            .handle_input(Timestamp(0), Input::Command(Command::Models { models }));
+        pair.quoted().0.promised_ms
+    };
+    // Bringing it back may take twice as long as it took last time, as computing may.
+    assert_eq!(
+        promised_ms(3_000),
+        promised_ms(0) + 3_000 * crate::pace::PROMISE_SLACK
+    );
+    let mut pair = Pair::new();
+    let models = vec![model(20_000)];
+    pair.node
+        .handle_input(Timestamp(0), Input::Command(Command::Models { models }));
+    let (tag, demand) = (pair.tag(), pair.demand());
+    let request = Request::RequestProposal { tag, demand };
+    assert_eq!(pair.code(&request), RefusalCode::Deadline as u16);
 }
 
 #[test]

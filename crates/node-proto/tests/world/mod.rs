@@ -275,6 +275,7 @@ impl World {
             backend: "cpu".to_owned(),
             tokens_per_second,
             precision,
+            wake_ms: 0,
         };
         self.command(host, Command::Models { models: vec![model] });
         self.command(
