@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use node_proto::{
-    Config, Event, ExchangeId, Failure, Input, Millicredits, Output, Requirements, ServeStep, Timestamp,
-    TradeStep, Verification,
+    Config, Event, ExchangeFailure, ExchangeId, Failure, Input, Millicredits, Output, Requirements,
+    ServeStep, Timestamp, TradeStep, Verification,
 };
 use world::{Disk, Engine, Fate, Passing, World, private};
 
@@ -213,6 +213,48 @@ fn an_agreement_that_is_not_answered_is_asked_for_again() {
         world.ask(buyer, 2, &TEXTS);
         assert!(world.finish(buyer, 2).is_err());
     }
+}
+
+#[test]
+fn a_result_is_asked_for_again_where_another_connection_stands() {
+    // A circuit is left for a direct connection while the provider computes, and with it goes the exchange.
+    let lost = |world: &mut World, buyer: usize| {
+        let exchange = ExchangeId(world.hosts[buyer].asked);
+        let result = Err(ExchangeFailure::Unreachable);
+        world.input(buyer, Input::Response { exchange, result });
+    };
+    let sent = |world: &World, buyer| {
+        let steps = steps(world, buyer);
+        steps
+            .iter()
+            .filter(|step| matches!(step, TradeStep::Sent { .. }))
+            .count()
+    };
+    let mut world = World::new();
+    let provider = world.join_provider(private(1), Engine::Honest);
+    let buyer = world.join_buyer(private(1));
+    world.run(2_000);
+    world.ask(buyer, 1, &TEXTS);
+    while sent(&world, buyer) == 0 {
+        world.run(1);
+    }
+    for _ in 0..3 {
+        lost(&mut world, buyer);
+    }
+    world.finish(buyer, 1).unwrap();
+    let retries = |step: &&&TradeStep| matches!(step, TradeStep::Retrying { .. });
+    assert_eq!(steps(&world, buyer).iter().filter(retries).count(), 0);
+    assert_eq!(sent(&world, buyer), 1);
+    assert_eq!(world.hosts[provider].works, 1, "it is computed once");
+    // Whose connections go again and again is given up.
+    world.ask(buyer, 2, &TEXTS);
+    while sent(&world, buyer) == 1 {
+        world.run(1);
+    }
+    for _ in 0..4 {
+        lost(&mut world, buyer);
+    }
+    assert_eq!(steps(&world, buyer).iter().filter(retries).count(), 1);
 }
 
 #[test]

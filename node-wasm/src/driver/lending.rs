@@ -26,7 +26,7 @@ pub(super) const LEND: &str = "lend";
 pub(super) const PIN: &str = "pin";
 /// Deaths of the worker in a row after which its models are given up.
 const DEATHS_MAX: u32 = 3;
-/// Wait before a dead worker's models are loaded again.
+/// Wait before a dead worker's models are loaded again, when those loaded after the last death did not live to finish anything.
 const REVIVE_AFTER_MS: u32 = 2_000;
 
 /// What is wanted of the engine.
@@ -333,10 +333,15 @@ impl Driver {
         if self.lending.deaths > DEATHS_MAX {
             return;
         }
+        let after_ms = if self.lending.deaths > 1 {
+            REVIVE_AFTER_MS
+        } else {
+            0
+        };
         for model in lost {
             self.tasks.push(
                 async move {
-                    TimeoutFuture::new(REVIVE_AFTER_MS).await;
+                    TimeoutFuture::new(after_ms).await;
                     Done::LoadAgain(model)
                 }
                 .boxed_local(),

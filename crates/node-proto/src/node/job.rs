@@ -141,6 +141,8 @@ pub(super) struct Leg {
     pub(super) stage: LegStage,
     /// Nobody answered the first question whether it is agreed.
     pub(super) asked_again: bool,
+    /// How often the input went out again because its connection was lost.
+    pub(super) sent_again: u8,
     pub(super) sent_at: Timestamp,
     pub(super) delivery: Option<Delivery>,
     /// The result came later than was promised.

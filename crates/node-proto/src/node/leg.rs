@@ -23,6 +23,9 @@ use crate::wire::{
     Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, encode_frame,
 };
 
+/// Connections of one peer that may be lost in a row while a result is waited for.
+const SENT_AGAIN_MAX: u8 = 3;
+
 impl Node {
     /// Offers the agreement that takes up a quote.
     pub(super) fn start_leg(&mut self, job: &mut Job, which: Which, provider: NodeId, quoted: Quoted) {
@@ -62,6 +65,7 @@ impl Node {
             contract: None,
             stage: LegStage::Agreeing,
             asked_again: false,
+            sent_again: 0,
             sent_at: self.now,
             delivery: None,
             is_late: false,
@@ -107,7 +111,9 @@ impl Node {
             let signature = match result {
                 Ok(Response::Agreed { signature }) => signature,
                 Ok(_) => return node.leg_failed(job, which, unexpected()),
-                Err(Failure::Deadline) if node.ask_again_to_agree(job, which) => return None,
+                Err(Failure::Deadline | Failure::Disconnected) if node.ask_again_to_agree(job, which) => {
+                    return None;
+                }
                 Err(reason) => return node.leg_failed(job, which, reason),
             };
             let leg = job.leg(which)?;
@@ -135,25 +141,44 @@ impl Node {
     }
 
     fn send_input(&mut self, job: &mut Job, which: Which) {
+        let (id, bytes) = (job.id, self.ask_for_result(job, which));
+        let items = job.leg(which).map(|leg| leg.terms.items);
+        if let (Which::Main, Some(items)) = (which, items) {
+            self.trade(id, TradeStep::Sent { items, bytes });
+        }
+    }
+
+    /// The connection that the question went over is gone. Where another one stands, as when a circuit is left for a direct
+    /// connection, it is asked there: the answer is the same.
+    fn ask_again_for_result(&mut self, job: &mut Job, which: Which) -> bool {
+        let Some(leg) = job.leg(which) else { return false };
+        if leg.sent_again >= SENT_AGAIN_MAX || self.network.path(&leg.provider).is_none() {
+            return false;
+        }
+        leg.sent_again += 1;
+        self.ask_for_result(job, which);
+        true
+    }
+
+    /// Returns the bytes that it sends.
+    fn ask_for_result(&mut self, job: &mut Job, which: Which) -> u32 {
         let (id, left_ms) = (job.id, job.deadline.ms_since(self.now));
-        let Some(leg) = job.leg(which) else { return };
+        let Some(leg) = job.leg(which) else { return 0 };
         let promised_ms = u64::from(leg.terms.promised_ms);
         let timeout_ms = (2 * promised_ms)
             .max(promised_ms + u64::from(self.config.late_ms))
             .min(left_ms.max(1));
-        let (provider, agreement, items) = (leg.provider, leg.id, leg.terms.items);
+        let (provider, agreement) = (leg.provider, leg.id);
         let batch = leg.batch.clone();
         let frame = encode_frame(&Request::Execute {
             agreement,
             texts: batch.texts(&job.texts).into_iter().map(str::to_owned).collect(),
         });
-        if which == Which::Main {
-            let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-            self.trade(id, TradeStep::Sent { items, bytes });
-        }
+        let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let purpose = Purpose::Execute { job: id, agreement };
         let timeout_ms = u32::try_from(timeout_ms).unwrap_or(u32::MAX);
         self.request_frame(provider, frame, purpose, timeout_ms);
+        bytes
     }
 
     /// The result came, or did not; perhaps for an agreement that was given up meanwhile.
@@ -173,6 +198,9 @@ impl Node {
         }
         self.with_job(id, |node, job| {
             let which = job.role(agreement, peer, LegStage::Executing)?;
+            if result == Err(Failure::Disconnected) && node.ask_again_for_result(job, which) {
+                return None;
+            }
             let leg = job.leg(which)?;
             let delivery = match result.and_then(|response| read_result(leg, response)) {
                 Ok(delivery) => delivery,

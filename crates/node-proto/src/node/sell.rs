@@ -223,7 +223,12 @@ impl Node {
             let (exchanges, texts) = (std::mem::take(exchanges), std::mem::take(texts));
             self.seller.last_work += 1;
             let work = WorkId(self.seller.last_work);
-            let limit_ms = engine_limit_ms(active.terms.promised_ms, self.config.engine_min_ms);
+            // Past the deadline nobody waits for a result, and an engine that hangs serves nobody else.
+            let left_ms = active.deadline.ms_since(self.now);
+            let left_ms = u32::try_from(left_ms)
+                .unwrap_or(u32::MAX)
+                .max(self.config.engine_min_ms);
+            let limit_ms = engine_limit_ms(active.terms.promised_ms, self.config.engine_min_ms).min(left_ms);
             let started = self.now;
             active.state = State::Running { exchanges, started };
             active.until = started.plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
