@@ -92,9 +92,14 @@ impl Question {
 /// The scale, and the rounded components of the vector made of length 1. Square roots and divisions are the same on all
 /// machines (IEEE 754).
 fn scaled(vector: &[f32], code_max: f32) -> Result<(f32, impl Iterator<Item = f32>), VectorError> {
-    let square: f64 = vector.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
+    let square: f64 = vector
+        .iter()
+        .map(|value| f64::from(*value) * f64::from(*value))
+        .sum();
     let length = square.sqrt();
-    let largest = vector.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let largest = vector
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let factor = f64::from(code_max) / f64::from(largest);
     let scale = (f64::from(largest) / length / f64::from(code_max)) as f32;
     if !(length.is_finite() && factor.is_finite() && scale.is_finite() && scale > 0.0) {

@@ -17,6 +17,8 @@ pub struct Limits {
     pub context_bytes_max: usize,
     /// Most documents, those forgotten but not yet erased among them.
     pub documents_max: usize,
+    /// Most passages of one document. A text of headings alone has one for each line.
+    pub document_passages_max: usize,
     /// Most passages of all documents together.
     pub passages_max: usize,
     /// Most marks of what was erased or replaced. Beyond it the oldest is dropped, and its text may come back.
@@ -34,6 +36,7 @@ impl Default for Limits {
             passage_bytes_max: 800,
             context_bytes_max: 160,
             documents_max: 20_000,
+            document_passages_max: 10_000,
             passages_max: 50_000,
             tombstones_max: 10_000,
             models_max: 4,
@@ -67,15 +70,21 @@ impl Limits {
             ("name_bytes_max", self.name_bytes_max, 1, 4096),
             ("source_bytes_max", self.source_bytes_max, 1, 64 * 1024),
             ("passage_bytes_max", self.passage_bytes_max, 64, 64 * 1024),
-            ("context_bytes_max", self.context_bytes_max, 16, 4096),
+            ("context_bytes_max", self.context_bytes_max, 16, 512),
             ("documents_max", self.documents_max, 1, 1_000_000),
+            ("document_passages_max", self.document_passages_max, 1, 10_000),
             ("passages_max", self.passages_max, 1, 1_000_000),
             ("tombstones_max", self.tombstones_max, 1, 1_000_000),
             ("models_max", self.models_max, 1, 16),
         ];
         for (name, value, min, max) in ranges {
             if !(min..=max).contains(&value) {
-                return Err(LimitsError { name, value, min, max });
+                return Err(LimitsError {
+                    name,
+                    value,
+                    min,
+                    max,
+                });
             }
         }
         Ok(())
@@ -93,6 +102,9 @@ mod tests {
             passage_bytes_max: 3,
             ..Limits::default()
         };
-        assert_eq!(tiny.validate().map_err(|error| error.name), Err("passage_bytes_max"));
+        assert_eq!(
+            tiny.validate().map_err(|error| error.name),
+            Err("passage_bytes_max")
+        );
     }
 }

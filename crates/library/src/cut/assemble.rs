@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::Span;
 use super::blocks::Block;
 use super::split::{split, trim};
-use super::Span;
 use crate::limits::Limits;
 
 /// Between headings of a context.
@@ -86,7 +86,10 @@ impl<'a> Assembler<'a> {
     }
 
     fn close(&mut self) {
-        if let Some(range) = self.open.take() {
+        // One too many shows that there are too many.
+        if let Some(range) = self.open.take()
+            && self.passages.len() <= self.limits.document_passages_max
+        {
             let context = self.context();
             self.passages.push(Span { range, context });
         }

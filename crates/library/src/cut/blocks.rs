@@ -61,7 +61,9 @@ pub(super) fn markdown(text: &str, found: &mut dyn FnMut(Block)) {
         } else if line.trim().is_empty() {
             open.take().map(Block::Prose).map(&mut *found);
         } else if let Some(level) = underline(line)
-            && open.as_ref().is_some_and(|open| open.len() <= UNDERLINED_BYTES_MAX)
+            && open
+                .as_ref()
+                .is_some_and(|open| open.len() <= UNDERLINED_BYTES_MAX)
         {
             open.take()
                 .map(|range| Block::Heading { level, range })

@@ -52,8 +52,8 @@ fn numeric(digits: &str, radix: u32) -> Option<(char, usize)> {
 
 /// What numbers from 0x80 to 0x9f mean, since pages were long written by programs that meant Windows' letters.
 const WINDOWS_1252: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
-    '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 /// In the order of their bytes.
@@ -110,7 +110,17 @@ mod tests {
 
     #[test]
     fn what_is_none_stays() {
-        for text in ["&", "&;", "&amp", "&copy=1", "&nosuchthing;", "&#;", "&#x;", "& b;", "&é;"] {
+        for text in [
+            "&",
+            "&;",
+            "&amp",
+            "&copy=1",
+            "&nosuchthing;",
+            "&#;",
+            "&#x;",
+            "& b;",
+            "&é;",
+        ] {
             assert_eq!(decode(text), None, "{text}");
         }
         for text in ["&#0;", "&#xD800;", "&#99999999999999999999;"] {

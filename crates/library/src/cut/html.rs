@@ -20,14 +20,52 @@ pub(super) struct Page {
 }
 
 /// Content that is text up to the closing tag, whatever it looks like, and is not for reading.
-const RAW: &[&str] = &["script", "style", "iframe", "noembed", "noframes", "xmp", "textarea"];
+const RAW: &[&str] = &[
+    "script", "style", "iframe", "noembed", "noframes", "xmp", "textarea",
+];
 /// Elements that are left out with everything in them.
-const LEFT_OUT: &[&str] = &["svg", "math", "template", "noscript", "object", "select", "button"];
+const LEFT_OUT: &[&str] = &[
+    "svg", "math", "template", "noscript", "object", "select", "button",
+];
 /// Elements that begin and end a paragraph.
 const BLOCKS: &[&str] = &[
-    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir", "div",
-    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "head", "header", "hgroup", "hr", "html", "legend",
-    "main", "menu", "nav", "ol", "p", "section", "summary", "table", "tbody", "tfoot", "thead", "ul",
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "dialog",
+    "dir",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "head",
+    "header",
+    "hgroup",
+    "hr",
+    "html",
+    "legend",
+    "main",
+    "menu",
+    "nav",
+    "ol",
+    "p",
+    "section",
+    "summary",
+    "table",
+    "tbody",
+    "tfoot",
+    "thead",
+    "ul",
 ];
 
 /// Longest name of an element that is known here.
@@ -52,7 +90,12 @@ pub(super) fn to_markdown(html: &str) -> Page {
         }
         let (markup, length) = Markup::read(rest);
         rest = &rest[length..];
-        let Markup::Tag { name, is_end, is_closed } = markup else {
+        let Markup::Tag {
+            name,
+            is_end,
+            is_closed,
+        } = markup
+        else {
             if matches!(markup, Markup::Text) && left_out.is_none() {
                 out.push('<');
             }
@@ -60,7 +103,11 @@ pub(super) fn to_markdown(html: &str) -> Page {
         };
         if let Some((outer, depth)) = &mut left_out {
             if name.is(outer) {
-                *depth = if is_end { *depth - 1 } else { *depth + usize::from(!is_closed) };
+                *depth = if is_end {
+                    *depth - 1
+                } else {
+                    *depth + usize::from(!is_closed)
+                };
             }
             if *depth == 0 {
                 left_out = None;
@@ -83,7 +130,10 @@ pub(super) fn to_markdown(html: &str) -> Page {
             apply(&name, is_end, &mut out);
         }
     }
-    Page { title, text: out.finish() }
+    Page {
+        title,
+        text: out.finish(),
+    }
 }
 
 /// What a tag does to the text around it.
@@ -184,7 +234,11 @@ enum Markup {
     Text,
     /// A comment, a declaration or a processing instruction.
     Comment,
-    Tag { name: Name, is_end: bool, is_closed: bool },
+    Tag {
+        name: Name,
+        is_end: bool,
+        is_closed: bool,
+    },
 }
 
 impl Markup {
@@ -214,7 +268,11 @@ impl Markup {
         }
         let name = Name::read(inside);
         let (length, is_closed) = tag_length(text);
-        let tag = Self::Tag { name, is_end, is_closed };
+        let tag = Self::Tag {
+            name,
+            is_end,
+            is_closed,
+        };
         (tag, length)
     }
 }
@@ -260,7 +318,10 @@ mod tests {
 
     #[test]
     fn signs_in_attributes_and_comments_are_no_text() {
-        assert_eq!(text("a<img alt='x>y' title=\"<p>\">b<!-- <p> -- > -->c<!-->d<?php e > f"), "abcd f");
+        assert_eq!(
+            text("a<img alt='x>y' title=\"<p>\">b<!-- <p> -- > -->c<!-->d<?php e > f"),
+            "abcd f"
+        );
         assert_eq!(text("1 < 2 <3 </ >x a<b c"), "1 < 2 <3 x a");
         assert_eq!(text("<SCRIPT>x</scripty></ScRiPt >y"), "y");
         assert_eq!(text("a<svg><svg><p>x</svg>y</svg><svg/>b"), "ab");
@@ -268,14 +329,25 @@ mod tests {
 
     #[test]
     fn what_nothing_closes_ends_with_the_page() {
-        for html in ["a<!-- x", "a<script>x", "a<p title=\"x", "a<svg><p>x", "a<b", "a<title>x", "a</b"] {
+        for html in [
+            "a<!-- x",
+            "a<script>x",
+            "a<p title=\"x",
+            "a<svg><p>x",
+            "a<b",
+            "a<title>x",
+            "a</b",
+        ] {
             assert_eq!(text(html), "a", "{html}");
         }
     }
 
     #[test]
     fn text_does_not_become_markup_on_the_way() {
-        assert_eq!(text("<p># not a heading<p>```<br>---"), "\\# not a heading\n\n\\```\n\\---");
+        assert_eq!(
+            text("<p># not a heading<p>```<br>---"),
+            "\\# not a heading\n\n\\```\n\\---"
+        );
         assert_eq!(text("<pre>```\nx\n````</pre>"), "`````\n```\nx\n````\n`````");
         assert_eq!(text("<h2>a<br># b</h2>"), "## a # b");
     }

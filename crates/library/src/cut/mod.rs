@@ -59,6 +59,9 @@ pub enum TextError {
         /// What is allowed.
         bytes_max: usize,
     },
+    /// More than [`Limits::document_passages_max`].
+    #[error("the text falls into more than {0} passages")]
+    TooManyPassages(usize),
     /// White space at most.
     #[error("there is no text in it")]
     Empty,
@@ -104,6 +107,10 @@ pub fn cut<'a>(kind: Kind, text: &'a str, limits: &Limits) -> Result<Cut<'a>, Te
     let (passages, contexts) = assembler.finish();
     if passages.is_empty() {
         return Err(TextError::Empty);
+    }
+    let passages_max = limits.document_passages_max;
+    if passages.len() > passages_max {
+        return Err(TextError::TooManyPassages(passages_max));
     }
     Ok(Cut {
         text,

@@ -131,15 +131,18 @@ mod tests {
             ]
         );
         // The full stop of an abbreviation ends nothing; then words are the places.
-        assert_eq!(pieces("Take spices, e.g. thyme and dill", 24, false), [
-            "Take spices, e.g. thyme",
-            "and dill"
-        ]);
+        assert_eq!(
+            pieces("Take spices, e.g. thyme and dill", 24, false),
+            ["Take spices, e.g. thyme", "and dill"]
+        );
     }
 
     #[test]
     fn scripts_without_spaces_are_cut_too() {
-        assert_eq!(pieces("水是湿的。火是热的。", 18, false), ["水是湿的。", "火是热的。"]);
+        assert_eq!(
+            pieces("水是湿的。火是热的。", 18, false),
+            ["水是湿的。", "火是热的。"]
+        );
         assert_eq!(pieces("水是湿的火是热的", 14, false).concat(), "水是湿的火是热的");
     }
 
@@ -160,6 +163,9 @@ mod tests {
     #[test]
     fn code_is_cut_between_lines() {
         let code = "let a = 1. + b;\nlet c = d. Eq;\nlet e = 2;";
-        assert_eq!(pieces(code, 32, true), ["let a = 1. + b;\nlet c = d. Eq;", "let e = 2;"]);
+        assert_eq!(
+            pieces(code, 32, true),
+            ["let a = 1. + b;\nlet c = d. Eq;", "let e = 2;"]
+        );
     }
 }

@@ -17,7 +17,8 @@ fn short(bytes: usize) -> Limits {
 
 #[test]
 fn paragraphs_share_a_passage_while_they_fit() {
-    let text = "First one.\r\n\r\nSecond one.\n \n\nThe third one is so long that it does not fit beside them.\n";
+    let text =
+        "First one.\r\n\r\nSecond one.\n \n\nThe third one is so long that it does not fit beside them.\n";
     let cut = cut(Kind::Plain, text, &short(64)).unwrap();
     let expected = [
         ("", "First one.\r\n\r\nSecond one."),
@@ -33,7 +34,10 @@ fn headings_are_context_and_code_stays_whole() {
     let cut = cut(Kind::Markdown, text, &Limits::default()).unwrap();
     let expected = [
         ("", "Before all."),
-        ("Kitchen › Bread", "Knead.\n\n```rust\n# no heading\n\nlet a = 1;\n```"),
+        (
+            "Kitchen › Bread",
+            "Knead.\n\n```rust\n# no heading\n\nlet a = 1;\n```",
+        ),
         ("Kitchen › Soup", "Stir."),
         ("Kitchen › Soup", "Deep"),
         ("Garden", "Empty"),
@@ -78,7 +82,10 @@ fn pages_are_cut_like_markdown() {
     let html = "<title>Bread</title><h1>Bread</h1><p>Knead &amp; wait.<h2>Salt</h2><p>A pinch.";
     let cut = cut(Kind::Html, html, &Limits::default()).unwrap();
     assert_eq!(cut.title.as_deref(), Some("Bread"));
-    assert_eq!(passages(&cut), [("Bread", "Knead & wait."), ("Bread › Salt", "A pinch.")]);
+    assert_eq!(
+        passages(&cut),
+        [("Bread", "Knead & wait."), ("Bread › Salt", "A pinch.")]
+    );
 }
 
 #[test]
@@ -93,10 +100,18 @@ fn what_is_no_text_is_refused() {
     };
     assert_eq!(cut(Kind::Plain, "123456789", &limits), Err(too_long.clone()));
     assert_eq!(read(b"123456789", &limits), Err(too_long));
-    for (kind, text) in [(Kind::Plain, " \n\t"), (Kind::Markdown, "#\n"), (Kind::Html, "<p> &nbsp;")] {
+    for (kind, text) in [
+        (Kind::Plain, " \n\t"),
+        (Kind::Markdown, "#\n"),
+        (Kind::Html, "<p> &nbsp;"),
+    ] {
         let cut = cut(kind, text, &Limits::default());
         assert!(kind == Kind::Markdown || cut == Err(TextError::Empty), "{cut:?}");
     }
+    let headings = "# a\n".repeat(10_001);
+    let many = cut(Kind::Markdown, &headings, &Limits::default());
+    assert_eq!(many, Err(TextError::TooManyPassages(10_000)));
+    assert!(cut(Kind::Markdown, &headings[4..], &Limits::default()).is_ok());
     assert_eq!(read(b"ab\xff", &limits), Err(TextError::NotUtf8 { at: 2 }));
     assert_eq!(read("\u{feff}ab".as_bytes(), &limits), Ok("ab"));
 }
