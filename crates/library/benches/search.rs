@@ -1,7 +1,9 @@
 //! `cargo bench -p library`: how long a question takes among 50,000 passages, and how long hostile texts are cut.
 //!
 //! Both go through the public interface. Vectors are random here, which makes no difference to the time of looking at all of
-//! them; how well they are found is measured on real text, by `cargo xtask bench static-model`.
+//! them; how well they are found is measured on real text, by `examples/corpus.rs`.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 #[path = "../../node-proto/benches/report/mod.rs"]
 mod report;

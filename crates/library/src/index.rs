@@ -111,13 +111,24 @@ fn scaled(vector: &[f32], code_max: f32) -> Result<(f32, impl Iterator<Item = f3
     Ok((scale, unit))
 }
 
-/// Plain enough that compilers make vector instructions of it.
+/// Products that are summed side by side: what compilers make the fewest instructions of, for SSE2 as for wasm's vectors.
+const LANES: usize = 32;
+
 fn dot(codes: &[i8], question: &[i16]) -> i32 {
-    codes
-        .iter()
-        .zip(question)
-        .map(|(code, asked)| i32::from(*code) * i32::from(*asked))
-        .sum()
+    let (codes, codes_rest) = codes.as_chunks::<LANES>();
+    let (question, question_rest) = question.as_chunks::<LANES>();
+    let mut sums = [0_i32; LANES];
+    for (codes, question) in codes.iter().zip(question) {
+        for ((sum, code), asked) in sums.iter_mut().zip(codes).zip(question) {
+            *sum += product(*code, *asked);
+        }
+    }
+    let rest = codes_rest.iter().zip(question_rest);
+    sums.iter().sum::<i32>() + rest.map(|(code, asked)| product(*code, *asked)).sum::<i32>()
+}
+
+fn product(code: i8, asked: i16) -> i32 {
+    i32::from(code) * i32::from(asked)
 }
 
 /// A row that was found.

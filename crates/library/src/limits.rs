@@ -59,7 +59,7 @@ pub struct LimitsError {
 }
 
 impl Limits {
-    /// Checks every parameter. The ranges keep a record within [`PIECE_BYTES_MAX`](crate::PIECE_BYTES_MAX), places
+    /// Checks every parameter. The ranges keep a record within [`PIECE_BYTES_MAX`](crate::pieces::PIECE_BYTES_MAX), places
     /// within 32 bits, and leave room for at least one letter with its marks in a passage.
     ///
     /// # Errors

@@ -2,17 +2,18 @@
 
 mod load;
 mod model;
+mod prepare;
 mod read;
 mod search;
 
 use std::collections::BTreeMap;
 
-use blob::{Name, Outline};
+use blob::Name;
 
-use crate::cut::{self, Cut, TextError};
+use crate::cut::TextError;
 use crate::document::{Kind, Provenance, Scope};
 use crate::limits::{Limits, LimitsError};
-use crate::pieces::{self, Document, Key, ModelId, Passage, Record, TextPiece, Tombstone, Write};
+use crate::pieces::{self, Document, Key, ModelId, Record, TextPiece, Tombstone, Write};
 use model::Model;
 
 pub use load::Loader;
@@ -305,75 +306,6 @@ impl Library {
         entry.is_some_and(|entry| entry.document.provenance.scope >= from)
     }
 
-    /// Cuts a text and checks what is said about it.
-    fn prepare<'a>(&self, new: NewDocument<'a>) -> Result<(Document, Cut<'a>), LibraryError> {
-        let cut = cut::cut(new.kind, new.text, &self.limits)?;
-        let mut provenance = new.provenance;
-        if let (Some(title), true) = (&cut.title, provenance.title.is_empty()) {
-            let end = title.floor_char_boundary(self.limits.name_bytes_max);
-            title[..end].clone_into(&mut provenance.title);
-        }
-        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let lengths = [
-            ("title", provenance.title.len(), self.limits.name_bytes_max),
-            ("author", length(&provenance.author), self.limits.name_bytes_max),
-            ("source", length(&provenance.source), self.limits.source_bytes_max),
-        ];
-        for (what, bytes, bytes_max) in lengths {
-            if bytes > bytes_max {
-                return Err(LibraryError::TooLong {
-                    what,
-                    bytes,
-                    bytes_max,
-                });
-            }
-        }
-        // A text with a passage in it has at least one byte, and its limit is below that of a blob.
-        let outline = Outline::of(cut.text.as_bytes()).map_err(|_| TextError::Empty)?;
-        let document = Document {
-            name: *outline.name(),
-            provenance,
-            is_markdown: new.kind != Kind::Plain,
-            text_bytes: place(cut.text.len()),
-            edited_at_ms: None,
-            forgotten_at_ms: None,
-            contexts: cut.contexts.clone(),
-            passages: describe(&cut),
-        };
-        Ok((document, cut))
-    }
-
-    fn check_allowed(&self, name: &Name) -> Result<(), LibraryError> {
-        if let Some(stone) = self.tombstones.get(name) {
-            return Err(match stone.replaced_by {
-                Some(by) => LibraryError::Replaced { by },
-                None => LibraryError::Forgotten { at_ms: stone.at_ms },
-            });
-        }
-        let forgotten = self
-            .documents
-            .get(name)
-            .and_then(|entry| entry.document.forgotten_at_ms);
-        forgotten.map_or(Ok(()), |at_ms| Err(LibraryError::Forgotten { at_ms }))
-    }
-
-    fn check_room(&self, documents: usize, passages: usize) -> Result<(), LibraryError> {
-        let counts = [
-            ("documents", documents, self.limits.documents_max),
-            ("passages", passages, self.limits.passages_max),
-        ];
-        for (what, count, count_max) in counts {
-            if count > count_max {
-                return Err(LibraryError::Full {
-                    what,
-                    count,
-                    count_max,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Takes in a document that is not there, all of its passages waiting for their vectors.
     fn insert(&mut self, document: Document) {
         let number = self.numbers.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -488,20 +420,6 @@ impl Library {
                 .insert(Key::Text(document.name, piece).to_bytes(), Some(bytes));
         }
     }
-}
-
-/// The table of passages that a document is kept with.
-fn describe(cut: &Cut<'_>) -> Vec<Passage> {
-    let passages = cut.passages.iter().map(|span| {
-        let context = span.context.map_or("", |place| cut.contexts[place].as_str());
-        Passage {
-            start: place(span.range.start),
-            end: place(span.range.end),
-            context: span.context.map(place),
-            fingerprint: read::fingerprint(context, &cut.text[span.range.clone()]),
-        }
-    });
-    passages.collect()
 }
 
 /// A place in a text or in a table of one; the limit of texts is far below 32 bits.

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use blob::Outline;
+
 use super::*;
 use crate::pieces::{PieceError, SEGMENT_ROWS};
 
