@@ -30,6 +30,8 @@
 //! disk alone, in **pieces** of bounded length ([`pieces`]), and are proved when they are read. A damaged piece is refused on its
 //! own; vectors that are lost with one are waited for again.
 //!
+//! Of what others know, a device has summaries, and asks those whose knowledge lies near a question ([`overlay`]).
+//!
 //! Everything that comes in is bounded by [`Limits`], and time and memory grow in proportion to it.
 //!
 //! ```
@@ -54,6 +56,7 @@ mod document;
 pub mod index;
 mod library;
 mod limits;
+pub mod overlay;
 pub mod pieces;
 
 pub use blob::Name;

@@ -276,7 +276,7 @@ pub(crate) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
 }
 
 /// Decodes only what [`encode`] writes.
-fn decode<'a, T: Encode<()> + Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, PieceError> {
+pub(crate) fn decode<'a, T: Encode<()> + Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, PieceError> {
     if bytes.len() > PIECE_BYTES_MAX {
         return Err(PieceError::TooLong(bytes.len()));
     }

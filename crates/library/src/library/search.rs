@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::model::{Model, Owner};
 use super::{Library, PassageId};
 use crate::document::Scope;
-use crate::index::{DIMENSION_MAX, Quantised, Question, VectorError};
+use crate::index::{DIMENSION_MAX, Quantised, Question, VectorError, Vectors};
 use crate::pieces::{Key, ModelId};
 
 /// A passage that is near a question.
@@ -164,6 +164,16 @@ impl Library {
             .iter()
             .filter_map(|one| hit(model.owners[one.row], one.cosine));
         Ok(hits.collect())
+    }
+
+    /// The vectors of a model, and the rows of what may be seen by who asks.
+    pub(crate) fn visible(&self, id: &ModelId, from: Scope) -> Result<(&Vectors, Vec<usize>), ModelError> {
+        let model = self.models.get(id).ok_or(ModelError::Unknown)?;
+        let owners = model.owners.iter().enumerate();
+        let rows = owners
+            .filter(|(_, (number, _))| self.may_see(*number, from))
+            .map(|(row, _)| row);
+        Ok((&model.vectors, rows.collect()))
     }
 
     fn passage_of(&self, (number, passage): Owner) -> Option<PassageId> {
