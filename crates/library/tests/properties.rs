@@ -215,6 +215,17 @@ proptest! {
         for (now_ms, step) in (1..).zip(steps) {
             apply(&mut library, &mut list, &step, now_ms);
             if step.reloads {
+                // Wherever the writes are cut off, every document that is there has its text, and no version is lost.
+                let (before, mut torn) = (load(&disk), disk.clone());
+                for write in library.clone().take_writes() {
+                    put(write, &mut torn);
+                    let loaded = load(&torn);
+                    for document in loaded.documents() {
+                        let keys = loaded.text_keys(&document.name);
+                        prop_assert!(keys.iter().all(|key| torn.contains_key(key)), "a text is missing");
+                    }
+                    prop_assert!(loaded.documents().count() >= before.documents().count().min(list.live.len()));
+                }
                 keep(&mut library, &mut disk);
                 library = load(&disk);
                 library.open_model(MODEL, DIMENSION).unwrap();
@@ -418,11 +429,15 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 
 fn keep(library: &mut Library, disk: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
     for write in library.take_writes() {
-        match write {
-            Write::Put { key, value } => disk.insert(key, value),
-            Write::Delete { key } => disk.remove(&key),
-        };
+        put(write, disk);
     }
+}
+
+fn put(write: Write, disk: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    match write {
+        Write::Put { key, value } => disk.insert(key, value),
+        Write::Delete { key } => disk.remove(&key),
+    };
 }
 
 fn load(disk: &BTreeMap<Vec<u8>, Vec<u8>>) -> Library {

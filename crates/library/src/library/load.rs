@@ -1,11 +1,13 @@
 //! A library out of the pieces that were kept.
 
-use super::Library;
-use crate::index::DIMENSION_MAX;
-use crate::limits::{Limits, LimitsError};
-use crate::pieces::{self, Key, ModelId, PieceError, Record, SEGMENT_ROWS, Segment};
+use std::collections::BTreeMap;
+
+use blob::Name;
 
 use super::model::Model;
+use super::{Library, ModelError};
+use crate::limits::{Limits, LimitsError};
+use crate::pieces::{self, Key, ModelId, PieceError, Record, SEGMENT_ROWS, Segment};
 
 /// Takes pieces one by one, in the order of their keys: documents, then vectors. Texts are not read; they stay where they are.
 ///
@@ -15,7 +17,7 @@ use super::model::Model;
 pub struct Loader {
     library: Library,
     /// Segments that the storage has, by model, whether they could be read or not: one more than the highest number.
-    kept: std::collections::BTreeMap<ModelId, usize>,
+    kept: BTreeMap<ModelId, usize>,
 }
 
 impl Loader {
@@ -29,7 +31,7 @@ impl Loader {
     pub fn new(limits: Limits) -> Result<Self, LimitsError> {
         Ok(Self {
             library: Library::new(limits)?,
-            kept: std::collections::BTreeMap::new(),
+            kept: BTreeMap::new(),
         })
     }
 
@@ -39,35 +41,8 @@ impl Loader {
     /// If it is not one that was written here. What was taken before stays.
     pub fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), PieceError> {
         match Key::read(key) {
-            Some(Key::Document(name)) => match pieces::read_record(&name, value)? {
-                Record::Kept(document) => {
-                    let library = &mut self.library;
-                    if library.documents.contains_key(&name) || library.tombstones.contains_key(&name) {
-                        return Err(PieceError::Twice);
-                    }
-                    let passages = library.passages + document.passages.len();
-                    library
-                        .check_room(library.documents.len() + 1, passages)
-                        .map_err(|_| PieceError::Full)?;
-                    library.insert(document);
-                    // It is kept as it is.
-                    library.changed.clear();
-                    Ok(())
-                }
-                Record::Gone(stone) => {
-                    let library = &mut self.library;
-                    if library.documents.contains_key(&name) {
-                        return Err(PieceError::Twice);
-                    }
-                    if library.tombstones.len() >= library.limits.tombstones_max {
-                        return Err(PieceError::Full);
-                    }
-                    library.tombstones.insert(name, stone);
-                    Ok(())
-                }
-            },
+            Some(Key::Document(name)) => self.take_record(name, pieces::read_record(&name, value)?),
             Some(Key::Segment(id, number)) => {
-                // Where so many are refused, nothing is known of those behind.
                 let kept = self.kept.entry(id).or_default();
                 *kept = (*kept).max(number as usize + 1).min(SEGMENTS_MAX);
                 let segment = pieces::read_segment(&id, value)?;
@@ -91,12 +66,35 @@ impl Loader {
         self.library
     }
 
+    fn take_record(&mut self, name: Name, record: Record) -> Result<(), PieceError> {
+        let library = &mut self.library;
+        if library.documents.contains_key(&name) || library.tombstones.contains_key(&name) {
+            return Err(PieceError::Twice);
+        }
+        match record {
+            Record::Kept(document) => {
+                let passages = library.passages + document.passages.len();
+                let room = library.check_room(library.documents.len() + 1, passages);
+                room.map_err(|_| PieceError::Full)?;
+                library.insert(document);
+                // It is kept as it is.
+                library.changed.clear();
+            }
+            Record::Gone(_) if library.tombstones.len() >= library.limits.tombstones_max => {
+                return Err(PieceError::Full);
+            }
+            Record::Gone(stone) => {
+                library.tombstones.insert(name, stone);
+            }
+        }
+        Ok(())
+    }
+
     fn take_segment(&mut self, id: ModelId, number: usize, segment: &Segment) -> Result<(), PieceError> {
         let library = &mut self.library;
         let dimension = segment.dimension as usize;
-        debug_assert!(dimension <= DIMENSION_MAX, "it was checked");
         library.open_model(id, dimension).map_err(|error| match error {
-            super::ModelError::TooMany(_) => PieceError::Full,
+            ModelError::TooMany(_) => PieceError::Full,
             _ => PieceError::Damaged("another dimension than its model"),
         })?;
         let Some(model) = library.models.get_mut(&id) else {

@@ -268,25 +268,26 @@ impl Library {
         self.passages
     }
 
-    /// What has to be kept since this was last asked, in an order in which it may be cut off anywhere: what comes first does
-    /// no harm without the rest. Best is one transaction.
+    /// What has to be kept since this was last asked. Best is one transaction; otherwise in this order, in which it may be cut
+    /// off anywhere: what is written loses nothing without the rest.
     pub fn take_writes(&mut self) -> Vec<Write> {
         for (id, model) in &mut self.models {
             model.take_changed(id, &self.numbers, &mut self.changed);
         }
-        let (mut puts, mut removals) = (Vec::new(), Vec::new());
+        let (mut puts, mut stones, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
         // Keys of texts are behind those of their documents, and a document must not be there without its text.
         for (key, value) in std::mem::take(&mut self.changed).into_iter().rev() {
             let is_gone = |name: &Name| self.tombstones.contains_key(name);
-            let removes = matches!(Key::read(&key), Some(Key::Document(name)) if is_gone(&name));
+            let is_stone = matches!(Key::read(&key), Some(Key::Document(name)) if is_gone(&name));
             match value {
-                // A version must not go before the next one is there.
-                Some(value) if removes => removals.push(Write::Put { key, value }),
+                // A version must not go before the next one is there, and its text not before itself.
+                Some(value) if is_stone => stones.push(Write::Put { key, value }),
                 Some(value) => puts.push(Write::Put { key, value }),
-                None => removals.push(Write::Delete { key }),
+                None => deletes.push(Write::Delete { key }),
             }
         }
-        puts.append(&mut removals);
+        puts.append(&mut stones);
+        puts.append(&mut deletes);
         puts
     }
 
