@@ -287,7 +287,8 @@ impl Library {
             }
         }
         puts.append(&mut stones);
-        puts.append(&mut deletes);
+        // Here it is the other way round: the document goes before its text.
+        puts.extend(deletes.into_iter().rev());
         puts
     }
 

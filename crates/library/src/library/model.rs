@@ -119,7 +119,8 @@ impl Model {
     fn segment(&self, id: &ModelId, segment: usize, numbers: &BTreeMap<u32, Name>) -> Segment {
         let start = segment * SEGMENT_ROWS;
         let rows = start..self.owners.len().min(start + SEGMENT_ROWS);
-        let mut places: BTreeMap<u32, u32> = BTreeMap::new();
+        // Few documents share a segment, and those of neighbours are the last ones.
+        let mut numbered: Vec<u32> = Vec::new();
         let mut found = Segment {
             model: *id,
             dimension: super::place(self.vectors.dimension()),
@@ -130,14 +131,18 @@ impl Model {
         };
         for row in rows {
             let (number, passage) = self.owners[row];
-            let place = *places.entry(number).or_insert_with(|| {
-                // Every owner is a document's.
-                let name = numbers.get(&number).copied().unwrap_or_default();
-                found.documents.push(name.into());
-                super::place(found.documents.len() - 1)
-            });
+            let place = numbered
+                .iter()
+                .rposition(|known| *known == number)
+                .unwrap_or_else(|| {
+                    // Every owner is a document's.
+                    let name = numbers.get(&number).copied().unwrap_or_default();
+                    found.documents.push(name.into());
+                    numbered.push(number);
+                    numbered.len() - 1
+                });
             let (scale, codes) = self.vectors.row(row);
-            found.owners.push((place, passage));
+            found.owners.push((super::place(place), passage));
             found.scales.push(scale);
             found.codes.extend(codes.iter().map(|code| code.cast_unsigned()));
         }

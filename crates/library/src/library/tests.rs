@@ -15,11 +15,15 @@ struct Disk(BTreeMap<Vec<u8>, Vec<u8>>);
 impl Disk {
     fn keep(&mut self, library: &mut Library) {
         for write in library.take_writes() {
-            match write {
-                Write::Put { key, value } => self.0.insert(key, value),
-                Write::Delete { key } => self.0.remove(&key),
-            };
+            self.write(write);
         }
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::Put { key, value } => self.0.insert(key, value),
+            Write::Delete { key } => self.0.remove(&key),
+        };
     }
 
     fn load(&self) -> (Library, Vec<PieceError>) {
@@ -237,6 +241,31 @@ fn an_edit_keeps_the_vectors_of_what_did_not_change() {
         loaded.documents().collect::<Vec<_>>(),
         library.documents().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn an_edit_that_is_cut_off_leaves_one_version() {
+    let (mut library, mut disk) = (library(), Disk::default());
+    // Whatever the order of their names is.
+    for number in 0..8 {
+        let (first, second) = (format!("first {number}"), format!("second {number}"));
+        let old = library.add(plain(&first, Scope::Group)).unwrap().name;
+        embed(&mut library);
+        disk.keep(&mut library);
+        let new = library.edit(&old, plain(&second, Scope::Group)).unwrap().name;
+        let mut torn = Disk(disk.0.clone());
+        for write in library.clone().take_writes() {
+            torn.write(write);
+            let (loaded, refused) = torn.load();
+            assert_eq!(refused, []);
+            let is_whole = |name| {
+                let keys = loaded.text_keys(name);
+                !keys.is_empty() && keys.iter().all(|key| torn.0.contains_key(key))
+            };
+            assert!(is_whole(&old) || is_whole(&new));
+        }
+        disk.keep(&mut library);
+    }
 }
 
 #[test]
