@@ -6,10 +6,14 @@
 //! corpus questions /usr/share/doc/postgresql-doc-15/html > questions.jsonl
 //! python crates/library/reference/embed.py MODEL < passages.jsonl > passages.f32      # and questions
 //! corpus recall passages.f32 questions.f32
+//! corpus overlay passages.f32 questions.f32
 //! ```
 //!
 //! The questions are titles of sections. Both searches are among the same vectors, those of sentence-transformers; the exact one
 //! is in floats. What differs is the rounding alone.
+//!
+//! The last command spreads the passages over 100 nodes in the order of the manual's pages, a fifth of them at random, and
+//! asks those whose summaries are nearest to a question: how much of what the exact search finds do they have?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -17,6 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use library::cut::{self, cut};
+use library::overlay::choose;
 use library::{Kind, Library, Limits, ModelId, Name, NewDocument, PassageId, Provenance, Scope, TextError};
 
 const MODEL: ModelId = [1; 32];
@@ -24,6 +29,7 @@ const DIMENSION: usize = 384;
 /// Of the titles so many are asked for at most, from all over the manual.
 const QUESTIONS_MAX: usize = 1000;
 const PLACES: usize = 10;
+const NODES: usize = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["passages", folder] => passages(Path::new(folder)),
         ["questions", folder] => questions(Path::new(folder)),
         ["recall", passages, questions] => recall(Path::new(passages), Path::new(questions)),
-        _ => Err("passages DIR | questions DIR | recall PASSAGES.f32 QUESTIONS.f32".into()),
+        ["overlay", passages, questions] => overlay(Path::new(passages), Path::new(questions)),
+        _ => Err("passages DIR | questions DIR | recall PASSAGES.f32 QUESTIONS.f32 | overlay …".into()),
     }
 }
 
@@ -115,14 +122,11 @@ fn recall(passages: &Path, questions: &Path) -> Result<(), Box<dyn Error>> {
     }
     let (mut kept, mut first, mut error) = (0, 0, 0.0_f32);
     for question in &questions {
-        let cosines: Vec<f32> = passages.iter().map(|passage| dot(passage, question)).collect();
-        let mut exact: Vec<usize> = (0..passages.len()).collect();
-        exact.sort_by(|a, b| cosines[*b].total_cmp(&cosines[*a]));
-        exact.truncate(PLACES);
+        let exact = nearest(&passages, question);
         let hits = library.search(&MODEL, question, PLACES, Scope::Device)?;
         let found: Vec<usize> = hits.iter().map(|hit| places[&hit.passage]).collect();
         for (hit, place) in hits.iter().zip(&found) {
-            error = error.max((hit.cosine - cosines[*place]).abs());
+            error = error.max((hit.cosine - dot(&passages[*place], question)).abs());
         }
         kept += exact.iter().filter(|place| found.contains(place)).count();
         first += usize::from(exact.first() == found.first());
@@ -137,6 +141,70 @@ fn recall(passages: &Path, questions: &Path) -> Result<(), Box<dyn Error>> {
     });
     println!("{report}");
     Ok(())
+}
+
+/// What the nodes have that summaries choose.
+fn overlay(passages: &Path, questions: &Path) -> Result<(), Box<dyn Error>> {
+    let (passages, questions) = (vectors(passages)?, vectors(questions)?);
+    let mut nodes = Vec::new();
+    for _ in 0..NODES {
+        let mut library = Library::new(Limits::default())?;
+        library.open_model(MODEL, DIMENSION)?;
+        nodes.push(library);
+    }
+    let mut homes = Vec::new();
+    for (place, vector) in passages.iter().enumerate() {
+        // A fifth, by a multiplicative hash (Knuth).
+        let drawn = place.wrapping_mul(2_654_435_761) >> 8;
+        let home = match drawn % 5 {
+            0 => drawn / 5 % NODES,
+            _ => place * NODES / passages.len(),
+        };
+        let document = add(&mut nodes[home], &place.to_string())?;
+        let passage = PassageId { document, passage: 0 };
+        nodes[home].put_vector(&MODEL, passage, vector)?;
+        homes.push(home);
+    }
+    for clusters in [1, 4, 8, 16, 32] {
+        let mut summaries = Vec::new();
+        for node in &nodes {
+            summaries.extend(node.summary(&MODEL, Scope::Group, clusters, 1)?);
+        }
+        let bytes = summaries.iter().map(|summary| summary.to_bytes().len()).max();
+        let mut kept = [0; 3];
+        for question in &questions {
+            let exact = nearest(&passages, question);
+            let chosen = choose(&MODEL, question, &summaries, 10)?;
+            let mut best = vec![0; NODES];
+            exact.iter().for_each(|place| best[homes[*place]] += 1);
+            for (kept, asked) in kept.iter_mut().zip([5, 10]) {
+                *kept += chosen.iter().take(asked).map(|node| best[*node]).sum::<usize>();
+            }
+            // No choice of five does better.
+            best.sort_unstable();
+            kept[2] += best.iter().rev().take(5).sum::<usize>();
+        }
+        let share = kept.map(|kept| kept as f64 / (questions.len() * PLACES) as f64);
+        let report = serde_json::json!({
+            "nodes": NODES,
+            "clusters": clusters,
+            "summary_bytes_max": bytes,
+            "recall_at_10_of_5": share[0],
+            "recall_at_10_of_10": share[1],
+            "best_5_could_have": share[2],
+        });
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// The nearest passages in floats, best first.
+fn nearest(passages: &[Vec<f32>], question: &[f32]) -> Vec<usize> {
+    let cosines: Vec<f32> = passages.iter().map(|passage| dot(passage, question)).collect();
+    let mut places: Vec<usize> = (0..passages.len()).collect();
+    places.sort_by(|a, b| cosines[*b].total_cmp(&cosines[*a]));
+    places.truncate(PLACES);
+    places
 }
 
 fn add(library: &mut Library, text: &str) -> Result<Name, Box<dyn Error>> {

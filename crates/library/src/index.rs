@@ -5,6 +5,10 @@
 //! are summed in 32-bit integers, so that the sum is the same in every order and on every machine; only the two scales are
 //! floats, and they are multiplied once a vector.
 //!
+//! The rounding costs 0.3 % of recall: of the ten passages nearest in floats 99.7 % are among the ten found here, and the cosines
+//! are within 0.0016 (`examples/corpus.rs`, 832 titles asked of 3,552 passages of PostgreSQL 15's manual, MiniLM's vectors by
+//! sentence-transformers). Floats are not kept, so nothing is ranked again by them.
+//!
 //! The search looks at every vector. At 50,000 that is within the time that a person notices (`cargo bench -p library`
 //! measures it), and an approximate index would find less, take more memory, and have to be repaired whenever something is
 //! forgotten.

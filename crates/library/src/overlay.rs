@@ -4,6 +4,11 @@
 //! puts them (Arthur and Vassilvitskii 2007). Their middles are its [`Summary`]. Whoever has a question compares it with the
 //! middles of all summaries it knows and asks the few peers with the nearest one.
 //!
+//! How far that goes was measured by `examples/corpus.rs`: 3,552 passages of a manual on 100 nodes in the order of its pages, a fifth
+//! of them at random, and no copies. No choice of five nodes has more than 77 % of the ten nearest passages. Those
+//! that summaries of 32 clusters choose have 75 %, of 16 clusters 65 %, of 8 clusters 58 %. So finding more takes passages
+//! that move or are copied to where they belong, not better summaries.
+//!
 //! A summary says what a peer knows *about*, so it is made for those who may see the documents, as a search is, and nothing
 //! else goes into it. It is the peer's own word: one that claims to know everything is found out by its answers, not here.
 
