@@ -28,6 +28,7 @@ pub(super) struct Step {
 const DEV: &[&str] = &[
     "blob",
     "exchange",
+    "library",
     "node-proto",
     "node-wasm",
     "simulator",
@@ -43,6 +44,7 @@ const FOR_BROWSER: &[&str] = &[
     "cpu-worker",
     "exchange",
     "inference",
+    "library",
     "node-proto",
     "node-wasm",
     "transport-page",
