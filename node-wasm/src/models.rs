@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! available ─load─▶ awake ─nobody asks─▶ asleep ─somebody asks─▶ awake
-//!     ▲               │ the worker dies: the driver loads again    │
-//!     └───unloaded────┴────────────────────────────────────────────┘
+//!     ▲               ├──the worker dies: woken at once───▶│
+//!     └───unloaded────┴────────────────────────────────────┘
 //! ```
 //!
 //! A model that sleeps is offered like any other, with the time that waking it takes on top of what it promises.
@@ -317,24 +317,20 @@ impl Models {
         self.gpu_losses >= GPU_LOSSES_MAX || self.gpu_lost_at.is_some_and(is_recent)
     }
 
-    /// Clears up after a worker that died. What it had loaded is to be loaded again.
+    /// Clears up after a worker that died. What it had loaded sleeps, and is to be woken.
     pub(crate) fn revive(&mut self) -> Vec<ModelId> {
         if self.engine.as_ref().is_none_or(Engine::is_alive) {
             return Vec::new();
         }
         self.engine = None;
-        let (asleep, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ready)
-            .into_iter()
-            .partition(|(_, ready)| ready.asleep);
-        self.ready = asleep.into_iter().collect();
-        if lost.iter().any(|(_, ready)| ready.report.chosen.is_gpu()) {
+        let awake = self.ready.iter().filter(|(_, ready)| !ready.asleep);
+        let lost: Vec<ModelId> = awake.map(|(model, _)| *model).collect();
+        let mut lost_ones = self.ready.values().filter(|ready| !ready.asleep);
+        if lost_ones.any(|ready| ready.report.chosen.is_gpu()) {
             self.gpu_losses += 1;
             self.gpu_lost_at = Some(self.shared.clock.now());
         }
-        let lost: Vec<ModelId> = lost.into_iter().map(|(model, _)| model).collect();
-        for model in &lost {
-            set_state(&self.shared, *model, ModelState::Available);
-        }
+        self.put_to_sleep();
         lost
     }
 
@@ -348,10 +344,20 @@ impl Models {
         if let Some(engine) = self.engine.take() {
             engine.terminate();
         }
+        self.put_to_sleep();
+    }
+
+    fn put_to_sleep(&mut self) {
         for (model, ready) in self.ready.iter_mut() {
             ready.asleep = true;
             set_state(&self.shared, *model, ready.state());
         }
+    }
+
+    /// Gives a model up that its worker does not survive.
+    pub(crate) fn give_up(&mut self, model: ModelId) {
+        self.ready.remove(&model);
+        set_state(&self.shared, model, ModelState::Available);
     }
 
     /// Ends the worker and gives its memory back.

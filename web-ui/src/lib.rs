@@ -3,8 +3,7 @@
 //! A node runs in this very page ([`node_wasm::NodeHandle`], on wasm32 only); everything here shows its state and passes
 //! on what the person wants. Nothing is decided here that the network relies on.
 //!
-//! - Pure modules, tested natively: [`format`] (numbers as people read them), [`passages`] (knowledge cut into what a
-//!   model reads), [`rank`] (closest passages), [`recall`] (embeddings known from before), [`trade`] (a request as six lines), [`market`] (order and parts of
+//! - Pure modules, tested natively: [`format`] (numbers as people read them), [`trade`] (a request as six lines), [`market`] (order and parts of
 //!   prices), [`graph`] (places of a drawing), [`route`] (addresses), [`mark`] (pictures of ids), [`text`] (every sentence).
 //! - `app`: the components and the state they share, for the browser.
 
@@ -12,9 +11,6 @@ pub mod format;
 pub mod graph;
 pub mod mark;
 pub mod market;
-pub mod passages;
-pub mod rank;
-pub mod recall;
 pub mod route;
 pub mod text;
 pub mod trade;

@@ -5,8 +5,10 @@ use minicbor::{Decode, Encode};
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Paragraphs between blank lines.
+    /// Paragraphs between blank lines; neighbours share a passage while they fit.
     Plain,
+    /// The same, each paragraph a passage of its own: notes, of which one has nothing to do with the next.
+    Notes,
     /// Markdown: headings, fenced code, lists; everything else counts as text.
     Markdown,
     /// HTML. It becomes Markdown when it is taken, and is Markdown from then on.

@@ -190,7 +190,7 @@ impl Driver {
     }
 
     /// Brings a model back into memory. Meanwhile it is offered as before.
-    fn wake(&mut self, model: ModelId) {
+    pub(super) fn wake(&mut self, model: ModelId) {
         let Some(files) = self.models.files(&model) else {
             return;
         };
@@ -328,11 +328,14 @@ impl Driver {
         if lost.is_empty() {
             return;
         }
-        self.offer();
         self.lending.deaths += 1;
         if self.lending.deaths > DEATHS_MAX {
-            return;
+            for model in lost {
+                self.models.give_up(model);
+            }
+            return self.offer();
         }
+        self.offer();
         let after_ms = if self.lending.deaths > 1 {
             REVIVE_AFTER_MS
         } else {

@@ -134,7 +134,7 @@ impl Driver {
                 };
             }),
             Done::Policy(policy, pin) => self.on_kept_policy(policy, pin),
-            Done::LoadAgain(model) => self.load(model, self.models.pin(&model), None),
+            Done::LoadAgain(model) => self.wake(model),
             Done::Looked(looked) => self.on_looked(looked),
             Done::Whole { blob, result } => self.on_whole(blob, result),
             Done::NotKept {

@@ -51,12 +51,12 @@ export async function lend(person) {
   await person.see("lend-state", { state: "lending" }, PREPARE_MS_MAX);
 }
 
-/** Adds the notes, which are searchable at once. */
-export async function addNotes(person, { passages } = NOTES) {
+/** Adds the notes; `count` passages are there then, which are searchable with the next question. */
+export async function addNotes(person, { passages } = NOTES, count = passages.length) {
   await person.goTo("ask");
   await person.write("ask-passages", passages.join("\n\n"));
-  if (await person.find("ask-add")) await person.click("ask-add");
-  await person.see("passage-count", { count: passages.length });
+  await person.click("ask-add");
+  await person.see("passage-count", { count });
 }
 
 /** Asks and waits for the answer; returns what the page shows of it and of the trade behind it. */

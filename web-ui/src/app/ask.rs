@@ -2,32 +2,33 @@
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use node_proto::ids::JobId;
+use node_proto::ids::{JobId, ModelId};
 use node_proto::io::Command;
-use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, WorkOutput};
+use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, TEXTS_MAX, WorkOutput};
 use node_proto::view::{Outcome, TradeStep, Verification};
 use node_wasm::error::RequestError;
 use web_sys::SubmitEvent;
 
 use super::knowledge::KnowledgeForm;
+use super::library::{self, DeviceLibrary, Hit};
 use super::parts::PageFrame;
 use super::state::{App, Phase, use_app};
 use super::trade_view::{AnswerView, Steps};
-use crate::passages::{PASSAGES_MAX, Passage};
-use crate::rank::{Ranked, rank};
-use crate::recall::{Plan, Recall};
 use crate::route::Page;
 use crate::text;
 use crate::text::ask as words;
 use crate::trade::{Mark, Trade};
+
+/// Most passages that a question takes along: the question itself takes the first place of a request.
+pub(crate) const TEXTS_ALONG_MAX: usize = TEXTS_MAX - 1;
 
 /// A question and how far its answer is.
 #[derive(Clone)]
 pub(crate) struct Run {
     /// The question.
     pub(crate) question: String,
-    /// What it is compared with.
-    pub(crate) passages: Vec<Passage>,
+    /// Somebody has taken it up.
+    begun: bool,
     /// The node's number for it; `None` until the node runs.
     job: Option<JobId>,
     /// The steps so far.
@@ -39,8 +40,8 @@ pub(crate) struct Run {
 /// The closest passages and how they were found.
 #[derive(Clone)]
 pub(crate) struct Answer {
-    pub(crate) ranked: Vec<Ranked>,
-    /// Passages whose embeddings were known from before.
+    pub(crate) hits: Vec<Hit>,
+    /// Passages whose vectors were known from before.
     pub(crate) recalled: usize,
     pub(crate) outcome: Outcome,
 }
@@ -53,12 +54,10 @@ pub(crate) struct Refusal {
     advice: &'static str,
 }
 
-impl Run {
-    /// What is compared: the question, then the passages.
-    fn texts(&self) -> Vec<String> {
-        let passages = self.passages.iter().map(|passage| &passage.text);
-        std::iter::once(&self.question).chain(passages).cloned().collect()
-    }
+/// What a request computes: with which model, if that matters, the question first.
+struct Texts {
+    model: Option<Vec<u8>>,
+    all: Vec<String>,
 }
 
 /// Takes in a step of a trade.
@@ -76,14 +75,15 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
     if question.is_empty() {
         return Err(words::NO_QUESTION);
     }
-    let mut passages = app.knowledge.with_untracked(crate::passages::Knowledge::passages);
-    if passages.is_empty() {
+    let is_empty = app
+        .known
+        .with_untracked(|known| known.as_ref().is_some_and(|known| known.documents.is_empty()));
+    if is_empty && app.draft.with_untracked(|draft| draft.trim().is_empty()) {
         return Err(words::NO_PASSAGES);
     }
-    passages.truncate(PASSAGES_MAX);
     let run = Run {
         question: question.to_owned(),
-        passages,
+        begun: false,
         job: None,
         trade: Trade::default(),
         end: None,
@@ -97,100 +97,177 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
 /// that breaks its own promise is given up long before.
 const PATIENCE_MS: u32 = 120_000;
 
-/// Hands a waiting question to the node: its own text, and of the passages those that are not known from before.
+/// Takes a waiting question up once node and library are there.
 fn begin(app: App) {
-    let Some(node) = app.node() else { return };
-    let waiting = app
+    let mut waits = None;
+    let is_ready = app.node().is_some() && app.library().is_some();
+    app.run.update(|run| {
+        if let Some(run) = run
+            .as_mut()
+            .filter(|run| is_ready && !run.begun && run.end.is_none())
+        {
+            run.begun = true;
+            waits = Some(run.question.clone());
+        }
+    });
+    if let Some(question) = waits {
+        spawn_local(async move {
+            if let Err(refusal) = answer(app, question).await {
+                end(app, Err(refusal));
+            }
+        });
+    }
+}
+
+async fn answer(app: App, question: String) -> Result<(), Refusal> {
+    let library = app.library().ok_or(words::NOT_OPEN)?;
+    library::add_draft(app).await?;
+    let mut model = library.model();
+    loop {
+        let texts = take_along(&library, &question, model.take()).await?;
+        let sent = texts.all.len();
+        let Some(outcome) = request(app, &texts) else {
+            return Ok(());
+        };
+        let outcome = match outcome.await {
+            // Nobody runs the model of the known vectors any more; with another one all texts are new.
+            Err(RequestError::Trade(Failure::NoProvider | Failure::UnknownModel))
+                if texts.model.is_some() =>
+            {
+                continue;
+            }
+            outcome => outcome?,
+        };
+        let hits = read(&library, &outcome).await?;
+        library::refresh(app);
+        let passages = app.known.with_untracked(|known| {
+            known
+                .as_ref()
+                .map_or(0, |known| known.passages() - known.waiting as usize)
+        });
+        let recalled = (passages + 1).saturating_sub(sent);
+        end(
+            app,
+            Ok(Answer {
+                hits,
+                recalled,
+                outcome,
+            }),
+        );
+        return Ok(());
+    }
+}
+
+/// The question, and the passages that wait for their vectors.
+async fn take_along(
+    library: &DeviceLibrary,
+    question: &str,
+    model: Option<Vec<u8>>,
+) -> Result<Texts, String> {
+    let waiting = library::next(library, model.clone(), TEXTS_ALONG_MAX).await?;
+    let mut all = vec![question.to_owned()];
+    all.extend(waiting);
+    Ok(Texts { model, all })
+}
+
+/// Hands texts to the node for the question that is being answered; `None` if that was cancelled.
+fn request(app: App, texts: &Texts) -> Option<impl Future<Output = Result<Outcome, RequestError>> + use<>> {
+    let is_wanted = app
         .run
-        .get_untracked()
-        .filter(|run| run.job.is_none() && run.end.is_none());
-    let Some(run) = waiting else { return };
-    let texts = run.texts();
-    let plan = app.recall.with_value(|recall| recall.plan(&texts));
+        .with_untracked(|run| run.as_ref().is_some_and(|run| run.end.is_none()));
+    let (job, outcome) = app
+        .node()
+        .filter(|_| is_wanted)
+        .map(|node| buy(app, &node, texts))?;
+    app.run.update(|run| {
+        if let Some(run) = run {
+            (run.job, run.trade) = (Some(job), Trade::default());
+        }
+    });
+    Some(outcome)
+}
+
+fn buy(
+    app: App,
+    node: &node_wasm::NodeHandle,
+    texts: &Texts,
+) -> (JobId, impl Future<Output = Result<Outcome, RequestError>> + use<>) {
+    let model = texts.model.as_deref().and_then(|id| id.try_into().ok());
     let request = ServiceRequest::Inference {
-        model: plan.model,
-        texts: plan.missing(&texts),
+        model: model.map(ModelId),
+        texts: texts.all.clone(),
     };
     let scope = app.prefs.with_untracked(|prefs| prefs.scope);
-    let (job, outcome) = node.request(
+    node.request(
         request,
         Requirements {
             scope,
             deadline_ms: PATIENCE_MS,
             ..Requirements::default()
         },
-    );
-    app.run.update(|run| {
-        if let Some(run) = run {
-            run.job = Some(job);
-        }
-    });
-    spawn_local(async move {
-        let result = outcome.await;
-        finish(app, job, &plan, result);
-    });
+    )
 }
 
-fn finish(app: App, job: JobId, plan: &Plan, result: Result<Outcome, RequestError>) {
-    let gone = matches!(
-        &result,
-        Err(RequestError::Trade(Failure::NoProvider | Failure::UnknownModel))
-    );
-    let mut again = false;
-    app.run.update(|run| {
-        let Some(run) = run
-            .as_mut()
-            .filter(|run| run.job == Some(job) && run.end.is_none())
-        else {
-            return;
-        };
-        if gone && plan.model.is_some() {
-            // Nobody runs the model of the known vectors any more; with another one all texts are new.
-            (run.job, run.trade, again) = (None, Trade::default(), true);
-            return;
-        }
-        let end = result
-            .map_err(Refusal::from)
-            .and_then(|outcome| read(app, outcome, plan, &run.texts()));
-        run.trade
-            .close(if end.is_ok() { Mark::Done } else { Mark::Failed });
-        run.end = Some(end);
-    });
-    if again {
-        app.recall.set_value(Recall::default());
-        begin(app);
-    }
-}
-
-fn read(app: App, outcome: Outcome, plan: &Plan, texts: &[String]) -> Result<Answer, Refusal> {
-    let WorkOutput::Embeddings {
-        dimension, values, ..
-    } = &outcome.output;
-    let dimension = *dimension as usize;
-    let merged = plan.merge(values, dimension);
-    let ranked = rank(&merged, dimension, texts.len() - 1).map_err(|error| Refusal {
-        code: "bad_answer".to_owned(),
-        what: words::bad_answer(&error.to_string()),
-        advice: "",
-    })?;
+/// Reads an outcome with the library, which keeps vectors that were checked.
+async fn read(library: &DeviceLibrary, outcome: &Outcome) -> Result<Vec<Hit>, String> {
+    let WorkOutput::Embeddings { values, .. } = &outcome.output;
     let checked = matches!(
         outcome.verification,
         Verification::SpotChecked { .. } | Verification::TwoAgree { .. }
     );
-    if let Some(model) = outcome.model.filter(|_| checked) {
-        // The question is not kept: it is hardly asked twice.
-        let passages = texts
-            .iter()
-            .map(String::as_str)
-            .zip(merged.chunks(dimension))
-            .skip(1);
-        app.recall.update_value(|recall| recall.keep(model, passages));
+    let model = outcome.model.unwrap_or(ModelId([0; 32]));
+    let keeps = checked && outcome.model.is_some();
+    library::answer(library, &model.0, values, keeps)
+        .await
+        .map_err(|reason| words::bad_answer(&reason))
+}
+
+fn end(app: App, end: Result<Answer, Refusal>) {
+    app.run.update(|run| {
+        if let Some(run) = run.as_mut().filter(|run| run.end.is_none()) {
+            run.trade
+                .close(if end.is_ok() { Mark::Done } else { Mark::Failed });
+            run.end = Some(end);
+        }
+    });
+}
+
+/// Has all passages embedded, as many at a time as a request takes, until that is done or not wanted any more.
+pub(crate) fn prepare_all(app: App, all: usize) {
+    app.preparing.set(Some((0, all)));
+    spawn_local(async move {
+        if let Err(refusal) = prepare(app, all).await {
+            app.error.set(Some(refusal.what));
+        }
+        library::refresh(app);
+        app.preparing.set(None);
+    });
+}
+
+async fn prepare(app: App, all: usize) -> Result<(), Refusal> {
+    let library = app.library().ok_or(words::NOT_OPEN)?;
+    let node = app.node().ok_or(words::NOT_OPEN)?;
+    while app.preparing.get_untracked().is_some() {
+        let before = library.waiting();
+        let mut texts = take_along(&library, "", library.model()).await?;
+        // A request has no place for nothing: the first text stands for the question.
+        let Some(first) = texts.all.get(1).cloned() else {
+            break;
+        };
+        texts.all[0] = first;
+        let outcome = buy(app, &node, &texts).1.await?;
+        read(&library, &outcome).await?;
+        let waiting = library.waiting();
+        if waiting >= before {
+            // Nothing was kept, and asking again would cost the same again.
+            return Err(words::NOT_CHECKED.into());
+        }
+        if app.preparing.get_untracked().is_some() {
+            app.preparing
+                .set(Some((all.saturating_sub(waiting as usize), all)));
+        }
     }
-    Ok(Answer {
-        ranked,
-        recalled: plan.recalled(),
-        outcome,
-    })
+    Ok(())
 }
 
 fn cancel(app: App) {
@@ -215,6 +292,22 @@ fn code(failure: &Failure) -> String {
         .to_owned()
 }
 
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Self {
+            code: "library".to_owned(),
+            what,
+            advice: "",
+        }
+    }
+}
+
+impl From<&'static str> for Refusal {
+    fn from(what: &'static str) -> Self {
+        what.to_owned().into()
+    }
+}
+
 impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         match error {
@@ -236,7 +329,7 @@ impl From<RequestError> for Refusal {
 pub(crate) fn AskPage() -> impl IntoView {
     let app = use_app();
     Effect::new(move || {
-        if app.phase.get() == Phase::Ready {
+        if app.phase.get() == Phase::Ready && app.known.with(Option::is_some) {
             begin(app);
         }
     });
@@ -370,13 +463,9 @@ fn Ending() -> impl IntoView {
         if ended.get().is_none() && !cancelled_early.get() {
             return ().into_any();
         }
-        match app
-            .run
-            .get_untracked()
-            .and_then(|run| run.end.map(|end| (end, run.passages)))
-        {
-            Some((Ok(answer), passages)) => view! { <AnswerView answer passages/> }.into_any(),
-            Some((Err(refusal), _)) => view! {
+        match app.run.get_untracked().and_then(|run| run.end) {
+            Some(Ok(answer)) => view! { <AnswerView answer/> }.into_any(),
+            Some(Err(refusal)) => view! {
                 <div class="notice bad stacked" data-testid="answer-error" data-code=refusal.code>
                     <p><strong>{words::NO_ANSWER}". "</strong>{refusal.what}"."</p>
                     <p class="hint">{refusal.advice}" "{words::KEPT}</p>

@@ -17,7 +17,7 @@ use node_wasm::options::StartOptions;
 use node_wasm::status::TabStatus;
 
 use super::state::{App, Phase};
-use super::{ask, platform};
+use super::{ask, library, platform};
 
 /// Changes that come faster are shown together.
 const REFRESH_MS: u32 = 80;
@@ -93,6 +93,9 @@ async fn follow(app: App, node: NodeHandle) {
     app.set_node(node);
     refresh(app);
     app.phase.set(Phase::Ready);
+    if app.library().is_none() {
+        library::open(app);
+    }
     let pending = Rc::new(Cell::new(false));
     while let Some(event) = events.next().await {
         match event {

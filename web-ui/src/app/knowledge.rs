@@ -1,20 +1,14 @@
-//! What this device knows: notes typed or pasted, and text files, kept here and searchable at once.
+//! What this device knows: notes typed or pasted, and text files, kept in its library.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use web_sys::{DragEvent, HtmlInputElement};
 
-use super::files;
+use super::library::{self, DocumentRow, Known};
 use super::state::{App, use_app};
+use super::{ask, files};
 use crate::format;
-use crate::passages::{PASSAGES_MAX, Source};
 use crate::text::ask as words;
-
-/// A file that was removed and where it stood, so that it can come back.
-#[derive(Clone)]
-struct Removed {
-    index: usize,
-    source: Source,
-}
 
 #[component]
 pub(crate) fn KnowledgeForm() -> impl IntoView {
@@ -31,80 +25,87 @@ pub(crate) fn KnowledgeForm() -> impl IntoView {
         over.set(false);
         files::add(app, event.data_transfer().and_then(|data| data.files()));
     };
-    let count = Memo::new(move |_| app.knowledge.with(|knowledge| knowledge.passages().len()));
+    let count = part(app, Known::passages);
+    let unkept = part(app, |known| known.unkept.clone());
     view! {
         <section class="knowledge" class:over=move || over.get() aria-labelledby="knowledge-label"
             on:dragenter=dragged(true) on:dragover=dragged(true) on:dragleave=dragged(false) on:drop=drop>
             <div class="row spread">
                 <h2><label id="knowledge-label" for="passages">{words::KNOWLEDGE}</label></h2>
                 <span class="count" role="status" data-testid="passage-count" data-count=move || count.get()>
-                    {move || words::passages(count.get())}
+                    {move || count.get().map(words::passages)}
                 </span>
             </div>
             <p class="hint" id="knowledge-hint">{words::KNOWLEDGE_HINT}</p>
+            {move || unkept.get().flatten().map(|reason| view! { <p class="bad-text">{words::unkept(&reason)}</p> })}
             <textarea id="passages" rows="8" data-testid="ask-passages" aria-describedby="knowledge-hint"
-                placeholder=words::PLACEHOLDER
-                prop:value=move || app.knowledge.with(|knowledge| knowledge.pasted.clone())
-                on:input:target=move |event| {
-                    let typed = event.target().value();
-                    app.learn(|knowledge| knowledge.pasted = typed);
-                }></textarea>
-            {move || (count.get() > PASSAGES_MAX).then(|| view! {
-                <p class="hint">{words::too_many(PASSAGES_MAX, count.get())}</p>
-            })}
-            <FileList/>
-            <label class="button file">
-                {words::ADD_FILES}
-                <input type="file" class="sr" multiple accept="text/*,.txt,.md,.csv,.json,.log,.org,.rst,.tex"
-                    data-testid="ask-files" on:change:target=move |event| {
-                        let input: HtmlInputElement = event.target();
-                        files::add(app, input.files());
-                    }/>
-            </label>
+                placeholder=words::PLACEHOLDER prop:value=move || app.draft.get()
+                on:input:target=move |event| app.write(event.target().value())></textarea>
+            <div class="row">
+                <button type="button" class="button" data-testid="ask-add"
+                    disabled=move || count.get().is_none() || app.draft.with(|draft| draft.trim().is_empty())
+                    on:click=move |_| add_notes(app)>{words::ADD_NOTES}</button>
+                <label class="button file">
+                    {words::ADD_FILES}
+                    <input type="file" class="sr" multiple accept="text/*,.txt,.md,.csv,.json,.log,.org,.rst,.tex,.html"
+                        data-testid="ask-files" on:change:target=move |event| {
+                            let input: HtmlInputElement = event.target();
+                            files::add(app, input.files());
+                        }/>
+                </label>
+            </div>
+            <Documents/>
+            <Waiting/>
         </section>
     }
 }
 
-#[component]
-fn FileList() -> impl IntoView {
-    let app = use_app();
-    let removed = RwSignal::new(None::<Removed>);
-    let names = Memo::new(move |_| {
-        app.knowledge.with(|k| {
-            k.files
-                .iter()
-                .map(|file| (file.name.clone(), file.text.len()))
-                .collect::<Vec<_>>()
-        })
+fn part<T>(app: App, read: impl Fn(&Known) -> T + Send + Sync + 'static) -> Memo<Option<T>>
+where
+    T: PartialEq + Send + Sync + 'static,
+{
+    Memo::new(move |_| app.known.with(|known| known.as_ref().map(&read)))
+}
+
+fn add_notes(app: App) {
+    spawn_local(async move {
+        if let Err(reason) = library::add_draft(app).await {
+            app.error.set(Some(words::not_added(words::NOTES, &reason)));
+        }
     });
-    let remove = move |name: &str| {
-        let index = app
-            .knowledge
-            .with_untracked(|k| k.files.iter().position(|file| file.name == name));
-        let Some(index) = index else { return };
-        app.learn(|knowledge| {
-            removed.set(Some(Removed {
-                index,
-                source: knowledge.files.remove(index),
-            }))
-        });
+}
+
+#[component]
+fn Documents() -> impl IntoView {
+    let app = use_app();
+    let removed = RwSignal::new(None::<DocumentRow>);
+    let documents = part(app, |known| known.documents.clone());
+    let remove = move |document: DocumentRow| {
+        let name = document.name.clone();
+        library::remove(app, name, move || removed.set(Some(document)));
     };
     view! {
         <ul class="files">
-            <For each=move || names.get() key=|entry| entry.clone() let((name, size))>
-                <li>
-                    <span class="file-name">{name.clone()}</span>
-                    <span class="num hint">{format::bytes(size as u64)}</span>
-                    <button type="button" class="button small" aria-label=words::remove(&name)
-                        on:click=move |_| remove(&name)>"×"</button>
-                </li>
+            <For each=move || documents.get().unwrap_or_default() key=|document| document.name.clone() let:document>
+                {
+                    let facts = format!("{}, {}", words::passages(document.passages), format::bytes(document.bytes));
+                    let (name, passages) = (title(&document), document.passages);
+                    view! {
+                        <li data-testid="document" data-passages=passages>
+                            <span class="file-name">{name.clone()}</span>
+                            <span class="num hint">{facts}</span>
+                            <button type="button" class="button small" data-testid="document-remove" aria-label=words::remove(&name)
+                                on:click=move |_| remove(document.clone())>"×"</button>
+                        </li>
+                    }
+                }
             </For>
         </ul>
         <p role="status">
-            {move || removed.get().map(|Removed { index, source }| view! {
-                {words::removed(&source.name)}" "
-                <button type="button" class="button small" on:click=move |_| {
-                    restore(app, index, source.clone());
+            {move || removed.get().map(|document| view! {
+                {words::removed(&title(&document))}" "
+                <button type="button" class="button small" data-testid="document-undo" on:click=move |_| {
+                    library::bring_back(app, document.name.clone());
                     removed.set(None);
                 }>{words::UNDO}</button>
             })}
@@ -112,9 +113,39 @@ fn FileList() -> impl IntoView {
     }
 }
 
-fn restore(app: App, index: usize, source: Source) {
-    app.learn(|knowledge| {
-        let place = index.min(knowledge.files.len());
-        knowledge.files.insert(place, source);
-    });
+fn title(document: &DocumentRow) -> String {
+    match document.title.is_empty() {
+        true => words::NOTES.to_owned(),
+        false => document.title.clone(),
+    }
+}
+
+/// More than one question takes along: it can be made searchable before.
+#[component]
+fn Waiting() -> impl IntoView {
+    let app = use_app();
+    let waiting = part(app, |known| known.waiting as usize);
+    move || {
+        let preparing = app.preparing.get();
+        let waiting = waiting.get().unwrap_or_default();
+        match preparing {
+            Some((done, all)) => {
+                let said = words::preparing(done, all);
+                view! {
+                    <p class="num" data-testid="library-preparing">{said.clone()}</p>
+                    <progress max=all.to_string() value=done.to_string() aria-label=said></progress>
+                    <button type="button" class="button" on:click=move |_| app.preparing.set(None)>{words::CANCEL}</button>
+                }
+                .into_any()
+            }
+            None if waiting > ask::TEXTS_ALONG_MAX => view! {
+                <p class="hint">{words::waiting(waiting, ask::TEXTS_ALONG_MAX)}</p>
+                <button type="button" class="button" data-testid="library-prepare" on:click=move |_| ask::prepare_all(app, waiting)>
+                    {words::PREPARE}
+                </button>
+            }
+            .into_any(),
+            None => ().into_any(),
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod files;
 mod invite;
 mod knowledge;
 mod lend;
+mod library;
 mod market;
 mod models;
 mod network;

@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::platform;
-use crate::passages::Knowledge;
 
 const PREFS_KEY: &str = "knowledge.prefs";
-const KNOWLEDGE_KEY: &str = "knowledge.texts";
+const DRAFT_KEY: &str = "knowledge.draft";
+/// Where the page kept all texts before there was a library.
+const FORMER_TEXTS_KEY: &str = "knowledge.texts";
 
 /// Choices that stick. Unknown fields of a newer version are ignored, missing ones have defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,13 +39,29 @@ impl Prefs {
     }
 }
 
-pub(crate) fn knowledge() -> Knowledge {
-    read(KNOWLEDGE_KEY)
+/// Notes that are written and not yet added.
+pub(crate) fn draft() -> String {
+    read(DRAFT_KEY)
 }
 
-/// Whether it was kept.
-pub(crate) fn keep_knowledge(knowledge: &Knowledge) -> bool {
-    write(KNOWLEDGE_KEY, knowledge)
+/// Whether they were kept.
+pub(crate) fn keep_draft(draft: &String) -> bool {
+    write(DRAFT_KEY, draft)
+}
+
+/// Titles and texts of before there was a library; they are not kept here any more.
+pub(crate) fn take_former_texts() -> Vec<(String, String)> {
+    let former: serde_json::Value = read(FORMER_TEXTS_KEY);
+    if let Some(storage) = platform::storage().filter(|_| !former.is_null()) {
+        // What stays is taken in once more, and is the same then.
+        let _ = storage.remove_item(FORMER_TEXTS_KEY);
+    }
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let pasted = (String::new(), text(&former["pasted"]));
+    let files = former["files"].as_array().into_iter().flatten();
+    let files = files.map(|file| (text(&file["name"]), text(&file["text"])));
+    let all = std::iter::once(pasted).chain(files);
+    all.filter(|(_, text)| !text.trim().is_empty()).collect()
 }
 
 fn read<T: DeserializeOwned + Default>(key: &str) -> T {

@@ -11,10 +11,9 @@ use node_wasm::status::ShellStatus;
 use web_sys::ServiceWorker;
 
 use super::ask::Run;
+use super::library::{DeviceLibrary, Known};
 use super::prefs::Prefs;
 use super::{connect, platform, prefs};
-use crate::passages::Knowledge;
-use crate::recall::Recall;
 use crate::route::{Fragment, Page};
 use crate::{format, text};
 
@@ -48,16 +47,19 @@ pub(crate) struct App {
     pub(crate) now: RwSignal<Timestamp>,
     /// The last thing that went wrong and was not shown elsewhere.
     pub(crate) error: RwSignal<Option<String>>,
-    /// What this device knows.
-    pub(crate) knowledge: RwSignal<Knowledge>,
+    /// What this device knows; `None` until the library is open.
+    pub(crate) known: RwSignal<Option<Known>>,
+    /// Notes that are not added yet.
+    pub(crate) draft: RwSignal<String>,
+    /// While all passages are made searchable: how many are, and of how many.
+    pub(crate) preparing: RwSignal<Option<(usize, usize)>>,
     /// The question being answered, or answered last.
     pub(crate) run: RwSignal<Option<Run>>,
     /// Choices that stick.
     pub(crate) prefs: RwSignal<Prefs>,
     /// A newer version of the page that waits.
     pub(crate) update: RwSignal<Option<ServiceWorker>, LocalStorage>,
-    /// Embeddings that were computed before.
-    pub(crate) recall: StoredValue<Recall>,
+    library: StoredValue<Option<DeviceLibrary>, LocalStorage>,
     node: StoredValue<Option<NodeHandle>, LocalStorage>,
 }
 
@@ -71,11 +73,13 @@ impl App {
             status: RwSignal::new(None),
             now: RwSignal::new(Timestamp::default()),
             error: RwSignal::new(None),
-            knowledge: RwSignal::new(prefs::knowledge()),
+            known: RwSignal::new(None),
+            draft: RwSignal::new(prefs::draft()),
+            preparing: RwSignal::new(None),
             run: RwSignal::new(None),
             prefs: RwSignal::new(Prefs::load()),
             update: RwSignal::new_local(None),
-            recall: StoredValue::new(Recall::default()),
+            library: StoredValue::new_local(None),
             node: StoredValue::new_local(None),
         };
         app.follow_address();
@@ -177,10 +181,19 @@ impl App {
         }
     }
 
-    /// Changes what this device knows and keeps it.
-    pub(crate) fn learn(self, change: impl FnOnce(&mut Knowledge)) {
-        self.knowledge.update(change);
-        if !self.knowledge.with_untracked(prefs::keep_knowledge) {
+    /// The library, once it is open.
+    pub(crate) fn library(self) -> Option<DeviceLibrary> {
+        self.library.get_value()
+    }
+
+    pub(crate) fn set_library(self, library: DeviceLibrary) {
+        self.library.set_value(Some(library));
+    }
+
+    /// Changes the notes that are not added yet, and keeps them.
+    pub(crate) fn write(self, draft: String) {
+        self.draft.set(draft);
+        if !self.draft.with_untracked(prefs::keep_draft) {
             self.error.set(Some(text::shell::NOT_KEPT.to_owned()));
         }
     }

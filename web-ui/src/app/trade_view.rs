@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use node_proto::view::{Outcome, Verification};
 
 use super::ask::Answer;
+use super::library::Hit;
 use super::parts::{FactorBar, FactorTable, Peer};
 use super::state::use_app;
-use crate::passages::Passage;
 use crate::text::ask as words;
 use crate::trade::{Line, Mark};
 use crate::{format, text};
@@ -53,10 +53,10 @@ fn StepLine(line: Memo<Option<Line>>) -> impl IntoView {
 
 /// The closest passages, who found them, and what it cost.
 #[component]
-pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoView {
+pub(crate) fn AnswerView(answer: Answer) -> impl IntoView {
     let app = use_app();
     let Answer {
-        ranked,
+        hits,
         recalled,
         outcome,
     } = answer;
@@ -66,21 +66,11 @@ pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoVie
         &format::credits(outcome.price),
     );
     let check = text::verification(&outcome.verification);
-    let total = ranked.len();
-    let results: Vec<_> = ranked
-        .into_iter()
-        .filter_map(|ranked| {
-            passages
-                .get(ranked.index)
-                .map(|passage| (ranked.score, passage.clone()))
-        })
-        .collect();
-    let (first, rest) = results.split_at(total.min(SHOWN));
-    let items = |results: &[(f32, Passage)]| {
-        results
-            .iter()
+    let (first, rest) = hits.split_at(hits.len().min(SHOWN));
+    let items = |hits: &[Hit]| {
+        hits.iter()
             .cloned()
-            .map(|(score, passage)| view! { <ResultItem score passage/> })
+            .map(|hit| view! { <ResultItem hit/> })
             .collect::<Vec<_>>()
     };
     let rest_items = items(rest);
@@ -105,15 +95,12 @@ pub(crate) fn AnswerView(answer: Answer, passages: Vec<Passage>) -> impl IntoVie
 }
 
 #[component]
-fn ResultItem(score: f32, passage: Passage) -> impl IntoView {
-    let source = if passage.source.is_empty() {
-        words::from_pasted(passage.number)
-    } else {
-        words::from_file(&passage.source, passage.number)
-    };
+fn ResultItem(hit: Hit) -> impl IntoView {
+    let score = hit.score;
+    let source = words::source(&hit.title, hit.number, &hit.context);
     view! {
         <li data-testid="result" data-score=format!("{score:.4}")>
-            <p class="result-text">{passage.text}</p>
+            <p class="result-text">{hit.text}</p>
             <p class="result-facts" title=words::SCORE_HINT>
                 <meter min="0" max="1" value=format!("{:.3}", score.clamp(0.0, 1.0)) aria-hidden="true"></meter>
                 <span class="num">{format::similarity(score)}</span>

@@ -5,10 +5,40 @@ use super::count;
 /// Label of the passages.
 pub const KNOWLEDGE: &str = "What this device knows";
 /// Under the label.
-pub const KNOWLEDGE_HINT: &str = "Paste notes or drop text files. A blank line separates passages. They are kept on this device and leave it only when you ask.";
+pub const KNOWLEDGE_HINT: &str = "Write notes, or drop text, Markdown or HTML files. They are kept on this device. Each passage is sent once to be made searchable, when you ask.";
 /// In the empty field.
 pub const PLACEHOLDER: &str =
     "The spare key hangs behind the fuse box.\n\nThe bin for paper is emptied every second Tuesday.";
+/// Takes the notes in.
+pub const ADD_NOTES: &str = "Add these notes";
+/// A document without a title.
+pub const NOTES: &str = "Notes";
+/// It lasts as long as the page.
+pub fn unkept(reason: &str) -> String {
+    format!("Only until this page is closed: {reason}")
+}
+/// The module did not come.
+pub fn no_library(reason: &str) -> String {
+    format!("What this device knows cannot be opened: {reason}. Reload the page to try again.")
+}
+/// Too early.
+pub const NOT_OPEN: &str = "what this device knows is not open yet";
+/// More waits than a question takes along.
+pub fn waiting(waiting: usize, along: usize) -> String {
+    format!(
+        "{} not searchable yet: each question makes {along} more so, or all can be prepared now.",
+        count(waiting, "passage is", "passages are")
+    )
+}
+/// Embeds all.
+pub const PREPARE: &str = "Make all searchable";
+/// Its vectors are not kept.
+pub const NOT_CHECKED: &str =
+    "What came back could not be checked, so nothing of it is kept. Try again when more devices lend.";
+/// How far that is.
+pub fn preparing(done: usize, all: usize) -> String {
+    format!("Made searchable: {done} of {all}")
+}
 /// The file button.
 pub const ADD_FILES: &str = "Add text files";
 /// Removes a file.
@@ -27,25 +57,15 @@ pub fn not_added(name: &str, reason: &str) -> String {
 }
 /// Larger than the whole store.
 pub fn too_large(limit: &str) -> String {
-    format!("it is larger than the {limit} that this device keeps")
+    format!("it is larger than {limit}")
 }
 /// The browser could not read it.
 pub const UNREADABLE: &str = "the browser could not read it";
-/// No room.
-pub fn full(room: &str) -> String {
-    format!("there is room for {room} more")
-}
 /// Not text.
 pub const NOT_TEXT: &str = "it is not plain text";
-/// Nothing in it.
-pub const EMPTY_FILE: &str = "it is empty";
 /// How much there is.
 pub fn passages(number: usize) -> String {
     count(number, "passage", "passages")
-}
-/// How much of it is asked.
-pub fn too_many(asked: usize, all: usize) -> String {
-    format!("One question is compared with {asked} passages at most; the first {asked} of {all} are used.")
 }
 /// Label of the question.
 pub const QUESTION: &str = "Your question";
@@ -62,11 +82,11 @@ pub const NO_QUESTION: &str = "Write a question first.";
 /// Before text leaves the device.
 pub fn privacy(scope: &str) -> String {
     format!(
-        "To answer, the question and the passages are sent to one or two devices in “{scope}”. Their owners could read them; the relay cannot."
+        "To answer, the question, and passages that were never sent before, go to one or two devices in “{scope}”. Their owners could read them; the relay cannot."
     )
 }
 /// Anyone.
-pub const PRIVACY_ANYONE: &str = "To answer, the question and the passages may be sent to any device that offers it, also outside your group. Their owners could read them; the relay cannot.";
+pub const PRIVACY_ANYONE: &str = "To answer, the question, and passages that were never sent before, may go to any device that offers it, also outside your group. Their owners could read them; the relay cannot.";
 /// Label of the scope.
 pub const SCOPE: &str = "Who may compute it";
 /// Anyone.
@@ -152,17 +172,17 @@ pub fn by(name: &str, took: &str, price: &str) -> String {
 /// Vectors from before.
 pub fn recalled(passages: usize) -> String {
     let known = count(passages, "passage was", "passages were");
-    format!("{known} computed and checked earlier in this visit, so only the rest was sent.")
+    format!("{known} computed and checked earlier, so only the rest was sent.")
 }
 /// Beside a score.
 pub const SCORE_HINT: &str = "How close the passage's meaning is to the question's: 1 is the same, 0 is unrelated (cosine similarity).";
-/// A passage from the field.
-pub fn from_pasted(number: usize) -> String {
-    format!("your notes, passage {number}")
-}
-/// A passage of a file.
-pub fn from_file(name: &str, number: usize) -> String {
-    format!("{name}, passage {number}")
+/// Where a passage is from: a file's title or the notes, its place, and the headings above it.
+pub fn source(title: &str, number: u32, context: &str) -> String {
+    let title = if title.is_empty() { "your notes" } else { title };
+    match context {
+        "" => format!("{title}, passage {number}"),
+        context => format!("{title}, {context}, passage {number}"),
+    }
 }
 /// Shows the rest.
 pub fn more(number: usize) -> String {

@@ -45,6 +45,7 @@ const FOR_BROWSER: &[&str] = &[
     "exchange",
     "inference",
     "library",
+    "library-module",
     "node-proto",
     "node-wasm",
     "transport-page",

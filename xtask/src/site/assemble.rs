@@ -27,6 +27,7 @@ pub(super) fn build(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         (page::PAGE, ""),
         (module::EMBED, "embed/"),
         (worker::INFERENCE, "worker/"),
+        (worker::LIBRARY, "worker/"),
         (worker::CPU, "worker/"),
         (worker::CPU_RELAXED, "worker/"),
         (worker::TRACT, "worker/"),

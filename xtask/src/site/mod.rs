@@ -53,6 +53,7 @@ const GROUND: &[Step] = &[
 const MODULES: &[Step] = &[
     ("embeddable node", module::build_embed),
     ("page", page::build),
+    ("library", worker::build_library),
     ("kernels worker", worker::build_kernels),
     ("CPU worker", worker::build_cpu),
     ("CPU worker, relaxed", worker::build_cpu_relaxed),
@@ -63,6 +64,7 @@ const MODULES: &[Step] = &[
 const SITE: &[Step] = &[
     ("site", assemble::build),
     ("size of the first load", size::check),
+    ("size of the library", size::check_library),
     ("size of the kernels worker", size::check_kernels),
     ("size of the CPU workers", size::check_cpu),
     ("maker of known answers", known_answers::build),

@@ -21,7 +21,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     module::compile(workspace, ticker, "build", &SMALL, &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
-        .text(FOR_BROTLI)
+        .text(&FOR_BROTLI.join(" "))
         .file(&workspace.wasm_artifact(SMALL.profile, "web_ui"))?;
     for path in inputs(workspace)? {
         let relative = path.strip_prefix(workspace.root()).unwrap_or(&path);

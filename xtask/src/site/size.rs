@@ -15,6 +15,9 @@ const FIRST_LOAD_BYTES_MAX: u64 = 900_000;
 /// The budget of the WebGPU path, which is loaded when it is first used.
 const KERNELS_BYTES_MAX: u64 = 1_200_000;
 
+/// The budget of the library, which is loaded once the page runs.
+const LIBRARY_BYTES_MAX: u64 = 150_000;
+
 /// The budget of the CPU path: the inference worker and the kernels that it imports.
 const CPU_BYTES_MAX: u64 = 3_000_000;
 
@@ -50,6 +53,12 @@ pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         });
     }
     Ok(Outcome::Done(report))
+}
+
+/// Checks what every browser downloads once the page runs.
+pub(super) fn check_library(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    let modules = ["library_module"];
+    check_workers(workspace, "the library", &modules, LIBRARY_BYTES_MAX)
 }
 
 /// Checks what a browser with WebGPU downloads for the project's own kernels.

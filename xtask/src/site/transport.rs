@@ -19,7 +19,7 @@ pub(crate) fn build_transport_page(workspace: &Workspace, ticker: &mut Ticker) -
         kind: PACKAGE,
         name: NAME,
         wasm: &wasm,
-        level: "-Oz",
+        passes: &["-Oz"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)

@@ -1,9 +1,10 @@
-//! The modules that run off the main thread: the inference worker and, loaded by it on demand, the kernels, tract and wonnx.
+//! The modules beside the page: the inference worker and, loaded by it on demand, the kernels, tract and wonnx; and the library,
+//! which the page itself imports when it runs.
 
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, Binding, FAST, FASTER, FOR_BROTLI, Family, SMALL, WASM_TARGET};
+use crate::site::module::{self, Binding, FAST, FASTER, FOR_BROTLI, Family, Passes, SMALL, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -18,6 +19,29 @@ pub(super) const CPU_RELAXED: &str = "cpu-relaxed-worker";
 pub(super) const TRACT: &str = "tract-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
+
+/// The cache's shelf for the library.
+pub(super) const LIBRARY: &str = "library-module";
+
+/// Builds `worker/library_module.js`. Fast: a question looks at every vector.
+pub(super) fn build_library(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    module::compile(
+        workspace,
+        ticker,
+        "build",
+        &FAST,
+        &["--package", "library-module"],
+    )?;
+    let wasm = workspace.wasm_artifact(FAST.profile, "library_module");
+    let binding = Binding {
+        kind: LIBRARY,
+        name: "library_module",
+        wasm: &wasm,
+        passes: &["-O3"],
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
+}
 
 /// Builds `worker/inference_worker.js`.
 pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
@@ -35,7 +59,7 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         kind: INFERENCE,
         name: "inference_worker",
         wasm: &wasm,
-        level: "-O3",
+        passes: &["-O3"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)
@@ -49,7 +73,7 @@ pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Resul
         kind: KERNELS,
         name: "wgpu_worker",
         wasm: &wasm,
-        level: "-Oz",
+        passes: &["-Oz"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)
@@ -57,12 +81,12 @@ pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Resul
 
 /// Builds `worker/cpu_worker.js`.
 pub(super) fn build_cpu(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    build_cpu_for(workspace, ticker, &FAST, &[], (CPU, "cpu_worker", "-O3"))
+    build_cpu_for(workspace, ticker, &FAST, &[], (CPU, "cpu_worker", &["-O3"]))
 }
 
 /// Builds `worker/cpu_relaxed_worker.js`: the same for browsers with relaxed SIMD.
 pub(super) fn build_cpu_relaxed(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    let module = (CPU_RELAXED, "cpu_relaxed_worker", "-O3");
+    let module: (_, _, Passes) = (CPU_RELAXED, "cpu_relaxed_worker", &["-O3"]);
     build_cpu_for(workspace, ticker, &FASTER, &[], module)
 }
 
@@ -83,7 +107,7 @@ fn build_cpu_for(
     ticker: &mut Ticker,
     family: &Family,
     features: &[&str],
-    (kind, name, level): (&'static str, &'static str, &'static str),
+    (kind, name, passes): (&'static str, &'static str, Passes),
 ) -> Result<Outcome, Error> {
     let selection = [&["--package", "cpu-worker"], features].concat();
     module::compile(workspace, ticker, "build", family, &selection)?;
@@ -92,7 +116,7 @@ fn build_cpu_for(
         kind,
         name,
         wasm: &wasm,
-        level,
+        passes,
         types: false,
     };
     module::bind(workspace, ticker, &binding)
@@ -110,7 +134,7 @@ pub(super) fn build_wonnx(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         kind: WONNX,
         name: "wonnx_worker",
         wasm: &wasm,
-        level: "-Oz",
+        passes: &["-Oz"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)

@@ -21,6 +21,8 @@ struct Heading {
 pub(super) struct Assembler<'a> {
     text: &'a str,
     limits: &'a Limits,
+    /// Whether neighbouring blocks share a passage.
+    joins: bool,
     /// Outermost first.
     headings: Vec<Heading>,
     /// The context that the headings make, once it was needed.
@@ -32,10 +34,11 @@ pub(super) struct Assembler<'a> {
 }
 
 impl<'a> Assembler<'a> {
-    pub(super) fn new(text: &'a str, limits: &'a Limits) -> Self {
+    pub(super) fn new(text: &'a str, limits: &'a Limits, joins: bool) -> Self {
         Self {
             text,
             limits,
+            joins,
             headings: Vec::new(),
             context: None,
             contexts: Vec::new(),
@@ -73,6 +76,7 @@ impl<'a> Assembler<'a> {
         let bytes_max = self.limits.passage_bytes_max;
         let range = trim(self.text, range);
         if let Some(open) = &mut self.open
+            && self.joins
             && range.end - open.start <= bytes_max
         {
             open.end = range.end;

@@ -92,16 +92,16 @@ pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, TextError> 
 pub fn cut<'a>(kind: Kind, text: &'a str, limits: &Limits) -> Result<Cut<'a>, TextError> {
     check_length(text.len(), limits)?;
     let (text, title) = match kind {
-        Kind::Plain | Kind::Markdown => (Cow::Borrowed(text), None),
+        Kind::Plain | Kind::Notes | Kind::Markdown => (Cow::Borrowed(text), None),
         Kind::Html => {
             let page = html::to_markdown(text);
             (Cow::Owned(page.text), page.title)
         }
     };
     check_length(text.len(), limits)?;
-    let mut assembler = assemble::Assembler::new(&text, limits);
+    let mut assembler = assemble::Assembler::new(&text, limits, kind != Kind::Notes);
     match kind {
-        Kind::Plain => blocks::plain(&text, &mut |block| assembler.add(block)),
+        Kind::Plain | Kind::Notes => blocks::plain(&text, &mut |block| assembler.add(block)),
         Kind::Markdown | Kind::Html => blocks::markdown(&text, &mut |block| assembler.add(block)),
     }
     let (passages, contexts) = assembler.finish();

@@ -36,7 +36,7 @@ impl Library {
         let document = Document {
             name: *outline.name(),
             provenance,
-            is_markdown: new.kind != Kind::Plain,
+            is_markdown: matches!(new.kind, Kind::Markdown | Kind::Html),
             text_bytes: place(cut.text.len()),
             edited_at_ms: None,
             forgotten_at_ms: None,
