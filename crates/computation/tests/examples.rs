@@ -6,13 +6,10 @@ mod common;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use computation::{Ending, Failure, Instrumented, Limits, Outcome, Prepared};
 
-use crate::common::module;
+use crate::common::{in_v8, module, upfront};
 
 const FUEL: u64 = 1 << 32;
 
@@ -35,56 +32,6 @@ fn everywhere(name: &str, input: &[u8]) -> Outcome {
         assert_eq!(here.fuel_used, fuel.min(used));
     }
     outcome
-}
-
-/// Fuel that is used before the module does anything.
-fn upfront(module: &Instrumented, input: &[u8]) -> u64 {
-    module.start_units() + (input.len() as u64).div_ceil(16)
-}
-
-/// The same on an engine that compiles, by the same calling convention.
-fn in_v8(module: &[u8], input: &[u8], fuels: &[u64]) -> Vec<Outcome> {
-    let limits = Limits::default();
-    let instrumented = Instrumented::new(module, &limits).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let (wasm, input_file) = (dir.path().join("module.wasm"), dir.path().join("input"));
-    fs::write(&wasm, instrumented.wasm()).unwrap();
-    fs::write(&input_file, input).unwrap();
-    let upfront = upfront(&instrumented, input);
-    fuels
-        .iter()
-        .map(|&fuel| {
-            let tank = fuel - upfront;
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("v8.mjs");
-            let run = Command::new("node")
-                .args([script.as_path(), &wasm, &input_file])
-                .arg(tank.to_string())
-                .output()
-                .unwrap();
-            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-            let (line, output) = run
-                .stdout
-                .split_at(run.stdout.iter().position(|&byte| byte == b'\n').unwrap());
-            let line = std::str::from_utf8(line).unwrap();
-            let mut words = line.split(' ');
-            let (ending, left) = (
-                words.next().unwrap(),
-                words.next().unwrap().parse::<i64>().unwrap(),
-            );
-            let ending = match ending {
-                "output" => Ending::Output(output[1..].to_vec()),
-                "refused" => {
-                    Ending::Failed(Failure::Refused(String::from_utf8(output[1..].to_vec()).unwrap()))
-                }
-                "stopped" => Ending::Failed(Failure::OutOfFuel),
-                other => panic!("{other}"),
-            };
-            Outcome {
-                fuel_used: fuel - u64::try_from(left).unwrap_or(0),
-                ending,
-            }
-        })
-        .collect()
 }
 
 fn output(outcome: Outcome) -> Vec<u8> {

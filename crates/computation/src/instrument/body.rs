@@ -1,5 +1,7 @@
 //! Rewrites one function after its plan.
 
+use std::collections::BTreeMap;
+
 use wasm_encoder::{BlockType, Encode, Ieee32, Ieee64, InstructionSink, ValType};
 use wasmparser::{FuncType, FunctionBody, Operator};
 
@@ -21,48 +23,59 @@ const NAN_F64X2: u128 = 0x7ff80000_00000000_7ff80000_00000000;
 /// Types of the blocks around functions with several results.
 pub(super) struct Wrappers {
     first: u32,
-    results: Vec<Vec<ValType>>,
+    /// By the types of the functions.
+    indices: BTreeMap<u32, u32>,
+    types: Vec<Vec<u8>>,
 }
 
 impl Wrappers {
     pub(super) fn new(first: u32) -> Self {
         Self {
             first,
-            results: Vec::new(),
+            indices: BTreeMap::new(),
+            types: Vec::new(),
         }
     }
 
-    pub(super) fn types(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.results.iter().map(|results| meters::signature(&[], results))
+    pub(super) fn into_types(self) -> impl Iterator<Item = Vec<u8>> {
+        self.types.into_iter()
     }
 
-    fn of(&mut self, signature: &FuncType) -> BlockType {
-        match signature.results() {
+    fn of(&mut self, function: &Signature<'_>) -> BlockType {
+        match function.kind.results() {
             [] => BlockType::Empty,
             [result] => BlockType::Result(kind(*result)),
             results => {
-                let results: Vec<ValType> = results.iter().copied().map(kind).collect();
-                let known = self.results.iter().position(|known| *known == results);
-                let index = known.unwrap_or_else(|| {
-                    self.results.push(results);
-                    self.results.len() - 1
+                let index = *self.indices.entry(function.index).or_insert_with(|| {
+                    let results: Vec<ValType> = results.iter().copied().map(kind).collect();
+                    self.types.push(meters::signature(&[], &results));
+                    self.first + self.types.len() as u32 - 1
                 });
-                BlockType::FunctionType(self.first + index as u32)
+                BlockType::FunctionType(index)
             }
         }
     }
 }
 
+/// The type of a function.
+#[derive(Clone, Copy)]
+pub(super) struct Signature<'a> {
+    index: u32,
+    kind: &'a FuncType,
+}
+
 /// The signature of a function, which the validator has checked.
-pub(super) fn signature<'a>(signatures: &'a [FuncType], body: &Body<'_>) -> Option<&'a FuncType> {
-    signatures.get(body.validator.ty as usize)
+pub(super) fn signature<'a>(signatures: &'a [FuncType], body: &Body<'_>) -> Option<Signature<'a>> {
+    let index = body.validator.ty;
+    let kind = signatures.get(index as usize)?;
+    Some(Signature { index, kind })
 }
 
 /// Appends the function to the code section.
 pub(super) fn rewrite(
     body: &FunctionBody<'_>,
     plan: &Plan,
-    signature: Option<&FuncType>,
+    signature: Option<Signature<'_>>,
     meters: &Meters,
     wrappers: &mut Wrappers,
     section: &mut Vec<u8>,
@@ -73,7 +86,7 @@ pub(super) fn rewrite(
         meters,
         scratch,
         // Only what calls can be deep in calls.
-        wrapper: signature.filter(|_| plan.calls).map(|it| wrappers.of(it)),
+        wrapper: signature.filter(|_| plan.calls).map(|it| wrappers.of(&it)),
         slots: i32::try_from(plan.slots).unwrap_or(i32::MAX),
         nesting: 0,
         code,

@@ -52,7 +52,7 @@ pub(crate) fn instrument(
     meters.write_functions(&mut code);
 
     let mut wasm = b"\0asm\x01\0\0\0".to_vec();
-    let types = meters.types().chain(wrappers.types());
+    let types = meters.types().chain(wrappers.into_types());
     append(&mut wasm, SectionId::Type, survey.types, types);
     append(
         &mut wasm,

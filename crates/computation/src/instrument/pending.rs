@@ -33,27 +33,14 @@ impl Pending {
         height: usize,
         seen: &mut Vec<(usize, Float)>,
     ) {
-        match floats::operands(op) {
-            Some(kind) => {
-                // Every such instruction leaves one result in the place of its first operand.
-                let first = height.saturating_sub(1);
-                self.waiting.retain(|it| {
-                    let taken = it.place >= first;
-                    if taken && it.kind != kind {
-                        seen.push((it.made_by, it.kind));
-                    }
-                    !taken
-                });
-            }
-            None => {
-                let kept = untouched(op, height);
-                self.waiting.retain(|it| {
-                    let touched = it.place >= kept;
-                    if touched {
-                        seen.push((it.made_by, it.kind));
-                    }
-                    !touched
-                });
+        let (kept, taken_as) = match floats::operands(op) {
+            // Every such instruction leaves one result in the place of its first operand.
+            Some(kind) => (height.saturating_sub(1), Some(kind)),
+            None => (untouched(op, height), None),
+        };
+        while let Some(it) = self.waiting.pop_if(|it| it.place >= kept) {
+            if taken_as != Some(it.kind) {
+                seen.push((it.made_by, it.kind));
             }
         }
         if let Some(kind) = floats::result(op) {
