@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p computation`. Prints medians in milliseconds, and how fast fuel is used.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -116,7 +118,7 @@ mod native {
         let word = |it: u64| {
             format!(
                 "{}{}",
-                if it % 11 == 0 { ". Word" } else { " word" },
+                if it.is_multiple_of(11) { ". Word" } else { " word" },
                 it * it % 2_000
             )
         };

@@ -1,6 +1,8 @@
 //! Modules that mean no good, by hand. Every test runs on the interpreter and, as WebAssembly, on the browser's engine, and
 //! fuel is compared with numbers: a bound is the same everywhere or it is none.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use computation::{Ending, Failure, Limits, Outcome, Prepared, Trap, compute};
 
 #[cfg(target_arch = "wasm32")]

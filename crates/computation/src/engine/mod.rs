@@ -82,7 +82,8 @@ fn call(
     // At most `input_bytes_max`, which fits into the memory.
     let length = u32::try_from(input.len()).unwrap_or(u32::MAX);
     let place = instance.alloc(length)?;
-    if place as usize + input.len() > instance.memory_bytes()? {
+    // In 64 bits: a place may be the last of 32.
+    if u64::from(place) + u64::from(length) > instance.memory_bytes()? as u64 {
         return Ok(Err(Failure::BadPlace));
     }
     instance.write(place as usize, input)?;

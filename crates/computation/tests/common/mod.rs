@@ -1,6 +1,7 @@
 //! The example modules, compiled when a test first asks for one, and an engine of another kind.
 
 #![allow(dead_code, reason = "each test and benchmark uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
