@@ -92,6 +92,23 @@ fn recursion_ends_at_the_same_depth_everywhere() {
 const RECURSION_FUEL: u64 = 52_744;
 
 #[test]
+fn wide_frames_end_before_an_engine_does() {
+    let locals = format!(
+        "(func $down (local {}) (local.set 0 (i64.add (local.get 0) (i64.const 1))) (call $down))",
+        "i64 ".repeat(1_900)
+    );
+    let vectors = "(func $next (param v128 v128 v128 v128)
+            (call $next (i32x4.neg (local.get 3)) (local.get 2) (local.get 1) (local.get 0)))
+        (func $down (call $next (v128.const i64x2 1 2) (v128.const i64x2 3 4) (v128.const i64x2 5 6) (v128.const i64x2 7 8)))";
+    let indirect = "(type $none (func)) (table 1 funcref) (elem (i32.const 0) $down)
+        (func $down (call_indirect (type $none) (i32.const 0)))";
+    for fields in [&locals, vectors, indirect] {
+        let outcome = run(fields, "(call $down) (i64.const 0)");
+        assert_eq!(outcome.ending, Ending::Failed(Failure::CallDepth), "{fields}");
+    }
+}
+
+#[test]
 fn calls_that_return_give_their_slots_back() {
     let fields = "(func $leaf (param i32) (result i32) (local.get 0))
         (func $inner (param i32) (result i32)

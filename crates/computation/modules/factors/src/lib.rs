@@ -12,17 +12,11 @@ const COUNT_MAX: u64 = 100_000;
 const SMALL: u64 = 1_000;
 
 guest::entry!(|input| {
-    let halves = input.split_at_checked(8);
-    let (Some(first), Some(count)) = (
-        halves
-            .and_then(|(first, _)| first.as_array())
-            .copied()
-            .map(u64::from_le_bytes),
-        halves
-            .and_then(|(_, count)| count.as_array())
-            .copied()
-            .map(u64::from_le_bytes),
-    ) else {
+    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes);
+    let halves = input
+        .split_at_checked(8)
+        .map(|(first, count)| (number(first), number(count)));
+    let Some((Ok(first), Ok(count))) = halves else {
         return Err("two numbers of eight bytes are needed".into());
     };
     if count > COUNT_MAX {
@@ -47,7 +41,7 @@ fn factors(number: u64) -> Vec<u64> {
     let mut rest = number;
     let mut divisor = 2;
     while divisor <= SMALL && divisor * divisor <= rest {
-        while rest % divisor == 0 {
+        while rest.is_multiple_of(divisor) {
             found.push(divisor);
             rest /= divisor;
         }

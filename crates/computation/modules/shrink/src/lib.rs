@@ -46,7 +46,7 @@ fn shrink(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
                 for &(column, wide) in columns {
                     let at = (row * from.0 + column) * 4;
                     let Some(&[red, green, blue, alpha]) =
-                        pixels.get(at..at + 4).and_then(|it| it.as_array())
+                        pixels.get(at..at + 4).and_then(|it| it.first_chunk())
                     else {
                         continue;
                     };
