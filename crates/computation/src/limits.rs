@@ -59,7 +59,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What fits a Basic node: 64 MiB of memory, and half a minute to a minute of one core for all the fuel.
+    /// What fits a Basic node: 64 MiB of memory, and all the fuel in 7 to 20 seconds of one core where a browser computes the examples.
     fn default() -> Self {
         Self {
             module_bytes_max: 2 * 1024 * 1024,
