@@ -27,6 +27,7 @@ pub(super) struct Step {
 /// Crates whose tests need no optimisation to be quick.
 const DEV: &[&str] = &[
     "blob",
+    "computation",
     "exchange",
     "library",
     "node-proto",
@@ -37,10 +38,12 @@ const DEV: &[&str] = &[
     "xtask",
 ];
 /// Crates with tests that run as WebAssembly.
-const IN_BROWSER: &[&str] = &["node-proto", "node-wasm", "webrtc-transport"];
+const IN_BROWSER: &[&str] = &["computation", "node-proto", "node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
 const FOR_BROWSER: &[&str] = &[
     "blob",
+    "computation",
+    "computation-worker",
     "cpu-worker",
     "exchange",
     "inference",
@@ -121,13 +124,15 @@ pub(super) fn names() -> Vec<&'static str> {
 
 fn format(workspace: &Workspace) -> Result<Counts, Error> {
     let mut worked = check(Program::cargo(workspace, "rustfmt").args(["fmt", "--all", "--check"]))?;
-    let wonnx = wonnx_worker(workspace);
-    if !check(
-        Program::cargo(workspace, "rustfmt wonnx-worker")
-            .args(["fmt", "--check"])
-            .dir(&wonnx),
-    )? {
-        worked = false;
+    let apart = [
+        ("rustfmt wonnx-worker", wonnx_worker(workspace)),
+        ("rustfmt modules of computation", computation_modules(workspace)),
+    ];
+    for (what, dir) in apart {
+        let formatted = Program::cargo(workspace, what)
+            .args(["fmt", "--all", "--check"])
+            .dir(&dir);
+        worked &= check(formatted)?;
     }
     Ok(verdict(worked))
 }
@@ -152,7 +157,10 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
     let tract = [&["--package", "cpu-worker", "--features", "tract"], &target[..]].concat();
     let tract = check(clippy_of(workspace, "clippy cpu-worker with tract", &tract))?;
     let wonnx = clippy_of(workspace, "clippy wonnx-worker", &target).dir(&wonnx_worker(workspace));
-    Ok(verdict(check(wonnx)? && ours && tract))
+    let wonnx = check(wonnx)?;
+    let modules = clippy_of(workspace, "clippy modules of computation", &target);
+    let modules = check(modules.dir(&computation_modules(workspace)))?;
+    Ok(verdict(wonnx && modules && ours && tract))
 }
 
 fn native(workspace: &Workspace) -> Result<Counts, Error> {
@@ -279,6 +287,15 @@ fn clippy_of(workspace: &Workspace, what: &str, selection: &[&str]) -> Program {
 
 fn wonnx_worker(workspace: &Workspace) -> PathBuf {
     workspace.root().join("crates").join("wonnx-worker")
+}
+
+/// The example modules, compiled for WebAssembly only.
+fn computation_modules(workspace: &Workspace) -> PathBuf {
+    workspace
+        .root()
+        .join("crates")
+        .join("computation")
+        .join("modules")
 }
 
 /// Runs a check that has no tests to count.
