@@ -4,7 +4,7 @@
 use crate::command::Program;
 use crate::error::Error;
 use crate::progress::{Outcome, Ticker};
-use crate::site::module::{self, Binding, FAST, FASTER, FOR_BROTLI, Family, Passes, SMALL, WASM_TARGET};
+use crate::site::module::{self, Binding, FAST, FASTER, Family, Passes, SMALL, WASM_TARGET};
 use crate::workspace::Workspace;
 
 /// The cache's shelf for the inference worker.
@@ -90,7 +90,7 @@ pub(super) fn build_cpu_relaxed(workspace: &Workspace, ticker: &mut Ticker) -> R
     build_cpu_for(workspace, ticker, &FASTER, &[], module)
 }
 
-/// Builds `worker/tract_worker.js`: tract in the place of the kernels. A stand-in that is seldom loaded, and `-O3` would take minutes.
+/// Builds `worker/tract_worker.js`: tract in the place of the kernels. A stand-in that is seldom loaded, and more passes would take minutes.
 pub(super) fn build_tract(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     let features = ["--features", "tract"];
     build_cpu_for(
@@ -98,7 +98,7 @@ pub(super) fn build_tract(workspace: &Workspace, ticker: &mut Ticker) -> Result<
         ticker,
         &FAST,
         &features,
-        (TRACT, "tract_worker", FOR_BROTLI),
+        (TRACT, "tract_worker", &["-O1"]),
     )
 }
 
