@@ -84,10 +84,10 @@ test("memory: a model that nobody asks leaves the memory, and is back when someb
   await ada.call("lend", { storageBytes: SMALL_DISK_BYTES });
   const state = async () => (await ada.call("status")).models.map(({ state }) => state).find(({ state }) => state === "loaded");
   // What is not there has no place in the status.
-  const isAwake = (loaded) => loaded !== undefined && !loaded.wake_ms;
+  const isAwake = (loaded) => loaded !== undefined && !loaded.wakeMs;
   await eventually("a model in memory", async () => isAwake(await state()), 90_000);
   const awake = await used(lending);
-  const { wake_ms } = await eventually("a model out of memory", async () => (((await state())?.wake_ms ?? 0) > 0 ? state() : undefined), 60_000);
+  const { wakeMs: wake_ms } = await eventually("a model out of memory", async () => (((await state())?.wakeMs ?? 0) > 0 ? state() : undefined), 60_000);
   const asleep = await eventually(
     "its memory given back",
     async () => {

@@ -41,7 +41,7 @@ pub(crate) fn KnowledgeForm() -> impl IntoView {
             <textarea id="passages" rows="8" data-testid="ask-passages" aria-describedby="knowledge-hint"
                 placeholder=words::PLACEHOLDER prop:value=move || app.draft.get()
                 on:input:target=move |event| app.write(event.target().value())></textarea>
-            <div class="row">
+            <div class="row wrap">
                 <button type="button" class="button" data-testid="ask-add"
                     disabled=move || count.get().is_none() || app.draft.with(|draft| draft.trim().is_empty())
                     on:click=move |_| add_notes(app)>{words::ADD_NOTES}</button>
