@@ -10,8 +10,8 @@
 //!    └─────────────────────────────────────────────┴─▶ a provider ─▶ answer(model, vectors) ─▶ passages
 //! ```
 //!
-//! One question at a time: [`next`](DeviceLibrary::next) begins it and [`answer`](DeviceLibrary::answer) ends it. Where the
-//! browser keeps nothing the library lasts as long as the page, and [`unkept`](DeviceLibrary::unkept) says why.
+//! [`next`](DeviceLibrary::next) begins a turn and [`answer`](DeviceLibrary::answer) ends it; a few may be open at the same time.
+//! Where the browser keeps nothing the library lasts as long as the page, and [`unkept`](DeviceLibrary::unkept) says why.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -19,9 +19,10 @@ mod question;
 mod store;
 mod view;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
-use js_sys::Float32Array;
+use js_sys::{Array, Float32Array};
 use library::{Kind, Library, LibraryError, Limits, Loader, NewDocument, PassageId, Provenance, Scope};
 use wasm_bindgen::prelude::*;
 
@@ -40,9 +41,13 @@ pub fn start() {
 pub struct DeviceLibrary {
     library: RefCell<Library>,
     store: Store,
-    /// The passages whose vectors come with the next answer, in order.
-    asked: RefCell<Vec<PassageId>>,
+    /// Turn by turn, the passages whose vectors come with its answer, in order.
+    asked: RefCell<BTreeMap<u32, Vec<PassageId>>>,
+    last_turn: Cell<u32>,
 }
+
+/// Turns that are open at the same time; beyond, the oldest is over.
+const TURNS_MAX: usize = 4;
 
 /// Opens what a former visit kept. Pieces that are damaged are left out.
 ///
@@ -69,6 +74,7 @@ pub async fn open_library() -> Result<DeviceLibrary, JsError> {
         library: RefCell::new(library),
         store,
         asked: RefCell::default(),
+        last_turn: Cell::default(),
     })
 }
 
@@ -151,39 +157,49 @@ impl DeviceLibrary {
         best_model(&self.library.borrow()).map(|(id, ..)| id.to_vec())
     }
 
-    /// Texts that are to be embedded before all can be searched, at most `count` of them. Their vectors come with the answer.
+    /// The number of a turn, and behind it the texts that are to be embedded before all can be searched, at most `count` of them.
+    /// Their vectors come with the answer.
     ///
     /// # Errors
     /// If the browser cannot read them.
-    pub async fn next(&self, model: Option<Vec<u8>>, count: usize) -> Result<Vec<String>, JsError> {
+    pub async fn next(&self, model: Option<Vec<u8>>, count: usize) -> Result<Array, JsError> {
         let model = model.map(|id| view::model(&id)).transpose()?;
         let waiting = question::waiting(&self.library.borrow(), model.as_ref(), count);
+        let turn = self.last_turn.get().wrapping_add(1);
+        self.last_turn.set(turn);
         let mut asked = Vec::new();
-        let mut texts = Vec::new();
+        let texts = Array::of1(&turn.into());
         for passage in waiting {
             // A piece that is damaged is passed by.
             if let Some(text) = self.read(passage).await? {
                 asked.push(passage);
-                texts.push(text.for_embedding());
+                texts.push(&text.for_embedding().into());
             }
         }
-        *self.asked.borrow_mut() = asked;
+        let mut turns = self.asked.borrow_mut();
+        turns.insert(turn, asked);
+        if turns.len() > TURNS_MAX {
+            turns.pop_first();
+        }
         Ok(texts)
     }
 
-    /// Takes the vectors of a question and of the texts that [`next`](Self::next) gave, in this order, and tells the `count`
-    /// nearest passages as JSON, best first. `keeps` says that somebody checked the vectors: others serve this question alone.
+    /// Takes the vectors of a question and of the texts that [`next`](Self::next) gave in this turn, in this order, and tells the
+    /// `count` nearest passages as JSON, best first. `keeps` says that somebody checked the vectors: others serve this question alone.
     ///
     /// # Errors
-    /// If the numbers are not so many vectors, or cannot be used. Nothing is kept then.
+    /// If the turn is over, or the numbers are not so many vectors or cannot be used. Nothing is kept then.
     pub async fn answer(
         &self,
+        turn: u32,
         model: &[u8],
         values: &Float32Array,
         keeps: bool,
         count: usize,
     ) -> Result<String, JsError> {
-        let asked = std::mem::take(&mut *self.asked.borrow_mut());
+        let asked = self.asked.borrow_mut().remove(&turn);
+        let asked =
+            asked.ok_or_else(|| JsError::new("others were asked since, and this question is over"))?;
         let question = Question::new(view::model(model)?, values.to_vec(), asked)?;
         let hits = question.answer(&mut self.library.borrow_mut(), keeps, count)?;
         if keeps {

@@ -56,6 +56,7 @@ pub(crate) struct Refusal {
 
 /// What a request computes: with which model, if that matters, the question first.
 struct Texts {
+    turn: f64,
     model: Option<Vec<u8>>,
     all: Vec<String>,
 }
@@ -138,7 +139,7 @@ async fn answer(app: App, question: String) -> Result<(), Refusal> {
             }
             outcome => outcome?,
         };
-        let hits = read(&library, &outcome).await?;
+        let hits = read(&library, texts.turn, &outcome).await?;
         library::refresh(app);
         let passages = app.known.with_untracked(|known| {
             known
@@ -164,10 +165,10 @@ async fn take_along(
     question: &str,
     model: Option<Vec<u8>>,
 ) -> Result<Texts, String> {
-    let waiting = library::next(library, model.clone(), TEXTS_ALONG_MAX).await?;
+    let (turn, waiting) = library::next(library, model.clone(), TEXTS_ALONG_MAX).await?;
     let mut all = vec![question.to_owned()];
     all.extend(waiting);
-    Ok(Texts { model, all })
+    Ok(Texts { turn, model, all })
 }
 
 /// Hands texts to the node for the question that is being answered; `None` if that was cancelled.
@@ -209,7 +210,7 @@ fn buy(
 }
 
 /// Reads an outcome with the library, which keeps vectors that were checked.
-async fn read(library: &DeviceLibrary, outcome: &Outcome) -> Result<Vec<Hit>, String> {
+async fn read(library: &DeviceLibrary, turn: f64, outcome: &Outcome) -> Result<Vec<Hit>, String> {
     let WorkOutput::Embeddings { values, .. } = &outcome.output;
     let checked = matches!(
         outcome.verification,
@@ -217,7 +218,7 @@ async fn read(library: &DeviceLibrary, outcome: &Outcome) -> Result<Vec<Hit>, St
     );
     let model = outcome.model.unwrap_or(ModelId([0; 32]));
     let keeps = checked && outcome.model.is_some();
-    library::answer(library, &model.0, values, keeps)
+    library::answer(library, turn, &model.0, values, keeps)
         .await
         .map_err(|reason| words::bad_answer(&reason))
 }
@@ -256,7 +257,7 @@ async fn prepare(app: App, all: usize) -> Result<(), Refusal> {
         };
         texts.all[0] = first;
         let outcome = buy(app, &node, &texts).1.await?;
-        read(&library, &outcome).await?;
+        read(&library, texts.turn, &outcome).await?;
         let waiting = library.waiting();
         if waiting >= before {
             // Nothing was kept, and asking again would cost the same again.

@@ -38,6 +38,7 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     async fn answer(
         this: &DeviceLibrary,
+        turn: f64,
         model: Vec<u8>,
         values: Float32Array,
         keeps: bool,
@@ -151,27 +152,31 @@ pub(crate) fn bring_back(app: App, name: String) {
     });
 }
 
-/// Texts to be embedded before all can be searched.
+/// A turn, and the texts to be embedded before all can be searched.
 pub(crate) async fn next(
     library: &DeviceLibrary,
     model: Option<Vec<u8>>,
     count: usize,
-) -> Result<Vec<String>, String> {
+) -> Result<(f64, Vec<String>), String> {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let texts = library.next(model, count).await.map_err(|error| said(&error))?;
-    let texts = js_sys::Array::from(&texts);
-    Ok(texts.iter().filter_map(|text| text.as_string()).collect())
+    let all = library.next(model, count).await.map_err(|error| said(&error))?;
+    let all = js_sys::Array::from(&all);
+    let turn = all.shift().as_f64().unwrap_or_default();
+    Ok((turn, all.iter().filter_map(|text| text.as_string()).collect()))
 }
 
-/// The passages nearest to a question, from its vector and those of the texts that [`next`] gave.
+/// The passages nearest to a question, from its vector and those of the texts that [`next`] gave in this turn.
 pub(crate) async fn answer(
     library: &DeviceLibrary,
+    turn: f64,
     model: &[u8],
     values: &[f32],
     keeps: bool,
 ) -> Result<Vec<Hit>, String> {
     let values = Float32Array::from(values);
-    let found = library.answer(model.to_vec(), values, keeps, HITS_MAX).await;
+    let found = library
+        .answer(turn, model.to_vec(), values, keeps, HITS_MAX)
+        .await;
     let found = found.map_err(|error| said(&error))?;
     serde_json::from_str(&found.as_string().unwrap_or_default()).map_err(|error| error.to_string())
 }
