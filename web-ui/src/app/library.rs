@@ -88,10 +88,16 @@ pub(crate) fn open(app: App) {
         match open_library().await {
             Ok(library) => {
                 app.set_library(library.unchecked_into());
-                for (title, text) in prefs::take_former_texts() {
+                let mut are_taken = true;
+                for (title, text) in prefs::former_texts() {
                     if let Err(reason) = add(app, &title, &text).await {
+                        are_taken = false;
                         app.error.set(Some(words::not_added(&title, &reason)));
                     }
+                }
+                // What was refused stays where it was.
+                if are_taken {
+                    prefs::forget_former_texts();
                 }
                 refresh(app);
             }
@@ -126,7 +132,10 @@ pub(crate) async fn add_draft(app: App) -> Result<(), String> {
         return Ok(());
     }
     add(app, "", &draft).await?;
-    app.write(String::new());
+    // What was written meanwhile is not added yet.
+    if app.draft.with_untracked(|now| *now == draft) {
+        app.write(String::new());
+    }
     Ok(())
 }
 

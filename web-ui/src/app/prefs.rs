@@ -49,13 +49,17 @@ pub(crate) fn keep_draft(draft: &String) -> bool {
     write(DRAFT_KEY, draft)
 }
 
-/// Titles and texts of before there was a library; they are not kept here any more.
-pub(crate) fn take_former_texts() -> Vec<(String, String)> {
-    let former: serde_json::Value = read(FORMER_TEXTS_KEY);
-    if let Some(storage) = platform::storage().filter(|_| !former.is_null()) {
+/// Removes the texts of before there was a library, which has them now.
+pub(crate) fn forget_former_texts() {
+    if let Some(storage) = platform::storage() {
         // What stays is taken in once more, and is the same then.
         let _ = storage.remove_item(FORMER_TEXTS_KEY);
     }
+}
+
+/// Titles and texts of before there was a library.
+pub(crate) fn former_texts() -> Vec<(String, String)> {
+    let former: serde_json::Value = read(FORMER_TEXTS_KEY);
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let pasted = (String::new(), text(&former["pasted"]));
     let files = former["files"].as_array().into_iter().flatten();
