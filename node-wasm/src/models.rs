@@ -20,7 +20,8 @@ use inference::manifest::ModelTier;
 use inference::protocol::HeldFiles;
 use inference::{EngineError, FileRef, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
 use node_proto::ids::{ModelId, Timestamp};
-use node_proto::service::{Failure, ModelInfo, Precision, Probe, WorkInput, WorkOutput};
+use node_proto::service::{Failure, ModelInfo, Precision, Probe};
+use node_proto::work::{WorkInput, WorkOutput};
 
 use crate::error::CommandError;
 use crate::handle::Shared;
@@ -293,7 +294,9 @@ impl Models {
         input: WorkInput,
         limit_ms: u32,
     ) -> Result<impl Future<Output = Result<WorkOutput, Failure>> + use<>, Failure> {
-        let WorkInput::Texts { texts } = input;
+        let WorkInput::Texts { texts } = input else {
+            return Err(Failure::UnknownService);
+        };
         let model = model
             .filter(|model| self.is_ready(model))
             .ok_or(Failure::UnknownModel)?;

@@ -118,6 +118,18 @@ def check_names(names):
     output = work["dimension"].to_bytes(4, "little") + unhex(work["values"])
     expect("output hash", blake3(output).hex(), work["output hash"])
 
+    runs = names["runs"]
+    inputs = [unhex(text) for text in runs["inputs"]]
+    named = b"knowledge/1/runs\0" + unhex(runs["module"])
+    named += runs["module bytes"].to_bytes(8, "little") + runs["fuel"].to_bytes(8, "little")
+    named += b"".join(len(item).to_bytes(8, "little") + item for item in inputs)
+    expect("hash of runs", blake3(named).hex(), runs["input hash"])
+    expect("units of runs", max(1, -(-runs["fuel"] // 2**20)) * len(inputs), runs["units"])
+    endings = [(fuel, unhex(ending)) for fuel, ending in runs["outcomes"]]
+    written = [fuel.to_bytes(8, "little") + len(end).to_bytes(8, "little") + end for fuel, end in endings]
+    outcomes = b"knowledge/1/outcomes\0" + b"".join(written)
+    expect("hash of outcomes", blake3(outcomes).hex(), runs["output hash"])
+
 
 def check_signed(entry):
     what, body = entry["name"], unhex(entry["body"])

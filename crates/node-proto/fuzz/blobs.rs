@@ -1,7 +1,7 @@
 //! Blobs in the machine: what its shell tells of them, and what must hold of what the node wants done.
 
 use blob::{CHUNK_BYTES, Outline};
-use node_proto::{BlobInput, BlobOutput, Hash, Input, Part};
+use node_proto::{BlobInput, BlobOutput, Hash, HeldBy, Input, Part};
 
 use super::machine::{Bytes, Machine};
 use super::world::MODEL;
@@ -40,7 +40,7 @@ impl Machine {
                     Hash([value; 32])
                 },
                 bytes: content.len() as u64 + u64::from(value & 0x20) * u64::from(value),
-                model: Some(MODEL),
+                held_by: HeldBy::ProvidersOf(MODEL),
                 outline: (value & 0x10 != 0).then(|| outline.to_bytes()),
                 kept: (0..u32::from(value % 4)).collect(),
                 has_origin: value & 0x08 != 0,

@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 
 use node_proto::ledger::Block;
 use node_proto::wire::{Request, Response, Signed, decode_frame, encode_frame};
+use node_proto::work::FUEL_PER_UNIT;
 use node_proto::{
-    Command, Config, Ed25519Signer, Environment, ExchangeFailure, ExchangeId, Failure, Group, Input, JobId,
-    LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output, Path, Precision, Probe,
-    Reading, ReceiptView, Requirements, ServiceRequest, Timestamp, WorkId, WorkInput, WorkOutput, Write,
+    Command, ComputerInfo, Config, Ed25519Signer, Environment, ExchangeFailure, ExchangeId, Failure, Group,
+    Input, JobId, LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output, Path,
+    Precision, Probe, Reading, ReceiptView, Requirements, ServiceRequest, Timestamp, WorkId, WorkInput,
+    WorkOutput, Write,
 };
 
-use super::peers::Peer;
-use super::world::{DIMENSION, MODEL, embedding, private, probes};
+use super::peers::{self, Peer};
+use super::world::{DIMENSION, MODEL, MODULE, private, probes};
 
 const OPERATIONS_MAX: usize = 160;
 /// More than one input can cause: a registration for each key at each point, a greeting for each peer, each job's offers.
@@ -44,7 +46,7 @@ pub(super) struct Machine {
     disk: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The write under way.
     writing: Option<(u64, Vec<Write>)>,
-    works: Vec<(WorkId, usize)>,
+    works: Vec<(WorkId, WorkInput)>,
     sent: Vec<(ExchangeId, NodeId, Request)>,
     peers: Vec<Peer>,
     /// Peers' requests that the node has not answered.
@@ -280,23 +282,22 @@ impl Machine {
 
     fn engine_reports(&mut self, bytes: &mut Bytes<'_>) {
         let how = bytes.byte();
-        let (work, texts) = match how & 0x80 == 0 {
-            true => self.works.pop().unwrap_or((WorkId(7), 1)),
-            false => (WorkId(u64::from(bytes.byte())), 1),
+        let nothing = || WorkInput::Texts {
+            texts: vec!["text 0".to_owned()],
         };
-        let rows = if how & 0x40 == 0 { texts } else { texts + 1 };
-        let values: Vec<f32> = (0..rows)
-            .flat_map(|row| embedding(&format!("text {row}")))
-            .collect();
+        let (work, input) = match how & 0x80 == 0 {
+            true => self.works.pop().unwrap_or_else(|| (WorkId(7), nothing())),
+            false => (WorkId(u64::from(bytes.byte())), nothing()),
+        };
+        let mut output = peers::output(&input, usize::from(how & 0x40 != 0));
+        if let WorkOutput::Embeddings { backend, .. } = &mut output {
+            *backend = "ü".repeat(usize::from(how));
+        }
         let result = match how % 4 {
             0 => Err(Failure::Engine {
                 what: "lost".to_owned(),
             }),
-            _ => Ok(WorkOutput::Embeddings {
-                dimension: DIMENSION as u32,
-                values,
-                backend: "ü".repeat(usize::from(how)),
-            }),
+            _ => Ok(output),
         };
         let took_ms = u32::from(bytes.byte()) << (how % 32);
         self.input(Input::WorkDone {
@@ -325,7 +326,7 @@ impl Machine {
 
     fn buy(&mut self, bytes: &mut Bytes<'_>) {
         let count = bytes.below(4);
-        let texts = (0..count).map(|number| format!("wanted {number}")).collect();
+        let texts: Vec<String> = (0..count).map(|number| format!("wanted {number}")).collect();
         let how = bytes.byte();
         let provider = (how & 1 != 0).then(|| self.peers[bytes.below(self.peers.len())].id());
         let requirements = Requirements {
@@ -336,7 +337,14 @@ impl Machine {
         };
         let job = JobId(u64::from(how / 16));
         let model = (how & 4 != 0).then_some(MODEL);
-        let request = ServiceRequest::Inference { model, texts };
+        let request = match how & 8 != 0 {
+            true => ServiceRequest::Computation {
+                module: MODULE,
+                fuel: FUEL_PER_UNIT,
+                inputs: texts.into_iter().map(String::into_bytes).collect(),
+            },
+            false => ServiceRequest::Inference { model, texts },
+        };
         self.command(Command::Request {
             job,
             request,
@@ -365,7 +373,12 @@ impl Machine {
             3 if bit(0) => Command::Models {
                 models: vec![model(); usize::from(value)],
             },
-            3 => Command::Models { models: Vec::new() },
+            3 if bit(1) => Command::Models { models: Vec::new() },
+            3 => Command::Computer {
+                computer: bit(2).then_some(ComputerInfo {
+                    units_per_second: 1_000.0,
+                }),
+            },
             4 => Command::Probes {
                 model: node_proto::ModelId([value; 32]),
                 probes: vec![
@@ -474,8 +487,7 @@ impl Machine {
                 self.writing = Some((seq, writes));
             }
             Output::Work { work, input, .. } => {
-                let WorkInput::Texts { texts } = input;
-                self.works.push((work, texts.len()));
+                self.works.push((work, input));
             }
             Output::Blob(output) => self.carry_out_blob(output),
             Output::Dial { .. } | Output::HangUp { .. } | Output::Event(_) => {}

@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 
 use node_proto::group::Purpose;
 use node_proto::ledger::{Block, Check, FraudProof};
-use node_proto::market::{input_hash, output_hash};
 use node_proto::sign::Domain;
 use node_proto::wire::{
     Agreement, Blocks, ComparisonRule, Demand, FetchBlocks, Gossip, Head, OBJECT_VERSION, Offer, Partial,
     Presence, Proposal, Receipt, Registration, Request, Response, ResultHead, Rumour, SampledRecord, Signed,
     Verdict,
 };
+use node_proto::work::FUEL_PER_UNIT;
 use node_proto::{
     AgreementId, Ed25519Signer, Factors, Group, Hash, Millicredits, NodeId, Part, Precision, Scope, Service,
-    Signer, Tier, Verification, price,
+    Signer, Tier, Verification, WorkInput, WorkOutput, price,
 };
 
 use super::blobs;
 use super::machine::Bytes;
-use super::world::{DIMENSION, MODEL, embedding};
+use super::world::{DIMENSION, MODEL, MODULE, embedding, outcome};
 
 /// What a peer bought, as far as it came.
 struct Deal {
     terms: Agreement,
     signed: Signed,
     countersignature: Option<[u8; 64]>,
-    texts: Vec<String>,
+    input: WorkInput,
     partial: Option<Signed>,
     half: Option<Signed>,
 }
@@ -40,8 +40,8 @@ pub(crate) struct Peer {
     signer: Ed25519Signer,
     group: Group,
     node: NodeId,
-    asked: Vec<(Demand, Vec<String>)>,
-    proposals: Vec<(Demand, Vec<String>, Signed, Proposal)>,
+    asked: Vec<(Demand, WorkInput)>,
+    proposals: Vec<(Demand, WorkInput, Signed, Proposal)>,
     deals: Vec<Deal>,
     /// What it agreed to sell.
     sold: BTreeMap<AgreementId, Agreement>,
@@ -92,7 +92,7 @@ impl Peer {
                 let deal = self.deals.last()?;
                 Request::Execute {
                     agreement: deal.id(),
-                    texts: deal.texts.clone(),
+                    input: deal.input.clone(),
                 }
             }
             4 => self.settle(bytes)?,
@@ -128,8 +128,7 @@ impl Peer {
     }
 
     fn demand(&mut self, bytes: &mut Bytes<'_>) -> Request {
-        let count = 1 + bytes.below(3);
-        let texts: Vec<String> = (0..count).map(|number| format!("text {number}")).collect();
+        let input = input(bytes);
         let doubtful = Head {
             epoch: 1,
             sequence: 1,
@@ -138,10 +137,10 @@ impl Peer {
         let demand = Demand {
             nonce: [bytes.byte(); 16],
             scope: Scope::Group,
-            service: 0,
-            model: (bytes.below(2) == 0).then_some(MODEL),
-            items: count as u32,
-            tokens: price::tokens(&texts),
+            service: input.service() as u8,
+            model: input.names().or((bytes.below(2) == 0).then_some(MODEL)),
+            items: input.len() as u32,
+            tokens: input.units(),
             deadline_ms: 30_000,
             head: if bytes.below(4) == 0 {
                 Some(doubtful)
@@ -149,7 +148,7 @@ impl Peer {
                 self.head()
             },
         };
-        self.asked.push((demand.clone(), texts));
+        self.asked.push((demand.clone(), input));
         let tag = self.tag();
         Request::RequestProposal { tag, demand }
     }
@@ -166,7 +165,7 @@ impl Peer {
     fn agree(&mut self, bytes: &mut Bytes<'_>) -> Option<Request> {
         if bytes.below(4) > 0 || self.deals.is_empty() {
             let at = bytes.below(self.proposals.len().max(1));
-            let (demand, texts, signed, proposal) = self.proposals.get(at)?;
+            let (demand, input, signed, proposal) = self.proposals.get(at)?;
             let terms = Agreement {
                 version: OBJECT_VERSION,
                 requester: self.id(),
@@ -176,22 +175,25 @@ impl Peer {
                 service: demand.service,
                 model: proposal.model,
                 precision: proposal.precision,
-                rule: ComparisonRule::Cosine,
-                cosine_min_ppm: 990_000,
+                rule: input.rule(),
+                cosine_min_ppm: match input.rule() {
+                    ComparisonRule::Cosine => 990_000,
+                    ComparisonRule::Exact => 0,
+                },
                 items: demand.items,
                 tokens: demand.tokens,
-                input: input_hash(texts),
+                input: input.hash(),
                 price: proposal.price,
                 factors: proposal.factors,
                 promised_ms: proposal.promised_ms,
             };
             let signed = Signed::seal(&self.signer, &terms);
-            let texts = texts.clone();
+            let input = input.clone();
             self.deals.push(Deal {
                 terms,
                 signed,
                 countersignature: None,
-                texts,
+                input,
                 partial: None,
                 half: None,
             });
@@ -349,7 +351,7 @@ impl Peer {
                 let signature = Domain::Agreement.sign(&self.signer, &agreement.body);
                 Response::Agreed { signature }
             }
-            Request::Execute { agreement, texts } => self.result(*agreement, texts),
+            Request::Execute { agreement, input } => self.result(*agreement, input),
             Request::Cancel { agreement } => {
                 let partial = Partial {
                     version: OBJECT_VERSION,
@@ -427,20 +429,31 @@ impl Peer {
         Signed::seal(&self.signer, &proposal)
     }
 
-    fn result(&self, agreement: AgreementId, texts: &[String]) -> Response {
-        let values: Vec<f32> = texts.iter().flat_map(|text| embedding(text)).collect();
-        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    fn result(&self, agreement: AgreementId, input: &WorkInput) -> Response {
+        let output = output(input, 0);
         let head = ResultHead {
             version: OBJECT_VERSION,
             agreement,
-            output: output_hash(DIMENSION as u32, &values),
+            output: output.hash(),
             took_ms: 5,
         };
+        let units = match &output {
+            WorkOutput::Embeddings { .. } => None,
+            // As many as the module's outcomes show.
+            WorkOutput::Runs { outcomes } => Some(outcomes.len() as u32),
+        };
+        let partial = units.filter(|units| *units < input.units()).map(|units| {
+            let partial = Partial {
+                version: OBJECT_VERSION,
+                agreement,
+                units,
+            };
+            Signed::seal(&self.signer, &partial)
+        });
         Response::Result {
             head: Signed::seal(&self.signer, &head),
-            dimension: DIMENSION as u32,
-            values,
-            backend: "cpu".to_owned(),
+            output,
+            partial,
         }
     }
 
@@ -478,5 +491,49 @@ fn factors(tokens: u32) -> Factors {
         quality_multiplier: price::quality_multiplier(Precision::F32, 500.0),
         market_demand: 1_000_000,
         reputation_factor: 1_000_000,
+    }
+}
+
+/// Some texts, or some runs.
+pub(crate) fn input(bytes: &mut Bytes<'_>) -> WorkInput {
+    let how = bytes.byte();
+    let count = 1 + how % 3;
+    match how >> 7 {
+        0 => WorkInput::Texts {
+            texts: (0..count).map(|number| format!("text {number}")).collect(),
+        },
+        _ => WorkInput::Runs {
+            module: MODULE,
+            fuel: FUEL_PER_UNIT * u64::from(1 + how % 4),
+            inputs: (0..count).map(|number| vec![number]).collect(),
+        },
+    }
+}
+
+/// What comes out of it, with so many rows more than there should be.
+pub(crate) fn output(input: &WorkInput, more: usize) -> WorkOutput {
+    match input {
+        WorkInput::Texts { texts } => {
+            let excess = texts.iter().take(more);
+            WorkOutput::Embeddings {
+                dimension: DIMENSION as u32,
+                values: texts
+                    .iter()
+                    .chain(excess)
+                    .flat_map(|text| embedding(text))
+                    .collect(),
+                backend: "cpu".to_owned(),
+            }
+        }
+        WorkInput::Runs { module, inputs, .. } => {
+            let excess = inputs.iter().take(more);
+            WorkOutput::Runs {
+                outcomes: inputs
+                    .iter()
+                    .chain(excess)
+                    .map(|input| outcome(module, input))
+                    .collect(),
+            }
+        }
     }
 }

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::{Environment, LendPolicy, Measurements};
 use crate::ids::{ExchangeId, JobId, Millicredits, ModelId, NodeId, WorkId};
-use crate::service::{Failure, ModelInfo, Probe, Requirements, ServiceRequest, WorkInput, WorkOutput};
+use crate::service::{ComputerInfo, Failure, ModelInfo, Probe, Requirements, ServiceRequest};
 use crate::transfer::{BlobInput, BlobOutput};
 use crate::view::Event;
+use crate::work::{WorkInput, WorkOutput};
 
 /// How bytes reach a peer. Decides what may be sent: bulk goes only over [`Path::Direct`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +124,11 @@ pub enum Command {
         /// Loaded and checked against their known answers.
         models: Vec<ModelInfo>,
     },
+    /// The engine for modules, or that there is none.
+    Computer {
+        /// Checked against a known answer, and measured.
+        computer: Option<ComputerInfo>,
+    },
     /// Known answers for checking what others compute with a model.
     Probes {
         /// The model they belong to.
@@ -215,7 +221,9 @@ pub enum Output {
     Work {
         /// The core's handle.
         work: WorkId,
-        /// The model, where the service has one.
+        /// For whom. It holds the module, where there is one.
+        requester: NodeId,
+        /// The model; for runs the module.
         model: Option<ModelId>,
         /// What to compute.
         input: WorkInput,

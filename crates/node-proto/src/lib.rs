@@ -42,6 +42,7 @@ pub mod transfer;
 pub mod verification;
 pub mod view;
 pub mod wire;
+pub mod work;
 
 // What the crate's own tests share with those in `tests/` names the crate as these do.
 #[cfg(test)]
@@ -64,12 +65,13 @@ pub use node::Audit;
 pub use node::{Node, RestoreError};
 pub use price::Factors;
 pub use service::{
-    Failure, ModelInfo, Precision, Probe, Requirements, Scope, Service, ServiceRequest, TEXT_BYTES_MAX,
-    TEXTS_MAX, WorkInput, WorkOutput,
+    ComputerInfo, Failure, ModelInfo, Precision, Probe, Requirements, Scope, Service, ServiceRequest,
+    TEXT_BYTES_MAX, TEXTS_MAX,
 };
 pub use sign::{Ed25519Signer, Signer};
-pub use transfer::{BlobInput, BlobOutput, BlobStep, Part, Progress};
+pub use transfer::{BlobInput, BlobOutput, BlobStep, HeldBy, Part, Progress};
 pub use view::{
     Balance, CreditView, Event, GroupView, LendingView, Metric, OfferView, Outcome, PeerView, Quote,
     ReceiptView, ReputationView, ServeStep, Snapshot, TradeStep, Verification, Voucher,
 };
+pub use work::{Module, RunOutcome, WorkInput, WorkOutput};

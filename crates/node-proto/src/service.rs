@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Millicredits, ModelId, NodeId};
+use crate::work::{Module, WorkInput};
 
 /// The twelve services of the source document. The numbers are the wire format and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +81,13 @@ pub struct ModelInfo {
     pub wake_ms: u32,
 }
 
+/// The engine for modules on this device.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComputerInfo {
+    /// Measured speed, in units of work a second, see [`FUEL_PER_UNIT`](crate::work::FUEL_PER_UNIT).
+    pub units_per_second: f32,
+}
+
 /// The precision that a model is computed in, so that like is compared with like. The numbers are the wire format.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
@@ -120,9 +128,31 @@ pub enum ServiceRequest {
         /// The texts, at most [`TEXTS_MAX`] of at most [`TEXT_BYTES_MAX`] bytes.
         texts: Vec<String>,
     },
+    /// Run a module on inputs.
+    Computation {
+        /// The module. The shell holds its bytes and gives them to whoever is to run it.
+        module: Module,
+        /// What each run may use, at most [`FUEL_MAX`](crate::work::FUEL_MAX).
+        fuel: u64,
+        /// One run for each, at most [`TEXTS_MAX`].
+        inputs: Vec<Vec<u8>>,
+    },
 }
 
-/// Most texts in one request, probes not counted.
+impl ServiceRequest {
+    /// What is to be computed, and with which model where that was said.
+    pub(crate) fn into_work(self) -> (Option<ModelId>, WorkInput) {
+        match self {
+            Self::Inference { model, texts } => (model, WorkInput::Texts { texts }),
+            Self::Computation { module, fuel, inputs } => {
+                let input = WorkInput::Runs { module, fuel, inputs };
+                (input.names(), input)
+            }
+        }
+    }
+}
+
+/// Most texts, or inputs, in one request, probes not counted.
 pub const TEXTS_MAX: usize = 192;
 /// Most bytes of one text.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -178,32 +208,6 @@ impl Default for Requirements {
             precision: Precision::Int8,
         }
     }
-}
-
-/// What the engine is given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum WorkInput {
-    /// Texts to embed.
-    Texts {
-        /// In order.
-        texts: Vec<String>,
-    },
-}
-
-/// What the engine gives back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum WorkOutput {
-    /// One normalised vector per text, in order.
-    Embeddings {
-        /// Length of each.
-        dimension: u32,
-        /// `texts × dimension` numbers, row by row.
-        values: Vec<f32>,
-        /// Which backend ran.
-        backend: String,
-    },
 }
 
 /// Every way in which a request, or a part of one, can fail. The serialised `code` is stable API.

@@ -9,8 +9,9 @@ use crate::capability::{Capability, LendPolicy, PauseReason, Tier};
 use crate::ids::{AgreementId, GroupId, Hash, JobId, Millicredits, ModelId, NodeId, ReceiptId, Timestamp};
 use crate::io::{Line, Path};
 use crate::price::{Explained, Factors};
-use crate::service::{Failure, Service, WorkOutput};
+use crate::service::{Failure, Service};
 use crate::transfer::BlobStep;
+use crate::work::WorkOutput;
 
 /// Something happened.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ mod world;
 
 use draw::{Draw, holds};
 use node_proto::wire::{Blocks, Request, Response, Signed, WireError, decode_frame, encode_frame};
-use node_proto::{ExchangeId, Hash, Input, Registry, RegistryLimits, Timestamp};
+use node_proto::{ExchangeId, Hash, Input, Module, Registry, RegistryLimits, Timestamp, WorkInput};
 use world::{Engine, Fate, World, private};
 
 fn signed(draw: &mut Draw) -> Signed {
@@ -33,7 +33,19 @@ fn request(draw: &mut Draw) -> Request {
             let count = draw.below(20);
             Request::Execute {
                 agreement: node_proto::AgreementId(draw.array()),
-                texts: (0..count).map(|_| draw.text(40)).collect(),
+                input: match draw.one_in(2) {
+                    true => WorkInput::Texts {
+                        texts: (0..count).map(|_| draw.text(40)).collect(),
+                    },
+                    false => WorkInput::Runs {
+                        module: Module {
+                            blob: Hash(draw.array()),
+                            bytes: draw.u32(),
+                        },
+                        fuel: draw.u32().into(),
+                        inputs: (0..count).map(|_| draw.text(40).into_bytes()).collect(),
+                    },
+                },
             }
         }
         _ => Request::Settle {
@@ -191,7 +203,7 @@ fn lengths_are_checked_before_anything_is_reserved() {
     let frame = [1, 0x82, 6, 0x82, 0x58, 32]
         .into_iter()
         .chain([0; 32])
-        .chain([0x9a, 255, 255, 255, 255]);
+        .chain([0x82, 0, 0x81, 0x9a, 255, 255, 255, 255]);
     let error = decode_frame::<Request>(&frame.collect::<Vec<u8>>()).unwrap_err();
     assert!(
         matches!(&error, WireError::Malformed(what) if what.contains("too long")),

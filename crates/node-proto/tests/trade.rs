@@ -30,7 +30,10 @@ fn two_nodes_find_each_other_and_trade() {
     let outcome = world.finish(buyer, 1).unwrap();
     let WorkOutput::Embeddings {
         dimension, values, ..
-    } = &outcome.output;
+    } = &outcome.output
+    else {
+        panic!("embeddings were asked for");
+    };
     let expected: Vec<f32> = TEXTS.iter().flat_map(|text| embedding(text)).collect();
     assert_eq!((*dimension as usize, values), (world::DIMENSION, &expected));
     assert!(matches!(

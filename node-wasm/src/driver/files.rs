@@ -19,7 +19,7 @@ use js_sys::{Array, Uint8Array};
 use litemap::LiteMap;
 use node_proto::ids::{Hash, ModelId};
 use node_proto::io::Input;
-use node_proto::transfer::{BlobInput, BlobOutput, BlobStep, Part, Progress};
+use node_proto::transfer::{BlobInput, BlobOutput, BlobStep, HeldBy, Part, Progress};
 use web_sys::{Blob, Url};
 
 use super::Driver;
@@ -207,7 +207,7 @@ impl Driver {
         self.input(Input::Blob(BlobInput::Want {
             blob,
             bytes: file.bytes,
-            model: Some(model),
+            held_by: HeldBy::ProvidersOf(model),
             outline,
             kept,
             has_origin: true,

@@ -9,7 +9,8 @@ use inference::{EngineError, ModelIndex};
 use node_proto::capability::{LendPolicy, Measurements};
 use node_proto::ids::{ModelId, WorkId};
 use node_proto::io::{Command, Input};
-use node_proto::service::{Failure, WorkInput, WorkOutput};
+use node_proto::service::Failure;
+use node_proto::work::{WorkInput, WorkOutput};
 
 use super::Driver;
 use super::files::Load;

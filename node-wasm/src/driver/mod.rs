@@ -266,6 +266,7 @@ impl Driver {
                 model,
                 input,
                 limit_ms,
+                ..
             } => self.work(work, model, input, limit_ms),
             Output::Blob(output) => self.carry_out_blob(output),
             // The status tells of it.

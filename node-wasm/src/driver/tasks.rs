@@ -9,8 +9,9 @@ use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
 use node_proto::ids::{Hash, ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
-use node_proto::service::{Failure, Probe, WorkInput, WorkOutput};
+use node_proto::service::{Failure, Probe};
 use node_proto::transfer::{BlobInput, Part};
+use node_proto::work::{WorkInput, WorkOutput};
 
 use super::Driver;
 use super::files::{Held, Load, Looked};

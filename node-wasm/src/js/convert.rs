@@ -5,8 +5,9 @@ use std::fmt::Display;
 use js_sys::{Array, Error, Float32Array, Object, Reflect};
 use node_proto::capability::{Capability, Tier};
 use node_proto::ids::NodeId;
-use node_proto::service::{Failure, WorkOutput};
+use node_proto::service::Failure;
 use node_proto::view::{CreditView, Outcome, PeerView, ReputationView, Snapshot};
+use node_proto::work::WorkOutput;
 use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 

@@ -93,7 +93,9 @@ fn is_recognised(text: &str, ppm: u32) -> bool {
 
 /// Whether the values are the right ones for the texts.
 pub fn is_right(texts: &[String], output: &WorkOutput) -> bool {
-    let WorkOutput::Embeddings { values, .. } = output;
+    let WorkOutput::Embeddings { values, .. } = output else {
+        return false;
+    };
     let expected = texts.iter().flat_map(|text| embedding(text, 0));
     values.len() == texts.len() * DIMENSION && expected.zip(values).all(|(a, b)| a == *b)
 }
@@ -161,6 +163,7 @@ mod tests {
         let texts: Vec<String> = (0..9).map(|item| text(1, 2, item, 48)).collect();
         let values = |right| match compute(&texts, right, Honesty::WrongRow, 1) {
             WorkOutput::Embeddings { values, .. } => values,
+            WorkOutput::Runs { .. } => panic!("texts were given"),
         };
         let (right, wrong) = (values(true), values(false));
         let rows = right.chunks(DIMENSION).zip(wrong.chunks(DIMENSION));

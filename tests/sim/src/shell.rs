@@ -266,7 +266,9 @@ impl Host {
 
     fn work(&mut self, work: WorkId, input: WorkInput, shared: &Shared, effects: &mut Effects) {
         let Some(device) = self.spec.lends else { return };
-        let WorkInput::Texts { texts } = input;
+        let WorkInput::Texts { texts } = input else {
+            return;
+        };
         let right = device.honesty.is_right(&mut self.rng, self.tally.works);
         let done = self.note_work(&texts, right, effects.now, shared);
         let worked = What::Worked {

@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_proto::ids::{JobId, ModelId};
 use node_proto::io::Command;
-use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, TEXTS_MAX, WorkOutput};
+use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, TEXTS_MAX};
 use node_proto::view::{Outcome, TradeStep, Verification};
+use node_proto::work::WorkOutput;
 use node_wasm::error::RequestError;
 use web_sys::SubmitEvent;
 
@@ -211,7 +212,9 @@ fn buy(
 
 /// Reads an outcome with the library, which keeps vectors that were checked.
 async fn read(library: &DeviceLibrary, turn: f64, outcome: &Outcome) -> Result<Vec<Hit>, String> {
-    let WorkOutput::Embeddings { values, .. } = &outcome.output;
+    let WorkOutput::Embeddings { values, .. } = &outcome.output else {
+        return Err(words::bad_answer("it is no vector"));
+    };
     let checked = matches!(
         outcome.verification,
         Verification::SpotChecked { .. } | Verification::TwoAgree { .. }

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use litemap::LiteMap;
 
-use crate::ids::{Hash, JobId, Millicredits, NodeId};
+use crate::ids::{JobId, Millicredits, NodeId};
 use crate::node::Node;
 use crate::node::job::{End, Job, Stage};
-use crate::service::{Failure, Requirements, Scope, Service, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
+use crate::service::{Failure, Requirements, Scope, ServiceRequest};
 use crate::view::{Event, TradeStep};
+use crate::work::WorkInput;
 
 impl Node {
     pub(super) fn start_job(&mut self, id: JobId, request: ServiceRequest, requirements: Requirements) {
-        let ServiceRequest::Inference { model, texts } = request;
+        let (model, input) = request.into_work();
         let refusal = if self.jobs.contains_key(&id) {
             Some(Failure::InvalidRequest {
                 what: "this request is under way already".to_owned(),
@@ -22,16 +23,17 @@ impl Node {
         } else if self.journal.is_failing() || !self.ledger.has_room() {
             Some(Failure::Storage)
         } else {
-            check_request(&texts, &requirements).err()
+            check_request(&input, &requirements).err()
         };
         if let Some(failure) = refusal {
             return self.event(Event::Failed { job: id, failure });
         }
         let now = self.now;
+        let key = self.key_of(input.service(), model.as_ref());
         let deadline = now.plus_ms(requirements.deadline_ms.into());
         let job = Job {
             id,
-            texts,
+            input,
             model,
             requirements,
             started: now,
@@ -69,7 +71,6 @@ impl Node {
         let points: Vec<NodeId> = self.network.points.keys().copied().collect();
         let discovery_points = u32::try_from(points.len()).unwrap_or(u32::MAX);
         self.trade(id, TradeStep::Searching { discovery_points });
-        let key = Hash(self.group.service_key(Service::Inference, model.as_ref()));
         for point in points {
             self.sample_service(&point, key);
         }
@@ -157,27 +158,8 @@ impl Node {
 }
 
 /// What is wrong with a request, before anyone is asked.
-fn check_request(texts: &[String], requirements: &Requirements) -> Result<(), Failure> {
-    let invalid = |what: String| Err(Failure::InvalidRequest { what });
-    if texts.is_empty() {
-        return invalid("there is no text".to_owned());
-    }
-    if texts.len() > TEXTS_MAX {
-        return invalid(format!(
-            "{} texts are more than the {TEXTS_MAX} that go into one request",
-            texts.len()
-        ));
-    }
-    if let Some(longest) = texts
-        .iter()
-        .map(String::len)
-        .max()
-        .filter(|longest| *longest > TEXT_BYTES_MAX)
-    {
-        return invalid(format!(
-            "a text of {longest} bytes is longer than {TEXT_BYTES_MAX}"
-        ));
-    }
+fn check_request(input: &WorkInput, requirements: &Requirements) -> Result<(), Failure> {
+    input.check()?;
     match requirements.scope {
         Scope::Group | Scope::Anyone => Ok(()),
         // Nobody else may read it, so nobody else can be asked.

@@ -213,7 +213,7 @@ impl Node {
             Some(_) => Failure::NoProposal { count },
             None if self.network.points.is_empty() && self.network.offers.is_empty() => Failure::NoDiscovery,
             None if count == 0 && self.is_too_long_for_all(job) => Failure::InvalidRequest {
-                what: "it is too long for a relay, and no direct connection to a provider stands".to_owned(),
+                what: "a relay may not carry it, and no direct connection to a provider stands".to_owned(),
             },
             None => Failure::NoProvider,
         }

@@ -2,7 +2,7 @@
 
 use crate::discovery::KnownOffer;
 use crate::group::{Purpose as TagPurpose, RendezvousKey};
-use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
+use crate::ids::{Hash, Millicredits, ModelId, NodeId, Timestamp};
 use crate::node::Node;
 use crate::node::network::{Content, Filed, Filing, Member, Point, Purpose};
 use crate::service::{Failure, Service};
@@ -173,6 +173,9 @@ impl Node {
             let offer = self.lending.offer(model, self.config.queue_max);
             offer_under(self.group.service_key(Service::Inference, None), offer);
         }
+        if let Some(offer) = self.lending.computer_offer(self.config.queue_max) {
+            offer_under(self.group.service_key(Service::Computation, None), offer);
+        }
         notices
     }
 
@@ -289,7 +292,22 @@ impl Node {
             Purpose::SampleMembers,
             timeout_ms,
         );
-        self.sample_service(point, Hash(self.group.service_key(Service::Inference, None)));
+        self.sample_service(point, self.key_of(Service::Inference, None));
+    }
+
+    /// The rendezvous key of what is offered: of a model, or of whatever serves any request for the service.
+    pub(super) fn key_of(&self, service: Service, model: Option<&ModelId>) -> Hash {
+        let model = model.filter(|_| service == Service::Inference);
+        Hash(self.group.service_key(service, model))
+    }
+
+    /// Looks again for everyone, and for offers of every service that is sold.
+    pub(super) fn refresh_market(&mut self) {
+        self.sample_soon();
+        let key = self.key_of(Service::Computation, None);
+        for point in self.network.points.keys().copied().collect::<Vec<_>>() {
+            self.sample_service(&point, key);
+        }
     }
 
     /// Asks one discovery point for offers under a key.
@@ -384,11 +402,12 @@ impl Node {
         for record in records {
             self.learn_offer(point, key, &record);
         }
-        // Whoever offers anything is listed under the key for every model.
-        let every_model = key == Hash(self.group.service_key(Service::Inference, None));
+        // Whoever offers any model is listed under the key for every model.
+        let every_model = key == self.key_of(Service::Inference, None);
         if complete {
-            self.network.offers.retain(|(owner, _, _), known| {
-                known.source != *point || (known.key != key && !every_model) || listed.contains(owner)
+            self.network.offers.retain(|(owner, service, _), known| {
+                let is_meant = known.key == key || (every_model && *service == Service::Inference as u8);
+                known.source != *point || !is_meant || listed.contains(owner)
             });
         }
         self.changed = true;

@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::node::network::Purpose;
 use crate::reputation::Aspect;
 use crate::service::{Failure, Service};
-use crate::transfer::{Ask, BlobInput, BlobOutput, BlobStep, From, Part, Taken, Transfer};
+use crate::transfer::{Ask, BlobInput, BlobOutput, BlobStep, From, HeldBy, Part, Taken, Transfer};
 use crate::view::Event;
 use crate::wire::{Request, Response};
 
@@ -26,12 +26,12 @@ impl Node {
             BlobInput::Want {
                 blob,
                 bytes,
-                model,
+                held_by,
                 outline,
                 kept,
                 has_origin,
             } => {
-                let transfer = Transfer::new(blob.0, bytes, model, (outline, kept), has_origin);
+                let transfer = Transfer::new(blob.0, bytes, held_by, (outline, kept), has_origin);
                 self.want(blob, transfer);
             }
             BlobInput::Forget { blob } => {
@@ -158,8 +158,13 @@ impl Node {
 
     /// Who has it and can be asked now. While nobody can, some of those who have it are dialled.
     fn holders(&mut self, blob: &Hash) -> Vec<NodeId> {
-        let Some(model) = self.transfers.get(blob).and_then(|transfer| transfer.model) else {
-            return Vec::new();
+        let model = match self.transfers.get(blob).map(|transfer| transfer.held_by) {
+            None | Some(HeldBy::Nobody) => return Vec::new(),
+            Some(HeldBy::Peer(peer)) => {
+                let is_there = self.network.path(&peer) == Some(Path::Direct);
+                return Vec::from_iter(is_there.then_some(peer));
+            }
+            Some(HeldBy::ProvidersOf(model)) => model,
         };
         let key = |peer: NodeId| (peer, Service::Inference as u8, Some(model));
         let connections = self.network.connections.iter();

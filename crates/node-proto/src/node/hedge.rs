@@ -173,8 +173,7 @@ impl Node {
             }
             Ok(response) if leg.contract.is_some() => match read_result(&leg, response) {
                 Ok(delivery) => {
-                    leg.delivery = Some(delivery);
-                    leg.stage = LegStage::Delivered;
+                    leg.delivered(delivery);
                     self.settle_alone(&leg);
                 }
                 Err(_) => self.observe(peer, Aspect::Reliability, false, 1.0),
@@ -193,7 +192,7 @@ impl Node {
             }
         };
         match self.pay_leg(leg, &verification) {
-            Ok(_) => leg.terms.price,
+            Ok(_) => leg.due(),
             // A ledger that is full takes no more; nothing else is waiting for this payment.
             Err(_) => Millicredits::ZERO,
         }

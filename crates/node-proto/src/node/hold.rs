@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use litemap::LiteMap;
 
-use crate::ids::{ExchangeId, Hash, NodeId, Timestamp};
+use crate::ids::{ExchangeId, Hash, ModelId, NodeId, Timestamp};
 use crate::io::{Output, Path};
 use crate::node::Node;
+use crate::node::job::Job;
+use crate::service::Service;
 use crate::transfer::{BlobOutput, Part};
 use crate::wire::{Refusal, RefusalCode, Response};
 
@@ -39,11 +41,14 @@ impl Node {
         blob: Hash,
         chunk: Option<u32>,
     ) -> Result<(), Refusal> {
-        if !self.monitor.policy.enabled || self.paused().is_some() {
-            return Err(Refusal::new(RefusalCode::Paused));
-        }
-        if !self.holding.blobs.contains(&blob) {
-            return Err(Refusal::new(RefusalCode::NotHeld));
+        // A module goes to whoever runs it for this node, whether this node lends or not.
+        if !self.buys_runs_of(&blob, peer) {
+            if !self.monitor.policy.enabled || self.paused().is_some() {
+                return Err(Refusal::new(RefusalCode::Paused));
+            }
+            if !self.holding.blobs.contains(&blob) {
+                return Err(Refusal::new(RefusalCode::NotHeld));
+            }
         }
         if self.network.path(peer) != Some(Path::Direct) {
             let reason = "blobs are given over direct connections only";
@@ -61,6 +66,16 @@ impl Node {
         let read = BlobOutput::Read { exchange, blob, part };
         self.outputs.push_back(Output::Blob(read));
         Ok(())
+    }
+
+    /// Whether a peer has agreed to run this module.
+    fn buys_runs_of(&self, blob: &Hash, peer: &NodeId) -> bool {
+        let mut legs = self.jobs.values().flat_map(Job::legs);
+        legs.any(|leg| {
+            leg.provider == *peer
+                && leg.terms.service == Service::Computation as u8
+                && leg.terms.model == Some(ModelId(blob.0))
+        })
     }
 
     pub(super) fn part_read(&mut self, exchange: ExchangeId, bytes: Option<Vec<u8>>) {

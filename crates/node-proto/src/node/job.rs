@@ -16,12 +16,15 @@ use std::collections::BTreeSet;
 use litemap::LiteMap;
 
 use crate::ids::{AgreementId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
-use crate::ledger::{Contract, Place};
+use crate::ledger::{Contract, PartialDelivery, Place};
+use crate::market::input_hash;
+use crate::price;
 use crate::rng::Rng;
 use crate::service::{Failure, Probe, Requirements};
 use crate::verification::{Slot, hide_probes};
 use crate::view::Verification;
 use crate::wire::{Agreement, Demand, Proposal, Signed};
+use crate::work::{WorkInput, WorkOutput, run_units};
 
 /// What a provider does for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +37,11 @@ pub(super) enum Which {
     Hedge,
 }
 
-/// What one provider is sent: some of the texts, with probes among them.
+/// What one provider is sent: some of a request's items, with probes among them.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) model: Option<ModelId>,
-    /// Which of the request's texts.
+    /// Which of the request's items.
     items: Vec<usize>,
     pub(super) probes: Vec<Probe>,
     pub(super) slots: Vec<Slot>,
@@ -55,12 +58,46 @@ impl Batch {
         }
     }
 
-    /// Which of the request's texts it has.
+    /// Which of the request's items it has.
     pub(super) fn items(&self) -> &[usize] {
         &self.items
     }
 
-    pub(super) fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {
+    /// The input that is sent: the batch's items of a request, with the probes among them.
+    pub(super) fn input(&self, request: &WorkInput) -> WorkInput {
+        match request {
+            WorkInput::Texts { texts } => WorkInput::Texts {
+                texts: self.texts(texts).into_iter().map(str::to_owned).collect(),
+            },
+            WorkInput::Runs { module, fuel, inputs } => {
+                let items = self.items.iter().filter_map(|item| inputs.get(*item));
+                WorkInput::Runs {
+                    module: *module,
+                    fuel: *fuel,
+                    inputs: items.cloned().collect(),
+                }
+            }
+        }
+    }
+
+    /// How many items are sent, and how much work they are.
+    pub(super) fn amount(&self, request: &WorkInput) -> (u32, u32) {
+        let units = match request {
+            WorkInput::Texts { texts } => price::tokens(&self.texts(texts)),
+            WorkInput::Runs { fuel, .. } => run_units(*fuel, self.slots.len()),
+        };
+        (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), units)
+    }
+
+    /// Names the input that is sent.
+    pub(super) fn hash(&self, request: &WorkInput) -> Hash {
+        match request {
+            WorkInput::Texts { texts } => input_hash(&self.texts(texts)),
+            runs @ WorkInput::Runs { .. } => self.input(runs).hash(),
+        }
+    }
+
+    fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {
         let text = |slot: &Slot| match slot {
             Slot::Item(index) => self
                 .items
@@ -72,7 +109,7 @@ impl Batch {
         self.slots.iter().filter_map(text).collect()
     }
 
-    /// Row of the result for each of the request's texts that is in the batch.
+    /// Row of the result for each of the request's items that is in the batch.
     pub(super) fn rows(&self) -> LiteMap<usize, usize> {
         let items = self
             .slots
@@ -124,10 +161,10 @@ pub(super) enum LegStage {
 
 /// A result as it came.
 pub(super) struct Delivery {
-    pub(super) dimension: u32,
-    pub(super) values: Vec<f32>,
-    pub(super) backend: String,
-    pub(super) output: Hash,
+    pub(super) output: WorkOutput,
+    pub(super) hash: Hash,
+    /// It shows that less was done than was agreed.
+    pub(super) partial: Option<PartialDelivery>,
 }
 
 /// The trade with one provider.
@@ -179,7 +216,7 @@ pub(super) enum Stage {
 /// A request of this node.
 pub(super) struct Job {
     pub(super) id: JobId,
-    pub(super) texts: Vec<String>,
+    pub(super) input: WorkInput,
     pub(super) model: Option<ModelId>,
     pub(super) requirements: Requirements,
     pub(super) started: Timestamp,

@@ -6,10 +6,11 @@ use crate::node::Node;
 use crate::node::job::{End, Job, Leg, LegStage, Settling, Stage, Which};
 use crate::node::network::Purpose;
 use crate::reputation::Aspect;
-use crate::service::{Failure, WorkOutput};
-use crate::verification::{Rows, likeness, probes_likeness, required, to_ppm};
+use crate::service::Failure;
+use crate::verification::{probes_likeness, required, to_ppm};
 use crate::view::{Outcome, TradeStep, Verification};
 use crate::wire::{OBJECT_VERSION, Request, Signed, Verdict};
+use crate::work::likeness;
 
 /// What a wrong result costs in quality, in ordinary trades.
 const WRONG_WEIGHT: f64 = 3.0;
@@ -129,7 +130,7 @@ impl Node {
                 *second = main.provider;
             }
             if self.pay_leg(&sample, &theirs).is_ok() {
-                job.add_check(sample.terms.price);
+                job.add_check(sample.due());
             }
         }
         let until = self.now.plus_ms(u64::from(self.config.exchange_timeout_ms) * 2);
@@ -168,7 +169,7 @@ impl Node {
         let verdict = Verdict {
             version: OBJECT_VERSION,
             agreement: leg.id,
-            output: leg.delivery.as_ref().map(|delivery| delivery.output),
+            output: leg.delivery.as_ref().map(|delivery| delivery.hash),
             cosine_ppm: to_ppm(cosine_min),
             required_ppm: to_ppm(required),
         };
@@ -192,14 +193,11 @@ impl Node {
             ..
         } = settling;
         let receipt = self.ledger.receipt(place)?;
+        let price = leg.due();
         let delivery = leg.delivery?;
-        let rows = Rows::new(delivery.dimension, &delivery.values);
         let places = leg.batch.rows();
-        let mut values = Vec::with_capacity(job.texts.len() * delivery.dimension as usize);
-        for item in 0..job.texts.len() {
-            values.extend_from_slice(places.get(&item).and_then(|row| rows.get(*row))?);
-        }
-        let price = leg.terms.price;
+        let rows = (0..job.input.len()).map(|item| places.get(&item).copied());
+        let output = delivery.output.pick(rows)?;
         if receipt.fully_signed {
             self.trade(
                 job.id,
@@ -210,14 +208,10 @@ impl Node {
             );
         }
         Some(Outcome {
-            output: WorkOutput::Embeddings {
-                dimension: delivery.dimension,
-                values,
-                backend: delivery.backend.clone(),
-            },
+            backend: output.backend().cloned(),
+            output,
             provider: leg.provider,
             model: leg.terms.model,
-            backend: Some(delivery.backend),
             price,
             check_price: job.check_price,
             factors: leg.terms.factors,
@@ -231,8 +225,12 @@ impl Node {
 impl Leg {
     pub(super) fn probes_cosine(&self) -> Option<f32> {
         let delivery = self.delivery.as_ref()?;
-        let rows = Rows::new(delivery.dimension, &delivery.values);
-        probes_likeness(self.terms.rule, &self.batch.slots, &rows, &self.batch.probes)
+        probes_likeness(
+            self.terms.rule,
+            &self.batch.slots,
+            &delivery.output,
+            &self.batch.probes,
+        )
     }
 }
 
@@ -256,19 +254,14 @@ pub(super) fn two_agree(known: Verification, provider: NodeId, rows: u32, seen: 
     }
 }
 
-/// How alike two providers' vectors are for the texts that both computed; `None` when there are none.
+/// How alike two providers' rows are for the items that both computed; `None` when there are none.
 pub(super) fn compare_rows(main: &Leg, second: &Leg) -> Option<(u32, f32)> {
     let (first, other) = (main.delivery.as_ref()?, second.delivery.as_ref()?);
-    let first_rows = Rows::new(first.dimension, &first.values);
-    let other_rows = Rows::new(other.dimension, &other.values);
     let places = main.batch.rows();
     let cosines = second.batch.rows().into_iter().filter_map(|(item, row)| {
-        let own = first_rows.get(*places.get(&item)?)?;
-        Some(
-            other_rows
-                .get(row)
-                .map_or(-1.0, |theirs| likeness(main.terms.rule, own, theirs)),
-        )
+        let own = first.output.row(*places.get(&item)?)?;
+        let theirs = other.output.row(row);
+        Some(theirs.map_or(-1.0, |theirs| likeness(main.terms.rule, own, theirs)))
     });
     cosines.fold(None, |seen: Option<(u32, f32)>, cosine| match seen {
         None => Some((1, cosine)),

@@ -8,9 +8,8 @@
 //! `Agreeing` ends with the exchange's timeout, `Executing` after twice the promise (or the promise and
 //! [`late_ms`](crate::Config::late_ms)) and never later than the request's deadline.
 
-use crate::ids::{AgreementId, JobId, NodeId};
-use crate::ledger::Contract;
-use crate::market::{input_hash, output_hash};
+use crate::ids::{AgreementId, JobId, Millicredits, NodeId};
+use crate::ledger::{Contract, PartialDelivery};
 use crate::node::Node;
 use crate::node::job::{Delivery, End, Job, Leg, LegStage, Quoted, Stage, Which};
 use crate::node::network::Purpose;
@@ -22,6 +21,7 @@ use crate::view::TradeStep;
 use crate::wire::{
     Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, encode_frame,
 };
+use crate::work::WorkOutput;
 
 /// Connections of one peer that may be lost in a row while a result is waited for.
 const SENT_AGAIN_MAX: u8 = 3;
@@ -36,6 +36,11 @@ impl Node {
             proposal,
             ..
         } = quoted;
+        let rule = job.input.rule();
+        let cosine_min_ppm = match rule {
+            ComparisonRule::Cosine => to_ppm(self.config.cosine_min),
+            ComparisonRule::Exact => 0,
+        };
         let terms = Agreement {
             version: OBJECT_VERSION,
             requester: self.me,
@@ -45,11 +50,11 @@ impl Node {
             service: demand.service,
             model: proposal.model,
             precision: proposal.precision,
-            rule: ComparisonRule::Cosine,
-            cosine_min_ppm: to_ppm(self.config.cosine_min),
+            rule,
+            cosine_min_ppm,
             items: demand.items,
             tokens: demand.tokens,
-            input: input_hash(&batch.texts(&job.texts)),
+            input: batch.hash(&job.input),
             price: proposal.price,
             factors: proposal.factors,
             promised_ms: proposal.promised_ms,
@@ -170,10 +175,8 @@ impl Node {
             .min(left_ms.max(1));
         let (provider, agreement) = (leg.provider, leg.id);
         let batch = leg.batch.clone();
-        let frame = encode_frame(&Request::Execute {
-            agreement,
-            texts: batch.texts(&job.texts).into_iter().map(str::to_owned).collect(),
-        });
+        let input = batch.input(&job.input);
+        let frame = encode_frame(&Request::Execute { agreement, input });
         let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let purpose = Purpose::Execute { job: id, agreement };
         let timeout_ms = u32::try_from(timeout_ms).unwrap_or(u32::MAX);
@@ -209,9 +212,8 @@ impl Node {
             let took_ms = node.now.ms_since(leg.sent_at);
             let in_time = took_ms <= u64::from(leg.terms.promised_ms);
             let promised_ms = leg.terms.promised_ms;
-            leg.delivery = Some(delivery);
+            leg.delivered(delivery);
             leg.is_late = !in_time;
-            leg.stage = LegStage::Delivered;
             node.took(peer, Some(took_ms), promised_ms);
             node.observe(peer, Aspect::ResponseTime, in_time, 1.0);
             let to_use = match which {
@@ -320,39 +322,61 @@ pub(super) fn unexpected() -> Failure {
     }
 }
 
+impl Leg {
+    /// The result is here.
+    pub(super) fn delivered(&mut self, mut delivery: Delivery) {
+        if let Some(contract) = &mut self.contract {
+            contract.partial = delivery.partial.take();
+        }
+        self.delivery = Some(delivery);
+        self.stage = LegStage::Delivered;
+    }
+
+    /// What is owed for what was delivered.
+    pub(super) fn due(&self) -> Millicredits {
+        self.contract.as_ref().map_or(self.terms.price, Contract::due)
+    }
+}
+
 /// A result that is the provider's own and has the agreed shape.
 pub(super) fn read_result(leg: &Leg, response: Response) -> Result<Delivery, Failure> {
     let Response::Result {
         head,
-        dimension,
-        values,
-        backend,
+        output,
+        partial,
     } = response
     else {
         return Err(unexpected());
     };
     let opened: ResultHead = head.open(&leg.provider).map_err(|error| Failure::from(&error))?;
-    let output = output_hash(dimension, &values);
-    let expected = (leg.terms.items as usize)
-        .checked_mul(dimension as usize)
-        .and_then(|n| n.checked_mul(4));
-    if opened.agreement != leg.id || opened.output != output {
+    let hash = output.hash();
+    if opened.agreement != leg.id || opened.output != hash {
         return Err(Failure::BadSignature);
     }
-    if dimension == 0 || expected != Some(values.len()) {
+    if output.service() as u8 != leg.terms.service {
+        return Err(unexpected());
+    }
+    output.check(leg.terms.items, leg.terms.tokens)?;
+    Ok(Delivery {
+        partial: read_partial(leg, &output, partial.as_ref())?,
+        output,
+        hash,
+    })
+}
+
+/// The provider's word that it did less than was agreed. Where the output shows that, it is owed, and nowhere else.
+fn read_partial(
+    leg: &Leg,
+    output: &WorkOutput,
+    partial: Option<&Signed>,
+) -> Result<Option<PartialDelivery>, Failure> {
+    let partial = partial.map(|signed| PartialDelivery::open(signed, &leg.provider, &leg.id));
+    let partial = partial.transpose().map_err(|_| Failure::BadSignature)?;
+    let stated = partial.as_ref().map(|partial| partial.units);
+    if stated != output.units_done(leg.terms.tokens) {
         return Err(Failure::Protocol {
-            what: "a result of the wrong shape".to_owned(),
+            what: "a bill for other work than was done".to_owned(),
         });
     }
-    let (words, _) = values.as_chunks::<4>();
-    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    if !values.iter().all(|value| value.is_finite()) {
-        return Err(Failure::WrongResult);
-    }
-    Ok(Delivery {
-        dimension,
-        values,
-        backend,
-        output,
-    })
+    Ok(partial)
 }

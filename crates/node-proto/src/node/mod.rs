@@ -346,6 +346,7 @@ impl Node {
             Command::Environment(environment) => self.monitor.environment = environment,
             Command::Lend(policy) => self.monitor.policy = policy,
             Command::Models { models } => self.lending.set_models(models),
+            Command::Computer { computer } => self.lending.set_computer(computer),
             Command::Probes { model, mut probes } => {
                 probes.truncate(self.config.probes_kept_max);
                 if self.probes.len() < self.config.models_max || self.probes.contains_key(&model) {
@@ -362,7 +363,7 @@ impl Node {
                 let write = self.lines.set(&self.config, member, line);
                 self.journal.commit(write.into_iter().collect(), []);
             }
-            Command::RefreshMarket => self.sample_soon(),
+            Command::RefreshMarket => self.refresh_market(),
         }
         self.changed = true;
     }
@@ -464,7 +465,7 @@ impl Node {
             Request::RequestProposal { demand, .. } => self.quote(peer, demand),
             Request::Counter { proposal, price, .. } => self.counter(peer, &proposal, price),
             Request::Agree { agreement, .. } => self.agree(peer, &agreement),
-            Request::Execute { agreement, texts } => return self.execute(exchange, peer, agreement, texts),
+            Request::Execute { agreement, input } => return self.execute(exchange, peer, agreement, input),
             Request::Settle {
                 agreement,
                 countersignature,

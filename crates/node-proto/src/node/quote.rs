@@ -5,9 +5,10 @@ use crate::ids::{Hash, Millicredits, NodeId, Timestamp};
 use crate::io::Path;
 use crate::monitor::{Engine, Fitting};
 use crate::node::Node;
+use crate::node::lending::Ability;
 use crate::node::seller::Quoted;
 use crate::price;
-use crate::service::{ModelInfo, Scope, Service};
+use crate::service::{Scope, Service};
 use crate::view::{Quote, ServeStep};
 use crate::wire::{Demand, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Response, Signed};
 
@@ -42,9 +43,10 @@ impl Node {
             return Err(Refusal::new(RefusalCode::TooCheap));
         }
         let quoted = quoted.clone();
-        let model = self.lending.model(quoted.proposal.model.as_ref());
-        let waiting_ms = model.map_or(0, |model| {
-            price::engine_ms(self.tokens_waiting(), model.tokens_per_second)
+        let names = quoted.proposal.model.as_ref();
+        let ability = self.lending.ability(quoted.demand.service, names);
+        let waiting_ms = ability.map_or(0, |ability| {
+            price::engine_ms(self.tokens_waiting(), ability.units_per_s)
         });
         let floor = self.lending.demand.concession(busy, waiting_ms);
         self.lending.demand.price_seen(quoted.proposal.price, price);
@@ -64,10 +66,10 @@ impl Node {
     fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<Proposal, Refusal> {
         let refuse = |code| Err(Refusal::new(code));
         self.check_demand(demand)?;
-        let Some(model) = self.lending.model(demand.model.as_ref()).cloned() else {
-            return refuse(RefusalCode::UnknownModel);
+        let Some(ability) = self.lending.ability(demand.service, demand.model.as_ref()) else {
+            return refuse(self.lending.lacks(demand.service));
         };
-        let answer_bytes = u64::from(demand.items) * u64::from(model.dimension) * 4;
+        let answer_bytes = u64::from(demand.items) * u64::from(ability.row_bytes);
         let answer_bytes_max = match self.network.path(peer) {
             Some(Path::Relayed) => self.config.relayed_bytes_max,
             _ => crate::wire::FRAME_BYTES_MAX / 2,
@@ -81,18 +83,18 @@ impl Node {
         let full = self.seller.quotes.len() >= self.config.quotes_max
             || self.seller.active.len() >= self.config.agreements_max;
         if full {
-            self.turn_away(&model, demand.tokens);
+            self.turn_away(&ability, demand.tokens);
             return refuse(RefusalCode::Busy);
         }
         if let Err(denied) = self.admit(peer, demand.tokens) {
-            self.turn_away(&model, demand.tokens);
+            self.turn_away(&ability, demand.tokens);
             return Err(denied.to_refusal());
         }
-        let Some(promised_ms) = self.promise(peer, &model, demand) else {
+        let Some(promised_ms) = self.promise(peer, &ability, demand) else {
             return refuse(RefusalCode::Deadline);
         };
         let waiting = self.tokens_waiting();
-        let factors = self.lending.factors(&model, demand.tokens, waiting);
+        let factors = self.lending.factors(&ability, demand.tokens, waiting);
         let Some(price) = factors.price() else {
             return refuse(RefusalCode::InvalidRequest);
         };
@@ -102,8 +104,8 @@ impl Node {
             provider: self.me,
             requester: *peer,
             demand: demand.hash(),
-            model: Some(model.id),
-            precision: model.precision,
+            model: ability.names,
+            precision: ability.precision,
             price,
             factors,
             promised_ms,
@@ -112,39 +114,39 @@ impl Node {
     }
 
     /// Counts work that is wanted and cannot be taken on.
-    fn turn_away(&mut self, model: &ModelInfo, tokens: u32) {
-        let engine_ms = price::engine_ms(tokens, model.tokens_per_second);
+    fn turn_away(&mut self, ability: &Ability, tokens: u32) {
+        let engine_ms = price::engine_ms(tokens, ability.units_per_s);
         self.lending.demand.turned_away(engine_ms);
     }
 
     /// The time to promise, milliseconds: in the fair order where that breaks no other promise, or else at the end of the
     /// queue; `None` when that is too late for the buyer.
-    fn promise(&self, peer: &NodeId, model: &ModelInfo, demand: &Demand) -> Option<u32> {
+    fn promise(&self, peer: &NodeId, ability: &Ability, demand: &Demand) -> Option<u32> {
         let queue = &self.monitor.queue;
         let promised_ms = |before: u64| {
             let before = u32::try_from(before).unwrap_or(u32::MAX);
             let before = before.saturating_add(self.tokens_first());
             self.lending
-                .promised_ms(model, demand.tokens, before, demand.deadline_ms)
+                .promised_ms(ability, demand.tokens, before, demand.deadline_ms)
         };
         let fair = promised_ms(queue.fair_before(peer, demand.tokens));
         let deadline = self.now.plus_ms(demand.deadline_ms.into());
-        fair.filter(|promised_ms| self.can_keep(model, demand.tokens, *promised_ms, deadline))
+        fair.filter(|promised_ms| self.can_keep(ability, demand.tokens, *promised_ms, deadline))
             .or_else(|| promised_ms(queue.cost()))
     }
 
     /// Whether so many tokens can be computed in that time, and everything that they delay still as it was promised.
     pub(super) fn can_keep(
         &self,
-        model: &ModelInfo,
+        ability: &Ability,
         tokens: u32,
         promised_ms: u32,
         deadline: Timestamp,
     ) -> bool {
         let engine = Engine {
-            now: self.now.plus_ms(model.wake_ms.into()),
+            now: self.now.plus_ms(ability.wake_ms.into()),
             tokens_first: self.tokens_first(),
-            tokens_per_s: model.tokens_per_second,
+            tokens_per_s: ability.units_per_s,
         };
         let due = self.engine_due(self.now, promised_ms, deadline);
         self.monitor.queue.fits(engine, Fitting { tokens, due })
@@ -175,7 +177,10 @@ impl Node {
         let items_max = u32::try_from(crate::wire::ITEMS_MAX).unwrap_or(u32::MAX);
         let objections = [
             (
-                Service::from_code(demand.service) != Some(Service::Inference),
+                !matches!(
+                    Service::from_code(demand.service),
+                    Some(Service::Inference | Service::Computation)
+                ),
                 RefusalCode::UnknownService,
             ),
             (

@@ -51,7 +51,7 @@ impl Node {
         let elapsed_ms = self.now.ms_since(job.started);
         let hurries = elapsed_ms > job.deadline.ms_since(self.now);
         let first = order.first().is_some_and(|(peer, _)| self.is_stranger(job, peer));
-        if !first || hurries || job.trials >= TRIALS_MAX || job.texts.len() < TRIAL_ITEMS_MIN {
+        if !first || hurries || job.trials >= TRIALS_MAX || job.input.len() < TRIAL_ITEMS_MIN {
             return Vec::new();
         }
         let strangers = order.iter().map(|(peer, _)| *peer);
@@ -146,7 +146,7 @@ impl Node {
             Ok(verification) => {
                 if self.pay_leg(&leg, &verification).is_ok() {
                     leg.is_paid = true;
-                    job.add_check(leg.terms.price);
+                    job.add_check(leg.due());
                 }
                 job.put(which, leg);
             }
@@ -196,8 +196,8 @@ impl Node {
     }
 
     fn ask_for_sample(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>, probes_max: usize) {
-        let texts = (0..job.texts.len()).collect();
-        let mut items = self.rng.sample(texts, self.config.compare_max.max(1));
+        let all = (0..job.input.len()).collect();
+        let mut items = self.rng.sample(all, self.config.compare_max.max(1));
         items.sort_unstable();
         self.ask_for_items(job, peer, model, items, probes_max);
     }

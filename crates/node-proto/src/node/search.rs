@@ -10,10 +10,11 @@ use crate::node::job::{Asked, Batch, End, Job, Quoted, Stage};
 use crate::node::network::Purpose;
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::{Failure, Service};
+use crate::service::{Failure, Probe};
 use crate::verification::{alike_in_length, probes_wanted};
 use crate::view::{Quote, TradeStep};
 use crate::wire::{Demand, Proposal, Request, Response, Signed, open_body};
+use crate::work::WorkInput;
 
 /// What a frame needs besides its texts, bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
@@ -146,8 +147,12 @@ impl Node {
         !self.are_all_busy(job) && !self.candidates(job).is_empty()
     }
 
+    /// Whether a relay may carry it. Modules are fetched, and blobs go over direct connections only.
     fn fits_circuit(&self, job: &Job) -> bool {
-        let texts = job.texts.iter().map(|text| text.len() + ITEM_OVERHEAD_BYTES);
+        let WorkInput::Texts { texts } = &job.input else {
+            return false;
+        };
+        let texts = texts.iter().map(|text| text.len() + ITEM_OVERHEAD_BYTES);
         FRAME_OVERHEAD_BYTES + texts.sum::<usize>() <= self.config.relayed_bytes_max
     }
 
@@ -171,7 +176,7 @@ impl Node {
     }
 
     fn left_on(&self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
-        let service = Service::Inference as u8;
+        let service = job.input.service() as u8;
         let left = job.shortlist.iter().filter(|(provider, model)| {
             !job.tried.contains(provider)
                 && !job.approached.contains(provider)
@@ -188,7 +193,7 @@ impl Node {
     /// 2001). One place among those that are asked goes to anyone, so that a newcomer gets a first chance.
     fn shortlist(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
         let drawn = self.draw(job);
-        let tokens = price::tokens(&job.texts);
+        let tokens = job.input.units();
         let known = drawn.len();
         // In no order, so that those who are equal are not asked by their names.
         let drawn = self.rng.sample(drawn, known);
@@ -212,11 +217,13 @@ impl Node {
 
     /// Providers of what is wanted, each once, of several models with one that can be checked.
     fn draw(&mut self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
-        let service = Service::Inference as u8;
+        let service = job.input.service() as u8;
         let offers = &self.network.offers;
-        let (checkable, others): (Vec<_>, Vec<_>) = match job.model {
-            Some(model) => (vec![Some(model)], Vec::new()),
-            None => offers
+        let (checkable, others): (Vec<_>, Vec<_>) = match (&job.input, job.model) {
+            // Whoever runs modules runs any.
+            (WorkInput::Runs { .. }, _) => (vec![None], Vec::new()),
+            (WorkInput::Texts { .. }, Some(model)) => (vec![Some(model)], Vec::new()),
+            (WorkInput::Texts { .. }, None) => offers
                 .models(service)
                 .partition(|model| model.is_some_and(|model| self.probes.contains_key(&model))),
         };
@@ -258,7 +265,7 @@ impl Node {
         let known = self
             .network
             .offers
-            .get(&(*provider, Service::Inference as u8, *model))?;
+            .get(&(*provider, job.input.service() as u8, *model))?;
         if known.offer.precision > job.requirements.precision {
             return None;
         }
@@ -274,7 +281,7 @@ impl Node {
     }
 
     fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
-        let items = (0..job.texts.len()).collect();
+        let items = (0..job.input.len()).collect();
         let asked = self.demand(job, &peer, model, items, self.config.probes_max);
         let request = Request::RequestProposal {
             tag: self.tag(&peer),
@@ -286,7 +293,7 @@ impl Node {
         job.asked.insert(peer, asked);
     }
 
-    /// What is asked for: some of the texts, with probes hidden among them.
+    /// What is asked for: some of the items, with probes hidden among texts.
     pub(super) fn demand(
         &mut self,
         job: &Job,
@@ -295,24 +302,40 @@ impl Node {
         items: Vec<usize>,
         probes_max: usize,
     ) -> Asked {
-        let known = model.and_then(|model| self.probes.get(&model));
-        let texts = items.iter().filter_map(|item| job.texts.get(*item));
-        let known = alike_in_length(known.map_or(&[], Vec::as_slice), texts.map(String::len).collect());
-        let wanted = probes_wanted(self.record_of(peer), self.config.trust_after, probes_max);
-        let probes = self.rng.sample(known, wanted).into_iter().cloned().collect();
+        let model = job.input.names().or(model);
+        let probes = match &job.input {
+            WorkInput::Texts { texts } => self.probes_among(texts, peer, model, &items, probes_max),
+            WorkInput::Runs { .. } => Vec::new(),
+        };
         let batch = Batch::new(&mut self.rng, model, items, probes);
-        let texts = batch.texts(&job.texts);
+        let (items, tokens) = batch.amount(&job.input);
         let demand = Demand {
             nonce: self.rng.bytes(),
             scope: job.requirements.scope,
-            service: Service::Inference as u8,
+            service: job.input.service() as u8,
             model,
-            items: u32::try_from(texts.len()).unwrap_or(u32::MAX),
-            tokens: price::tokens(&texts),
+            items,
+            tokens,
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
             head: self.ledger.head(),
         };
         Asked { batch, demand }
+    }
+
+    /// Known answers to hide among some of the texts.
+    fn probes_among(
+        &mut self,
+        texts: &[String],
+        peer: &NodeId,
+        model: Option<ModelId>,
+        items: &[usize],
+        probes_max: usize,
+    ) -> Vec<Probe> {
+        let known = model.and_then(|model| self.probes.get(&model));
+        let texts = items.iter().filter_map(|item| texts.get(*item));
+        let known = alike_in_length(known.map_or(&[], Vec::as_slice), texts.map(String::len).collect());
+        let wanted = probes_wanted(self.record_of(peer), self.config.trust_after, probes_max);
+        self.rng.sample(known, wanted).into_iter().cloned().collect()
     }
 
     /// A provider answered a demand, or a counter-offer: then the new quote takes the old one's place.

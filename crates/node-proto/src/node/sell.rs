@@ -11,19 +11,20 @@
 use crate::capability::PauseReason;
 use crate::ids::{AgreementId, ExchangeId, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::Output;
-use crate::market::{input_hash, output_hash, units_done};
+use crate::market::units_done;
 use crate::monitor::{Circumstances, Denied};
 use crate::node::Node;
 use crate::node::seller::{Active, Run, State};
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::{Failure, WorkInput, WorkOutput};
+use crate::service::Failure;
 use crate::sign::Domain;
 use crate::view::ServeStep;
 use crate::wire::{
     Agreement, Blocks, FetchBlocks, Head, OBJECT_VERSION, Partial, Refusal, RefusalCode, Response,
     ResultHead, Signed, Verdict, encode_frame,
 };
+use crate::work::{WorkInput, WorkOutput};
 
 /// The engine may take this many times the promise before it counts as hung.
 const HUNG_FACTOR: u32 = 4;
@@ -105,8 +106,9 @@ impl Node {
             .map_err(|denied| denied.to_refusal())?;
         self.credit_of(&peer, terms.price)?;
         // Others agreed meanwhile. A word that cannot be kept any more is better taken back than broken.
-        let model = self.lending.model(terms.model.as_ref());
-        if model.is_some_and(|model| !self.can_keep(model, terms.tokens, terms.promised_ms, deadline)) {
+        let ability = self.lending.ability(terms.service, terms.model.as_ref());
+        if ability.is_some_and(|ability| !self.can_keep(&ability, terms.tokens, terms.promised_ms, deadline))
+        {
             return Err(Refusal::new(RefusalCode::Busy));
         }
         self.seller.quotes.remove(&terms.proposal);
@@ -127,13 +129,7 @@ impl Node {
     }
 
     /// Takes the input of an agreement and puts it in the queue.
-    pub(super) fn execute(
-        &mut self,
-        exchange: ExchangeId,
-        peer: NodeId,
-        id: AgreementId,
-        texts: Vec<String>,
-    ) {
+    pub(super) fn execute(&mut self, exchange: ExchangeId, peer: NodeId, id: AgreementId, input: WorkInput) {
         let now = self.now;
         let active = self
             .seller
@@ -152,7 +148,7 @@ impl Node {
                 }
                 return self.refuse(exchange, &Refusal::new(RefusalCode::Busy));
             }
-            State::Delivered { frame } => {
+            State::Delivered { frame, .. } => {
                 let frame = frame.clone();
                 return self.outputs.push_back(Output::Respond { exchange, frame });
             }
@@ -161,9 +157,12 @@ impl Node {
             }
         }
         let terms = &active.terms;
-        let as_agreed = texts.len() == terms.items as usize
-            && price::tokens(&texts) == terms.tokens
-            && input_hash(&texts) == terms.input;
+        let as_agreed = input.service() as u8 == terms.service
+            && input.len() == terms.items as usize
+            && input.units() == terms.tokens
+            && input.names().is_none_or(|named| terms.model == Some(named))
+            && input.hash() == terms.input
+            && input.check_sent().is_ok();
         if !as_agreed {
             self.seller.active.remove(&id);
             let refusal = Refusal::because(RefusalCode::InvalidRequest, "the input is not the agreed one");
@@ -182,7 +181,7 @@ impl Node {
         };
         active.state = State::Queued {
             exchanges: vec![exchange],
-            texts,
+            input,
         };
         active.promised_from = now;
         let deadline = active.deadline;
@@ -217,10 +216,13 @@ impl Node {
                 self.shed(&id, RefusalCode::Deadline, Failure::Deadline);
                 continue;
             }
-            let State::Queued { exchanges, texts } = &mut active.state else {
-                continue;
+            let (exchanges, input) = match std::mem::replace(&mut active.state, State::Agreed) {
+                State::Queued { exchanges, input } => (exchanges, input),
+                other => {
+                    active.state = other;
+                    continue;
+                }
             };
-            let (exchanges, texts) = (std::mem::take(exchanges), std::mem::take(texts));
             self.seller.last_work += 1;
             let work = WorkId(self.seller.last_work);
             // Past the deadline nobody waits for a result, and an engine that hangs serves nobody else.
@@ -232,19 +234,19 @@ impl Node {
             let started = self.now;
             active.state = State::Running { exchanges, started };
             active.until = started.plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
-            let model = active.terms.model;
-            let engine = self.lending.model(model.as_ref());
+            let (model, requester) = (active.terms.model, active.terms.requester);
+            let engine = self.lending.ability(active.terms.service, model.as_ref());
             self.seller.running = Some(Run {
                 work,
                 agreement: id,
                 tokens: active.terms.tokens,
-                tokens_per_s: engine.map_or(0.0, |engine| engine.tokens_per_second),
+                tokens_per_s: engine.map_or(0.0, |engine| engine.units_per_s),
                 since: started,
                 until: active.until,
             });
-            let input = WorkInput::Texts { texts };
             self.outputs.push_back(Output::Work {
                 work,
+                requester,
                 model,
                 input,
                 limit_ms,
@@ -293,23 +295,26 @@ impl Node {
         id: AgreementId,
         terms: &Agreement,
         exchanges: Vec<ExchangeId>,
-        (dimension, values, backend): (u32, Vec<u8>, String),
+        output: WorkOutput,
         took_ms: u32,
     ) {
         let head = ResultHead {
             version: OBJECT_VERSION,
             agreement: id,
-            output: output_hash(dimension, &values),
+            output: output.hash(),
             took_ms,
         };
+        let units = output.units_done(terms.tokens);
+        let due = price::pro_rata(terms.price, units.unwrap_or(terms.tokens), terms.tokens);
+        let partial = units.map(|units| self.partial(id, units));
         let frame = encode_frame(&Response::Result {
             head: Signed::seal(self.signer.as_ref(), &head),
-            dimension,
-            values,
-            backend,
+            output,
+            partial,
         });
         if let Some(active) = self.seller.active.get_mut(&id) {
-            active.state = State::Delivered { frame: frame.clone() };
+            let frame = frame.clone();
+            active.state = State::Delivered { frame, due };
             active.until = self.now.plus_ms(self.config.payment_ms.into());
         }
         for exchange in exchanges {
@@ -320,6 +325,16 @@ impl Node {
         self.served(terms.requester, ServeStep::Delivered { agreement, took_ms });
     }
 
+    /// This node's word on how much of an agreement it did.
+    fn partial(&self, agreement: AgreementId, units: u32) -> Signed {
+        let partial = Partial {
+            version: OBJECT_VERSION,
+            agreement,
+            units,
+        };
+        Signed::seal(self.signer.as_ref(), &partial)
+    }
+
     /// The buyer does not accept the result.
     pub(super) fn rejected(&mut self, peer: NodeId, signed: &Signed) -> Result<Response, Refusal> {
         let verdict: Verdict = signed.open(&peer).map_err(|error| Refusal::from(&error))?;
@@ -328,8 +343,10 @@ impl Node {
             active.terms.requester == peer && matches!(active.state, State::Delivered { .. })
         });
         if theirs {
-            if let Some(active) = self.seller.active.remove(&verdict.agreement) {
-                self.left_unpaid(&peer, active.terms.price);
+            if let Some(active) = self.seller.active.remove(&verdict.agreement)
+                && let State::Delivered { due, .. } = active.state
+            {
+                self.left_unpaid(&peer, due);
             }
             let (me, weight) = (self.me, self.word_of(&peer));
             if weight > 0.0 {
@@ -358,7 +375,7 @@ impl Node {
             State::Running {
                 exchanges, started, ..
             } => (std::mem::take(exchanges), now.ms_since(*started)),
-            State::Delivered { frame } | State::Cancelled { frame, .. } => {
+            State::Delivered { frame, .. } | State::Cancelled { frame, .. } => {
                 let frame = frame.clone();
                 return self.outputs.push_back(Output::Respond { exchange, frame });
             }
@@ -370,17 +387,12 @@ impl Node {
             units_done(&active.terms, engine_ms)
         };
         let due = price::pro_rata(active.terms.price, units, active.terms.tokens);
-        let partial = Partial {
-            version: OBJECT_VERSION,
-            agreement: *id,
-            units,
-        };
-        let frame = encode_frame(&Response::Cancelled(Signed::seal(self.signer.as_ref(), &partial)));
-        active.state = State::Cancelled {
-            frame: frame.clone(),
-            due,
-        };
-        active.until = now.plus_ms(self.config.payment_ms.into());
+        let frame = encode_frame(&Response::Cancelled(self.partial(*id, units)));
+        if let Some(active) = self.seller.active.get_mut(id) {
+            let frame = frame.clone();
+            active.state = State::Cancelled { frame, due };
+            active.until = now.plus_ms(self.config.payment_ms.into());
+        }
         self.monitor.queue.remove(peer, id);
         let refusal = Refusal::new(RefusalCode::Cancelled);
         waiting.iter().for_each(|waiting| self.refuse(*waiting, &refusal));
@@ -435,8 +447,7 @@ impl Node {
                 }
             }
             State::Cancelled { due, .. } if due == Millicredits::ZERO => return,
-            State::Delivered { .. } => self.never_paid(&requester, active.terms.price),
-            State::Cancelled { due, .. } => self.never_paid(&requester, due),
+            State::Delivered { due, .. } | State::Cancelled { due, .. } => self.never_paid(&requester, due),
         };
         self.served(requester, ServeStep::Unpaid { reason });
     }
@@ -477,22 +488,12 @@ fn engine_limit_ms(promised_ms: u32, engine_min_ms: u32) -> u32 {
 }
 
 /// The output as it travels, when it has the agreed shape.
-fn deliverable(terms: &Agreement, output: WorkOutput) -> Result<(u32, Vec<u8>, String), Failure> {
-    let WorkOutput::Embeddings {
-        dimension,
-        values,
-        mut backend,
-    } = output;
-    let expected = (terms.items as usize).checked_mul(dimension as usize);
-    if dimension == 0 || expected != Some(values.len()) {
-        return Err(Failure::Engine {
-            what: "the result has the wrong shape".to_owned(),
-        });
+fn deliverable(terms: &Agreement, mut output: WorkOutput) -> Result<WorkOutput, Failure> {
+    output.shorten();
+    match output.check(terms.items, terms.tokens) {
+        Ok(()) => Ok(output),
+        Err(reason) => Err(Failure::Engine {
+            what: reason.to_string(),
+        }),
     }
-    let end = (0..=crate::wire::NAME_BYTES_MAX.min(backend.len()))
-        .rev()
-        .find(|at| backend.is_char_boundary(*at));
-    backend.truncate(end.unwrap_or(0));
-    let values = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Ok((dimension, values, backend))
 }

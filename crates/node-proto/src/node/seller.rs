@@ -5,7 +5,9 @@ use litemap::LiteMap;
 use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::monitor::Held;
 use crate::node::credit::OpenPrices;
+use crate::service::Service;
 use crate::wire::{Agreement, ComparisonRule, Demand, Proposal, Signed};
+use crate::work::WorkInput;
 
 /// A quote that was given.
 #[derive(Clone)]
@@ -25,14 +27,16 @@ pub(super) enum State {
     Agreed,
     Queued {
         exchanges: Vec<ExchangeId>,
-        texts: Vec<String>,
+        input: WorkInput,
     },
     Running {
         exchanges: Vec<ExchangeId>,
         started: Timestamp,
     },
+    /// `due` is what it comes to: less than the price where less was done.
     Delivered {
         frame: Vec<u8>,
+        due: Millicredits,
     },
     /// The buyer gave it up; `frame` says what is owed.
     Cancelled {
@@ -101,7 +105,7 @@ impl Seller {
         for active in self.active.values() {
             let sum = open.entry(active.terms.requester).or_default();
             let price = match active.state {
-                State::Cancelled { due, .. } => due,
+                State::Delivered { due, .. } | State::Cancelled { due, .. } => due,
                 _ => active.terms.price,
             };
             *sum = sum.saturating_add(price.0);
@@ -150,12 +154,20 @@ impl Quoted {
             && terms.service == demand.service
             && terms.model == proposal.model
             && terms.precision == proposal.precision
-            && terms.rule == ComparisonRule::Cosine
-            && (0..=1_000_000).contains(&terms.cosine_min_ppm)
+            && is_rule_of(terms)
             && terms.items == demand.items
             && terms.tokens == demand.tokens
             && terms.price == proposal.price
             && terms.factors == proposal.factors
             && terms.promised_ms == proposal.promised_ms
+    }
+}
+
+/// Results are to be compared as results of the service are.
+fn is_rule_of(terms: &Agreement) -> bool {
+    match (Service::from_code(terms.service), terms.rule) {
+        (Some(Service::Inference), ComparisonRule::Cosine) => (0..=1_000_000).contains(&terms.cosine_min_ppm),
+        (Some(Service::Computation), ComparisonRule::Exact) => terms.cosine_min_ppm == 0,
+        _ => false,
     }
 }

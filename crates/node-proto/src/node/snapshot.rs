@@ -122,10 +122,10 @@ impl Node {
 
     fn offer_views(&self, now: Timestamp) -> Vec<OfferView> {
         let lends = self.monitor.policy.enabled && self.paused().is_none();
-        let own = self.lending.models.values().filter(|_| lends).map(|model| {
-            let offer = self.lending.offer(model, self.config.queue_max);
-            (self.me, offer, now)
-        });
+        let models = self.lending.models.values();
+        let own = models.map(|model| self.lending.offer(model, self.config.queue_max));
+        let own = own.chain(self.lending.computer_offer(self.config.queue_max));
+        let own = own.filter(|_| lends).map(|offer| (self.me, offer, now));
         let others = self
             .network
             .offers

@@ -16,6 +16,7 @@ use crate::wire::{
     Agreement, ComparisonRule, Demand, OBJECT_VERSION, Presence, Proposal, Registration, SampledRecord,
     Signed,
 };
+use crate::work::WorkInput;
 
 struct Pair {
     node: Node,
@@ -156,6 +157,12 @@ impl Pair {
     }
 }
 
+fn texts(text: &str) -> WorkInput {
+    WorkInput::Texts {
+        texts: vec![text.to_owned()],
+    }
+}
+
 #[test]
 fn demands_that_cannot_be_served_are_refused_with_their_reason() {
     let mut pair = Pair::new();
@@ -293,12 +300,12 @@ fn an_input_must_be_the_agreed_one_and_a_payment_the_agreed_ones() {
     assert!(Domain::Agreement.verify(&pair.node.me, &agreement.body, &signature));
     let stranger = Request::Execute {
         agreement: AgreementId([0; 32]),
-        texts: vec!["text".to_owned()],
+        input: texts("text"),
     };
     assert_eq!(pair.code(&stranger), RefusalCode::Expired as u16);
     let other = Request::Execute {
         agreement: id,
-        texts: vec!["longer text".to_owned()],
+        input: texts("longer text"),
     };
     assert_eq!(pair.code(&other), RefusalCode::InvalidRequest as u16);
     // Neither without this node's own signature nor with a block that is none.

@@ -47,6 +47,17 @@ pub enum Part {
     Chunk(u32),
 }
 
+/// Which peers have a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// None that is known.
+    Nobody,
+    /// Whoever offers this model.
+    ProvidersOf(ModelId),
+    /// This one.
+    Peer(NodeId),
+}
+
 /// What the shell tells of blobs.
 #[derive(Clone, Debug)]
 pub enum BlobInput {
@@ -56,8 +67,8 @@ pub enum BlobInput {
         blob: Hash,
         /// Its exact length.
         bytes: u64,
-        /// Whoever offers this model has the blob.
-        model: Option<ModelId>,
+        /// Which peers have it.
+        held_by: HeldBy,
         /// Its outline, if it was kept.
         outline: Option<Vec<u8>>,
         /// Chunks that were kept.
@@ -203,7 +214,7 @@ enum Chunk {
 pub(crate) struct Transfer {
     name: Name,
     bytes: u64,
-    pub(crate) model: Option<ModelId>,
+    pub(crate) held_by: HeldBy,
     outline: Option<Outline>,
     chunks: Vec<Chunk>,
     /// Chunks that are not kept.
@@ -222,7 +233,7 @@ impl Transfer {
     pub(crate) fn new(
         name: Name,
         bytes: u64,
-        model: Option<ModelId>,
+        held_by: HeldBy,
         kept: (Option<Vec<u8>>, Vec<u32>),
         has_origin: bool,
     ) -> Result<Self, ::blob::OutlineError> {
@@ -247,7 +258,7 @@ impl Transfer {
         Ok(Self {
             name,
             bytes,
-            model,
+            held_by,
             outline,
             chunks,
             left,

@@ -42,7 +42,14 @@ impl Run {
         let content = content(chunks);
         let outline = Outline::of(&content).unwrap();
         let bytes = content.len() as u64;
-        let transfer = Transfer::new(*outline.name(), bytes, None, (None, Vec::new()), has_origin).unwrap();
+        let transfer = Transfer::new(
+            *outline.name(),
+            bytes,
+            HeldBy::Nobody,
+            (None, Vec::new()),
+            has_origin,
+        )
+        .unwrap();
         Self {
             outline: outline.to_bytes(),
             content,
@@ -230,12 +237,19 @@ fn an_outline_that_was_kept_and_is_not_the_blobs_counts_for_nothing() {
     let whole = Transfer::new(
         *outline.name(),
         size,
-        None,
+        HeldBy::Nobody,
         (Some(bytes.clone()), vec![0, 1, 2, 7]),
         false,
     );
     assert!(whole.unwrap().is_whole());
     bytes[5] ^= 1;
-    let damaged = Transfer::new(*outline.name(), size, None, (Some(bytes), vec![0, 1, 2]), false).unwrap();
+    let damaged = Transfer::new(
+        *outline.name(),
+        size,
+        HeldBy::Nobody,
+        (Some(bytes), vec![0, 1, 2]),
+        false,
+    )
+    .unwrap();
     assert_eq!(damaged.progress().bytes, 0);
 }

@@ -13,11 +13,11 @@
 //! The judge's references are its own: it computed them with the model and the precision of the agreement, or knows them
 //! as probes. Alike rows prove nothing about the others, so a [`Ruling::ProviderRight`] rests on as many rows as it says.
 
-use crate::ids::{AgreementId, Hash};
-use crate::market::{input_hash, output_hash};
+use crate::ids::AgreementId;
 use crate::sign::Domain;
-use crate::verification::{Rows, likeness, required};
+use crate::verification::required;
 use crate::wire::{Agreement, ResultHead, Signed, WireError};
+use crate::work::{Row, RunOutcome, WorkInput, WorkOutput, likeness};
 
 /// What is laid before a judge.
 #[derive(Clone, Debug)]
@@ -27,22 +27,38 @@ pub struct Evidence {
     /// The provider's signature on it.
     pub countersignature: [u8; 64],
     /// The input, probes included.
-    pub texts: Vec<String>,
+    pub input: WorkInput,
     /// The provider's word that this is its result.
     pub head: Signed,
-    /// Length of each vector.
-    pub dimension: u32,
-    /// The result as it travelled: 32-bit floats, little-endian.
-    pub values: Vec<u8>,
+    /// The result.
+    pub output: WorkOutput,
 }
 
 /// What the judge knows of the right result.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// Which of the texts.
+    /// Which of the items.
     pub row: usize,
-    /// Its vector, by the agreed model in the agreed precision.
-    pub vector: Vec<f32>,
+    /// What belongs to it.
+    pub right: Right,
+}
+
+/// What is right for one item.
+#[derive(Clone, Debug)]
+pub enum Right {
+    /// A text's vector, by the agreed model in the agreed precision.
+    Vector(Vec<f32>),
+    /// How a run of the agreed module ends.
+    Run(RunOutcome),
+}
+
+impl Right {
+    fn row(&self) -> Row<'_> {
+        match self {
+            Self::Vector(vector) => Row::Vector(vector),
+            Self::Run(outcome) => Row::Run(outcome),
+        }
+    }
 }
 
 /// Why evidence shows nothing.
@@ -86,18 +102,14 @@ pub enum Ruling {
 /// Decides.
 pub fn judge(evidence: &Evidence, references: &[Reference]) -> Result<Ruling, EvidenceError> {
     let terms = open(evidence)?;
-    let words = evidence.values.as_chunks::<4>().0;
-    let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    let rows = Rows::new(evidence.dimension, &values);
     let required = required(terms.rule, terms.cosine_min_ppm);
     let mut known = 0;
     for reference in references
         .iter()
-        .filter(|reference| reference.row < evidence.texts.len())
+        .filter(|reference| reference.row < evidence.input.len())
     {
-        let seen = rows
-            .get(reference.row)
-            .map_or(-1.0, |row| likeness(terms.rule, row, &reference.vector));
+        let seen = evidence.output.row(reference.row);
+        let seen = seen.map_or(-1.0, |row| likeness(terms.rule, row, reference.right.row()));
         // False for a NaN, too.
         let enough = seen >= required;
         if !enough {
@@ -127,13 +139,12 @@ fn open(evidence: &Evidence) -> Result<Agreement, EvidenceError> {
     if !agreed {
         return Err(EvidenceError::NotAgreed);
     }
-    if evidence.texts.len() != terms.items as usize || input_hash(&evidence.texts) != terms.input {
+    if evidence.input.len() != terms.items as usize || evidence.input.hash() != terms.input {
         return Err(EvidenceError::OtherInput);
     }
     let head: ResultHead = evidence.head.open(&terms.provider)?;
     let id = AgreementId(evidence.agreement.hash::<Agreement>().0);
-    let output: Hash = output_hash(evidence.dimension, &evidence.values);
-    if head.agreement != id || head.output != output {
+    if head.agreement != id || head.output != evidence.output.hash() {
         return Err(EvidenceError::OtherResult);
     }
     Ok(terms)
@@ -145,7 +156,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::ids::Millicredits;
+    use crate::ids::{Hash, Millicredits};
     use crate::price::Factors;
     use crate::service::{Precision, Scope};
     use crate::sign::{Ed25519Signer, Signer as _};
@@ -156,7 +167,14 @@ mod tests {
             Ed25519Signer::from_secret(&[1; 32]),
             Ed25519Signer::from_secret(&[2; 32]),
         );
-        let texts = vec!["one".to_owned(), "two".to_owned()];
+        let input = WorkInput::Texts {
+            texts: vec!["one".to_owned(), "two".to_owned()],
+        };
+        let output = WorkOutput::Embeddings {
+            dimension: 2,
+            values: values.to_vec(),
+            backend: String::new(),
+        };
         let terms = Agreement {
             version: OBJECT_VERSION,
             requester: buyer.id(),
@@ -170,7 +188,7 @@ mod tests {
             cosine_min_ppm: 990_000,
             items: 2,
             tokens: 2,
-            input: input_hash(&texts),
+            input: input.hash(),
             price: Millicredits(1),
             factors: Factors {
                 base_cost: 1,
@@ -181,27 +199,25 @@ mod tests {
             promised_ms: 1,
         };
         let agreement = Signed::seal(&buyer, &terms);
-        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let head = ResultHead {
             version: OBJECT_VERSION,
             agreement: AgreementId(agreement.hash::<Agreement>().0),
-            output: output_hash(2, &values),
+            output: output.hash(),
             took_ms: 1,
         };
         Evidence {
             countersignature: Domain::Agreement.sign(&seller, &agreement.body),
             head: Signed::seal(&seller, &head),
             agreement,
-            texts,
-            dimension: 2,
-            values,
+            input,
+            output,
         }
     }
 
     fn reference(row: usize, vector: [f32; 2]) -> Reference {
         Reference {
             row,
-            vector: vector.to_vec(),
+            right: Right::Vector(vector.to_vec()),
         }
     }
 
@@ -257,9 +273,23 @@ mod tests {
             change(&mut evidence);
             judge(&evidence, &known).unwrap_err()
         };
-        assert_eq!(other(&|e| e.values[0] ^= 1), EvidenceError::OtherResult);
-        assert_eq!(other(&|e| e.dimension = 4), EvidenceError::OtherResult);
-        assert_eq!(other(&|e| e.texts[0].push('!')), EvidenceError::OtherInput);
+        let result = |change: fn(&mut u32, &mut Vec<f32>)| {
+            other(&|evidence| {
+                let WorkOutput::Embeddings {
+                    dimension, values, ..
+                } = &mut evidence.output
+                else {
+                    panic!("it was made of vectors");
+                };
+                change(dimension, values);
+            })
+        };
+        assert_eq!(result(|_, values| values[0] = 0.5), EvidenceError::OtherResult);
+        assert_eq!(result(|dimension, _| *dimension = 4), EvidenceError::OtherResult);
+        let longer = WorkInput::Texts {
+            texts: vec!["one".to_owned(), "two!".to_owned()],
+        };
+        assert_eq!(other(&|e| e.input = longer.clone()), EvidenceError::OtherInput);
         assert_eq!(other(&|e| e.countersignature[0] ^= 1), EvidenceError::NotAgreed);
         let unsigned = EvidenceError::Wire(WireError::BadSignature);
         assert_eq!(other(&|e| e.agreement.signature[0] ^= 1), unsigned);

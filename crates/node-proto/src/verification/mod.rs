@@ -36,6 +36,7 @@ pub mod storage;
 use crate::rng::Rng;
 use crate::service::Probe;
 use crate::wire::ComparisonRule;
+use crate::work::{Row, WorkOutput, likeness};
 
 /// Where a text of a batch comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +55,6 @@ pub(crate) fn hide_probes(rng: &mut Rng, items: usize, probes: usize) -> Vec<Slo
         slots.insert(place, Slot::Probe(probe));
     }
     slots
-}
-
-/// How alike two vectors are under a rule, −1..=1. Byte for byte is all or nothing.
-pub(crate) fn likeness(rule: ComparisonRule, a: &[f32], b: &[f32]) -> f32 {
-    match rule {
-        ComparisonRule::Cosine => cosine(a, b),
-        ComparisonRule::Exact => {
-            let same = a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits());
-            if same { 1.0 } else { -1.0 }
-        }
-    }
 }
 
 /// How alike two results must be under an agreement.
@@ -99,38 +89,17 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
 pub(crate) fn probes_likeness(
     rule: ComparisonRule,
     slots: &[Slot],
-    rows: &Rows<'_>,
+    output: &WorkOutput,
     probes: &[Probe],
 ) -> Option<f32> {
     let seen = slots.iter().enumerate().filter_map(|(row, slot)| match slot {
-        Slot::Probe(index) => Some(match (rows.get(row), probes.get(*index)) {
-            (Some(vector), Some(probe)) => likeness(rule, vector, &probe.embedding),
+        Slot::Probe(index) => Some(match (output.row(row), probes.get(*index)) {
+            (Some(seen), Some(probe)) => likeness(rule, seen, Row::Vector(&probe.embedding)),
             _ => -1.0,
         }),
         Slot::Item(_) => None,
     });
     seen.reduce(f32::min)
-}
-
-/// A matrix as it came, row by row.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    dimension: usize,
-    values: &'a [f32],
-}
-
-impl<'a> Rows<'a> {
-    pub(crate) fn new(dimension: u32, values: &'a [f32]) -> Self {
-        Self {
-            dimension: dimension as usize,
-            values,
-        }
-    }
-
-    pub(crate) fn get(&self, row: usize) -> Option<&'a [f32]> {
-        let start = row.checked_mul(self.dimension)?;
-        self.values.get(start..start.checked_add(self.dimension)?)
-    }
 }
 
 /// In how many of a million cases a provider's result is compared with a second one's.
@@ -193,6 +162,14 @@ mod tests {
     use super::*;
     use crate::ids::NodeId;
 
+    fn vectors(values: &[f32]) -> WorkOutput {
+        WorkOutput::Embeddings {
+            dimension: 2,
+            values: values.to_vec(),
+            backend: String::new(),
+        }
+    }
+
     #[test]
     fn probes_lie_anywhere_and_items_keep_their_order() {
         let mut rng = Rng::new(1, &NodeId([0; 32]));
@@ -230,25 +207,20 @@ mod tests {
             probes_likeness(
                 ComparisonRule::Cosine,
                 &slots,
-                &Rows::new(2, &[0.0, 1.0, 1.0, 0.0]),
+                &vectors(&[0.0, 1.0, 1.0, 0.0]),
                 &probes
             ),
             Some(1.0)
         );
         assert_eq!(
-            probes_likeness(
-                ComparisonRule::Cosine,
-                &slots,
-                &Rows::new(2, &[0.0, 1.0]),
-                &probes
-            ),
+            probes_likeness(ComparisonRule::Cosine, &slots, &vectors(&[0.0, 1.0]), &probes),
             Some(-1.0)
         );
         assert_eq!(
             probes_likeness(
                 ComparisonRule::Cosine,
                 &slots[..1],
-                &Rows::new(2, &[0.0, 1.0]),
+                &vectors(&[0.0, 1.0]),
                 &probes
             ),
             None
@@ -257,7 +229,7 @@ mod tests {
 
     #[test]
     fn exact_is_bit_by_bit() {
-        let exact = |a: &[f32], b: &[f32]| likeness(ComparisonRule::Exact, a, b);
+        let exact = |a: &[f32], b: &[f32]| likeness(ComparisonRule::Exact, Row::Vector(a), Row::Vector(b));
         assert_eq!(exact(&[1.0, 2.0], &[1.0, 2.0]), 1.0);
         assert_eq!(exact(&[1.0], &[1.0 + f32::EPSILON]), -1.0);
         assert_eq!(exact(&[0.0], &[-0.0]), -1.0);

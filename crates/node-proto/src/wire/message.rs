@@ -4,9 +4,9 @@ use minicbor::{Decode, Encode};
 
 use crate::ids::{AgreementId, Hash, Millicredits, NodeId};
 use crate::ledger::FraudProof;
-use crate::service::{Failure, TEXT_BYTES_MAX};
-use crate::wire::objects::NAME_BYTES_MAX;
+use crate::service::Failure;
 use crate::wire::{Demand, Signed, WireError, bounded};
+use crate::work::{WorkInput, WorkOutput};
 
 /// Texts of one `Execute`: a full request and the probes hidden in it.
 pub(crate) const ITEMS_MAX: usize = 256;
@@ -84,8 +84,8 @@ pub enum Request {
         #[n(0)]
         agreement: AgreementId,
         /// The input.
-        #[cbor(n(1), decode_with = "bounded::texts::<ITEMS_MAX, TEXT_BYTES_MAX, _>")]
-        texts: Vec<String>,
+        #[n(1)]
+        input: WorkInput,
     },
     /// Here is the payer's half of the receipt.
     #[n(7)]
@@ -185,7 +185,7 @@ pub struct FetchBlocks {
 }
 
 /// The answers. Numbers are the wire format.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Response {
     /// No, and why.
     #[n(0)]
@@ -226,15 +226,13 @@ pub enum Response {
         /// A [`ResultHead`](crate::wire::ResultHead), signed by the provider.
         #[n(0)]
         head: Signed,
-        /// Length of each vector.
+        /// What came out.
         #[n(1)]
-        dimension: u32,
-        /// Vectors, row by row, as 32-bit floats, little-endian.
-        #[cbor(n(2), with = "minicbor::bytes")]
-        values: Vec<u8>,
-        /// Which backend ran, as the provider says.
-        #[cbor(n(3), decode_with = "bounded::text::<NAME_BYTES_MAX, _>")]
-        backend: String,
+        output: WorkOutput,
+        /// Where the output shows that less was done than was agreed: a [`Partial`](crate::wire::Partial), signed by the
+        /// provider, and that part of the price is owed.
+        #[n(2)]
+        partial: Option<Signed>,
     },
     /// The receiver's half: a [`Block`](crate::ledger::Block), signed by the provider, that names the payer's.
     #[n(7)]

@@ -212,7 +212,8 @@ pub(crate) fn open_body<T: Object>(body: &[u8]) -> Result<T, WireError> {
 /// Decoders that stop at a limit instead of believing an announced length.
 pub(crate) mod bounded {
     use minicbor::decode::Error;
-    use minicbor::{Decode, Decoder};
+    use minicbor::encode::{self, Write};
+    use minicbor::{Decode, Decoder, Encoder};
 
     /// An array of at most `MAX` items.
     pub(crate) fn vec<'b, const MAX: usize, C, T: Decode<'b, C>>(
@@ -261,6 +262,63 @@ pub(crate) mod bounded {
             return Err(Error::message("an array that is too long"));
         }
         (0..announced).map(|_| text::<BYTES, C>(d, ctx)).collect()
+    }
+
+    /// Bytes, at most `MAX`.
+    pub(crate) fn blob<'b, const MAX: usize, C>(d: &mut Decoder<'b>, _: &mut C) -> Result<Vec<u8>, Error> {
+        let bytes = d.bytes()?;
+        if bytes.len() > MAX {
+            return Err(Error::message("bytes that are too long"));
+        }
+        Ok(bytes.to_owned())
+    }
+
+    /// Several of them, at most `MAX` of at most `BYTES` bytes each.
+    pub(crate) fn blobs<'b, const MAX: usize, const BYTES: usize, C>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let announced = d
+            .array()?
+            .ok_or(Error::message("an array of indefinite length"))?;
+        if announced > MAX as u64 {
+            return Err(Error::message("an array that is too long"));
+        }
+        (0..announced).map(|_| blob::<BYTES, C>(d, ctx)).collect()
+    }
+
+    /// Writes what [`blobs`] reads.
+    pub(crate) fn encode_blobs<W: Write, C>(
+        blobs: &[Vec<u8>],
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.array(blobs.len() as u64)?;
+        blobs.iter().try_for_each(|blob| e.bytes(blob).map(|_| ()))
+    }
+
+    /// 32-bit floats as the bytes of a byte string, little-endian.
+    pub(crate) fn floats<'b, C>(d: &mut Decoder<'b>, _: &mut C) -> Result<Vec<f32>, Error> {
+        let (words, rest) = d.bytes()?.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(Error::message("a float that is cut short"));
+        }
+        Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
+    }
+
+    /// Writes what [`floats`] reads.
+    pub(crate) fn encode_floats<W: Write, C>(
+        values: &[f32],
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(&float_bytes(values))?;
+        Ok(())
+    }
+
+    /// Floats as they travel.
+    pub(crate) fn float_bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
     /// A text of at most `MAX` bytes, or nothing.

@@ -84,12 +84,40 @@ fn requests() -> Vec<(Request, Value)> {
         (
             Request::Execute {
                 agreement: AgreementId([2; 32]),
-                texts: TEXTS.map(str::to_owned).to_vec(),
+                input: objects::texts(),
             },
             kind(
                 6,
                 "Execute",
-                json!([["agreement", bytes(&[2; 32])], ["texts", TEXTS]]),
+                json!([
+                    ["agreement", bytes(&[2; 32])],
+                    ["input", kind(0, "Texts", json!([["texts", TEXTS]]))]
+                ]),
+            ),
+        ),
+        (
+            Request::Execute {
+                agreement: AgreementId([2; 32]),
+                input: objects::runs(),
+            },
+            kind(
+                6,
+                "Execute",
+                json!([
+                    ["agreement", bytes(&[2; 32])],
+                    [
+                        "input",
+                        kind(
+                            1,
+                            "Runs",
+                            json!([
+                                ["module", [["blob", bytes(&[7; 32])], ["bytes", 70_000]]],
+                                ["fuel", 5_000_000],
+                                ["inputs", [bytes(b"one"), bytes(b"")]],
+                            ])
+                        )
+                    ]
+                ]),
             ),
         ),
         (
@@ -297,18 +325,51 @@ fn responses() -> Vec<(Response, Value)> {
         (
             Response::Result {
                 head: result.clone(),
-                dimension: 2,
-                values: values(),
-                backend: "cpu".to_owned(),
+                output: objects::embeddings(),
+                partial: None,
             },
             kind(
                 6,
                 "Result",
                 json!([
                     ["head", meaning::signed(&result)],
-                    ["dimension", 2],
-                    ["values", bytes(&values())],
-                    ["backend", "cpu"],
+                    [
+                        "output",
+                        kind(
+                            0,
+                            "Embeddings",
+                            json!([["dimension", 2], ["values", bytes(&values())], ["backend", "cpu"]])
+                        )
+                    ],
+                ]),
+            ),
+        ),
+        (
+            Response::Result {
+                head: result.clone(),
+                output: objects::outcomes(),
+                partial: Some(word.clone()),
+            },
+            kind(
+                6,
+                "Result",
+                json!([
+                    ["head", meaning::signed(&result)],
+                    [
+                        "output",
+                        kind(
+                            1,
+                            "Runs",
+                            json!([[
+                                "outcomes",
+                                [
+                                    [["fuel", 3_000_000], ["ending", bytes(b"first")]],
+                                    [["fuel", 0], ["ending", bytes(b"")]],
+                                ]
+                            ]])
+                        )
+                    ],
+                    ["partial", meaning::signed(&word)],
                 ]),
             ),
         ),

@@ -66,6 +66,16 @@ fn names() -> Value {
             "values": hex(&objects::values()),
             "output hash": output_hash(2, &objects::values()).to_string(),
         },
+        "runs": {
+            "module": hex(&[7; 32]),
+            "module bytes": 70_000,
+            "fuel": 5_000_000,
+            "inputs": [hex(b"one"), ""],
+            "units": objects::runs().units(),
+            "input hash": objects::runs().hash().to_string(),
+            "outcomes": [[3_000_000, hex(b"first")], [0, ""]],
+            "output hash": objects::outcomes().hash().to_string(),
+        },
     })
 }
 

@@ -7,7 +7,8 @@ use node_proto::wire::{
     Registration, ResultHead, Signed, Verdict,
 };
 use node_proto::{
-    AgreementId, Ed25519Signer, Factors, Hash, Millicredits, ModelId, Precision, Scope, Signer, Tier,
+    AgreementId, Ed25519Signer, Factors, Hash, Millicredits, ModelId, Module, Precision, RunOutcome, Scope,
+    Signer, Tier, WorkInput, WorkOutput,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +30,45 @@ pub(crate) fn values() -> Vec<u8> {
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect()
+}
+
+/// The texts as input.
+pub(crate) fn texts() -> WorkInput {
+    WorkInput::Texts {
+        texts: TEXTS.map(str::to_owned).to_vec(),
+    }
+}
+
+/// Two runs of a module.
+pub(crate) fn runs() -> WorkInput {
+    WorkInput::Runs {
+        module: Module {
+            blob: Hash([7; 32]),
+            bytes: 70_000,
+        },
+        fuel: 5_000_000,
+        inputs: vec![b"one".to_vec(), Vec::new()],
+    }
+}
+
+/// The vectors as output.
+pub(crate) fn embeddings() -> WorkOutput {
+    WorkOutput::Embeddings {
+        dimension: 2,
+        values: vec![1.0, 0.0, -0.5, 0.25],
+        backend: "cpu".to_owned(),
+    }
+}
+
+/// How the two runs end.
+pub(crate) fn outcomes() -> WorkOutput {
+    let outcome = |fuel, ending: &[u8]| RunOutcome {
+        fuel,
+        ending: ending.to_vec(),
+    };
+    WorkOutput::Runs {
+        outcomes: vec![outcome(3_000_000, b"first"), outcome(0, b"")],
+    }
 }
 
 pub(crate) fn demand() -> Demand {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use blob::{CHUNK_BYTES, Outline};
-use node_proto::{BlobInput, BlobOutput, BlobStep, Event, Hash, Input, Part};
+use node_proto::{BlobInput, BlobOutput, BlobStep, Event, Hash, HeldBy, Input, Part};
 
 use super::{Arrival, World};
 
@@ -67,7 +67,7 @@ impl World {
         let want = BlobInput::Want {
             blob,
             bytes,
-            model: Some(super::MODEL),
+            held_by: HeldBy::ProvidersOf(super::MODEL),
             outline,
             kept: kept.collect(),
             has_origin: self.origin != Origin::None,

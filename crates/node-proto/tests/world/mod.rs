@@ -14,15 +14,21 @@ mod shell;
 
 use std::collections::BTreeMap;
 
+use node_proto::work::FUEL_PER_UNIT;
 use node_proto::{
-    Command, Config, Ed25519Signer, Event, ExchangeId, Failure, Group, GroupSecret, Input, JobId, LendPolicy,
-    ModelId, ModelInfo, Node, NodeId, Outcome, Path, Precision, Probe, Registry, RegistryLimits,
-    Requirements, ServiceRequest, Signer, Timestamp,
+    Command, ComputerInfo, Config, Ed25519Signer, Event, ExchangeId, Failure, Group, GroupSecret, Hash,
+    Input, JobId, LendPolicy, Measurements, ModelId, ModelInfo, Module, Node, NodeId, Outcome, Path,
+    Precision, Probe, Reading, Registry, RegistryLimits, Requirements, RunOutcome, ServiceRequest, Signer,
+    Timestamp,
 };
 
 pub const START: u64 = 1_800_000_000_000;
 pub const MODEL: ModelId = ModelId([42; 32]);
 pub const DIMENSION: usize = 16;
+pub const MODULE: Module = Module {
+    blob: Hash([77; 32]),
+    bytes: 300_000,
+};
 const LATENCY_MS: u64 = 10;
 const DIAL_MS: u64 = 50;
 const WRITE_MS: u64 = 3;
@@ -150,6 +156,15 @@ pub fn embedding(text: &str) -> Vec<f32> {
     let norm = values.iter().map(|value| value * value).sum::<f32>().sqrt();
     values.iter_mut().for_each(|value| *value /= norm);
     values
+}
+
+/// How a run ends: fixed, different for every module and input, at a unit of work for each byte.
+pub fn outcome(module: &Module, input: &[u8]) -> RunOutcome {
+    let name = [&module.blob.0[..], input].concat();
+    RunOutcome {
+        fuel: FUEL_PER_UNIT * input.len() as u64,
+        ending: blake3::hash(&name).as_bytes().to_vec(),
+    }
 }
 
 pub fn probes() -> Vec<Probe> {
@@ -285,6 +300,55 @@ impl World {
                 ..LendPolicy::default()
             }),
         );
+    }
+
+    /// A host that sells runs of modules, and nothing else.
+    pub fn join_computer(&mut self, group: Group, engine: Engine) -> usize {
+        let host = self.join(group);
+        self.hosts[host].engine = engine;
+        let reading = |value| {
+            Some(Reading {
+                value,
+                at: Timestamp(self.now),
+                measured: true,
+            })
+        };
+        let measurements = Measurements {
+            processing_tokens_per_s: reading(500.0),
+            memory_bytes: reading(8e9),
+            storage_bytes: reading(1e9),
+            ..Measurements::default()
+        };
+        self.command(host, Command::Measured(measurements));
+        let computer = Some(ComputerInfo {
+            units_per_second: 1_000.0,
+        });
+        self.command(host, Command::Computer { computer });
+        let policy = LendPolicy {
+            enabled: true,
+            ..LendPolicy::default()
+        };
+        self.command(host, Command::Lend(policy));
+        host
+    }
+
+    /// Has a module run, with fuel for so many units of work each.
+    pub fn compute(&mut self, host: usize, job: u64, units: u64, inputs: &[&[u8]]) {
+        self.compute_with(host, job, MODULE, units, inputs);
+    }
+
+    pub fn compute_with(&mut self, host: usize, job: u64, module: Module, units: u64, inputs: &[&[u8]]) {
+        let request = ServiceRequest::Computation {
+            module,
+            fuel: units * FUEL_PER_UNIT,
+            inputs: inputs.iter().map(|input| input.to_vec()).collect(),
+        };
+        let command = Command::Request {
+            job: JobId(job),
+            request,
+            requirements: Requirements::default(),
+        };
+        self.command(host, command);
     }
 
     /// Starts, or restarts from what is stored.

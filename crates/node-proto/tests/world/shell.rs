@@ -176,39 +176,25 @@ impl World {
                 }
             }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
-            Output::Work { work, input, .. } => self.work(host, work, input),
+            Output::Work { work, input, .. } => self.work(host, work, &input),
             Output::Blob(output) => self.carry_out_blob(host, output),
             Output::Event(_) => {}
         }
     }
 
-    fn work(&mut self, host: usize, work: WorkId, input: WorkInput) {
-        let WorkInput::Texts { texts } = input;
+    fn work(&mut self, host: usize, work: WorkId, input: &WorkInput) {
         self.hosts[host].works += 1;
-        let lie = |text: &String| embedding(&format!("not {text}"));
-        let result = match self.hosts[host].engine {
-            Engine::Honest | Engine::Slow(_) => Ok(texts.iter().flat_map(|text| embedding(text)).collect()),
-            Engine::Lies => Ok(texts.iter().flat_map(lie).collect()),
-            Engine::Cunning => Ok(texts
-                .iter()
-                .flat_map(|text| match text.starts_with("known answer") {
-                    true => embedding(text),
-                    false => lie(text),
-                })
-                .collect()),
+        let engine = self.hosts[host].engine;
+        let result = match engine {
             Engine::Fails => Err(Failure::Engine {
                 what: "out of memory".to_owned(),
             }),
             Engine::Hangs => return,
+            _ => Ok(compute(engine, input)),
         };
-        let result = result.map(|values| WorkOutput::Embeddings {
-            dimension: DIMENSION as u32,
-            values,
-            backend: "cpu".to_owned(),
-        });
-        let took_ms = match self.hosts[host].engine {
+        let took_ms = match engine {
             Engine::Slow(ms) => ms,
-            _ => 20 * u32::try_from(texts.len()).unwrap(),
+            _ => 20 * u32::try_from(input.len()).unwrap(),
         };
         let done = Input::WorkDone {
             work,
@@ -233,6 +219,35 @@ impl World {
         };
         if self.hosts[host].disk != Disk::Silent {
             self.later(WRITE_MS, Arrival::Input(host, Box::new(input)));
+        }
+    }
+}
+
+fn compute(engine: Engine, input: &WorkInput) -> WorkOutput {
+    match input {
+        WorkInput::Texts { texts } => {
+            let vector = |text: &String| match engine {
+                Engine::Cunning if text.starts_with("known answer") => embedding(text),
+                Engine::Lies | Engine::Cunning => embedding(&format!("not {text}")),
+                _ => embedding(text),
+            };
+            WorkOutput::Embeddings {
+                dimension: DIMENSION as u32,
+                values: texts.iter().flat_map(vector).collect(),
+                backend: "cpu".to_owned(),
+            }
+        }
+        WorkInput::Runs { module, inputs, .. } => {
+            let outcome = |input: &Vec<u8>| {
+                let mut outcome = super::outcome(module, input);
+                if matches!(engine, Engine::Lies | Engine::Cunning) {
+                    outcome.ending = b"invented".to_vec();
+                }
+                outcome
+            };
+            WorkOutput::Runs {
+                outcomes: inputs.iter().map(outcome).collect(),
+            }
         }
     }
 }

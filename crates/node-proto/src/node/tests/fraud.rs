@@ -7,8 +7,8 @@ use super::*;
 use crate::io::{Path, Write};
 use crate::ledger::{Block, FRAUD_PREFIX, FraudProof};
 use crate::made_up;
-use crate::service::WorkOutput;
 use crate::wire::{Gossip, Head, Rumour};
+use crate::work::WorkOutput;
 
 const FRIEND: u8 = 50;
 
@@ -292,7 +292,7 @@ fn a_conviction_gives_back_what_has_not_begun_and_payments_are_taken() {
     }
     let execute = |number: usize| Request::Execute {
         agreement: AgreementId(agreed[number].1.hash::<Agreement>().0),
-        texts: vec!["text".to_owned()],
+        input: super::texts("text"),
     };
     // The first runs, the second waits, the third has no input yet; and one more was quoted.
     let begun = pair.send(buyer, &execute(0));
