@@ -6,8 +6,8 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use computation::Limits;
-use computation::protocol::{Desk, Reply};
+use computation::protocol::Reply;
+use computation::{Desk, Limits};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
