@@ -1,8 +1,9 @@
 //! What a page and its computation worker say to each other, as CBOR.
 //!
-//! A worker is for one module: the page sends it once ([`Request::Prepare`]), then its inputs one after the other ([`Request::Run`]),
-//! and each is answered with exactly one [`Reply`]. While a module computes the worker reads nothing, so nothing is cancelled by
-//! a message: the page keeps the deadline and terminates the worker, and what was under way has no outcome.
+//! A worker says once that it listens ([`Reply::Ready`]): what is posted before that is lost. Then it is for one module: the page
+//! sends it once ([`Request::Prepare`]), then its inputs one after the other ([`Request::Run`]), and each is answered with exactly
+//! one [`Reply`]. While a module computes the worker reads nothing, so nothing is cancelled by a message: the page keeps the
+//! deadline and terminates the worker, and what was under way has no outcome.
 
 use minicbor::{Decode, Encode};
 use thiserror::Error;
@@ -64,6 +65,9 @@ pub enum Reply {
     /// The request made no sense: there is no module yet, or it could not be read.
     #[n(3)]
     Misunderstood,
+    /// The worker listens. Said unasked, and first.
+    #[n(4)]
+    Ready,
 }
 
 /// Bytes that are no message of this protocol.
