@@ -170,7 +170,7 @@ fn text(object: &JsValue, name: &str) -> Option<String> {
 fn number(object: &JsValue, name: &str) -> Option<u64> {
     let number = property(object, name)?.as_f64()?;
     // Below 2^53 a float is exact.
-    (number >= 0.0 && number < 9.0e15 && number.fract() == 0.0).then_some(number as u64)
+    ((0.0..9.0e15).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
