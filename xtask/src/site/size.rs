@@ -19,7 +19,7 @@ const KERNELS_BYTES_MAX: u64 = 1_200_000;
 const LIBRARY_BYTES_MAX: u64 = 150_000;
 
 /// The budget of the computation worker, which is loaded when a device first computes a module.
-const COMPUTATION_BYTES_MAX: u64 = 120_000;
+const COMPUTATION_BYTES_MAX: u64 = 150_000;
 
 /// The budget of the CPU path: the inference worker and the kernels that it imports.
 const CPU_BYTES_MAX: u64 = 3_000_000;
