@@ -112,6 +112,35 @@ pub enum BackupError {
     Command(#[from] CommandError),
 }
 
+/// Why a computation has no outcome here. It is a matter of this device: nothing is said about the module.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ComputeError {
+    /// The browser would not start the worker.
+    #[error("the computation worker could not be started: {0}")]
+    Spawn(String),
+    /// The worker died, or answered what nobody asked. The next use starts another one.
+    #[error("the computation worker stopped: {0}")]
+    Crashed(String),
+    /// The deadline passed, and whatever was under way was ended.
+    #[error("the computation was not over in time and was stopped")]
+    Timeout,
+    /// The owner ended it.
+    #[error("the computation was stopped")]
+    Terminated,
+    /// Too much waits already.
+    #[error("too many computations wait already")]
+    Busy,
+    /// The site's modules, by which a device checks its engine, cannot be had.
+    #[error("the modules that check this device cannot be had: {0}")]
+    NoSample(String),
+    /// This browser computes a module otherwise than other machines do, so nobody could use its outcomes.
+    #[error("this browser computes the module \"{module}\" wrongly")]
+    WrongAnswer {
+        /// Its name in the site's list.
+        module: String,
+    },
+}
+
 /// Why a model that a person brought was not taken in, run or removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {

@@ -67,6 +67,8 @@ pub mod backup;
 #[cfg(target_arch = "wasm32")]
 mod clock;
 #[cfg(target_arch = "wasm32")]
+pub mod compute;
+#[cfg(target_arch = "wasm32")]
 mod crypto;
 #[cfg(target_arch = "wasm32")]
 mod driver;
@@ -95,7 +97,7 @@ mod start;
 #[cfg(target_arch = "wasm32")]
 mod store;
 
-pub use error::{BackupError, CommandError, ModelError, RequestError, StartError};
+pub use error::{BackupError, CommandError, ComputeError, ModelError, RequestError, StartError};
 pub use events::{Events, NodeEvent, ShellEvent};
 #[cfg(target_arch = "wasm32")]
 pub use handle::NodeHandle;

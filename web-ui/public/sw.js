@@ -7,7 +7,7 @@
 const BUILD = "__BUILD__";
 const CACHE = `page-${BUILD}`;
 const LIVE = ["/bootstrap.json", "/known-answers", "/models", "/healthz", "/metrics", "/embed", "/p2p", "/sw.js", "/asset-manifest.json"];
-const WORKERS = "/worker/";
+const LAZY = ["/worker/", "/modules/"];
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(activate()));
@@ -43,8 +43,9 @@ async function fromCache(path, request) {
   const kept = await cache.match(path);
   if (kept) return kept;
   const response = await fetch(request);
-  // The inference worker is too large for a first visit; it joins this version when it is first used.
+  // Workers, and the modules that one of them runs, are too large for a first visit; they join this version when first used.
   // A full disk costs a download next time, not the answer now.
-  if (path.startsWith(WORKERS) && response.ok) await cache.put(path, response.clone()).catch(() => {});
+  const lazy = LAZY.some((folder) => path.startsWith(folder));
+  if (lazy && response.ok) await cache.put(path, response.clone()).catch(() => {});
   return response;
 }

@@ -25,6 +25,12 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// The longest blob: its outline has 128 KiB.
 pub const BLOB_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// The name of a content that lies in memory.
+#[must_use]
+pub fn name_of(content: &[u8]) -> Name {
+    *blake3::hash(content).as_bytes()
+}
+
 /// How many chunks so many bytes make.
 #[must_use]
 pub fn chunk_count(bytes: u64) -> u64 {

@@ -6,13 +6,13 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use computation::Limits;
-use computation::protocol::{Desk, Reply};
+use computation::protocol::Reply;
+use computation::{Desk, Limits};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-/// Begins to listen. Called by the module's initialisation.
+/// Begins to listen, and says so. Called by the module's initialisation.
 ///
 /// # Errors
 /// If this is no dedicated worker.
@@ -26,11 +26,16 @@ pub fn start() -> Result<(), JsValue> {
             Ok(message) => desk.answer(&message.to_vec()),
             Err(_) => Reply::Misunderstood,
         };
-        let reply = Uint8Array::from(reply.to_bytes().as_slice());
-        // The page's copy is the only one that is needed. Posting fails only for what cannot be moved.
-        let _ = answering.post_message_with_transfer(&reply, &Array::of1(&reply.buffer()));
+        post(&answering, &reply);
     });
     scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
     listener.forget();
+    post(&scope, &Reply::Ready);
     Ok(())
+}
+
+fn post(scope: &DedicatedWorkerGlobalScope, reply: &Reply) {
+    let bytes = Uint8Array::from(reply.to_bytes().as_slice());
+    // The page's copy is the only one that is needed. Posting fails only for what cannot be moved.
+    let _ = scope.post_message_with_transfer(&bytes, &Array::of1(&bytes.buffer()));
 }

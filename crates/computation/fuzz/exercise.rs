@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each target uses one of these")]
 
 use arbitrary::Unstructured;
-use computation::protocol::{Desk, Reply, Request};
-use computation::{Ending, Failure, Instrumented, Limits, Outcome, Prepared};
+use computation::protocol::{Reply, Request};
+use computation::{Desk, Ending, Failure, Instrumented, Limits, Outcome, Prepared};
 
 /// What every module of the generator exports.
 const CONVENTION: &str = r#"(module

@@ -26,7 +26,10 @@
 //! 3. [`Prepared::run`] *runs* it, on the browser's engine in a worker ([`protocol`] is what a page says to it) or on
 //!    an interpreter elsewhere, and gives an [`Outcome`].
 //!
-//! Of the failures only [`Failure::Machine`] is a matter of the machine; [`Outcome::agrees_with`] says whether two replicas agree.
+//! Of the failures only [`Failure::Machine`] is a matter of the machine; [`Outcome::agrees_with`] says whether two replicas agree, and
+//! so do, for those who do not know this crate, the bytes of [`Outcome::to_canonical_bytes`].
+//!
+//! Without the feature `engine` there are only outcomes, limits and [`protocol`]: what a page needs to speak to a worker.
 //!
 //! # Bounds
 //!
@@ -44,20 +47,33 @@
 //! | `shrink`, 512 × 512 to 100 × 75 (floats) | 1.9 | 4.2 | × 2.1 | 10 | × 2.7 | 16,911 | 21,690 |
 //! | `factors`, 100 numbers near 10¹² | 7.2 | 8.7 | × 1.2 | 3.6 | × 1.7 | 24,982 | 31,291 |
 
+#[cfg(feature = "engine")]
+mod desk;
+#[cfg(feature = "engine")]
 mod engine;
+#[cfg(feature = "engine")]
 mod floats;
+#[cfg(feature = "engine")]
 mod instrument;
 pub mod limits;
 mod outcome;
+#[cfg(feature = "engine")]
 mod prepared;
 pub mod protocol;
+#[cfg(feature = "engine")]
 mod refusal;
+#[cfg(feature = "engine")]
 mod survey;
+#[cfg(feature = "engine")]
 pub mod weights;
 
+#[cfg(feature = "engine")]
+pub use desk::Desk;
 pub use limits::{Limits, LimitsError};
 pub use outcome::{Ending, Failure, Outcome, OutcomeError, Trap};
+#[cfg(feature = "engine")]
 pub use prepared::{Instrumented, Prepared, compute};
+#[cfg(feature = "engine")]
 pub use refusal::{Part, Refusal};
 
 /// The version of the rules by which fuel is counted and modules are bounded. Outcomes are compared only under one version.

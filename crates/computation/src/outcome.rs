@@ -7,18 +7,6 @@ use thiserror::Error;
 
 use crate::limits::Limits;
 
-/// What the meters write when they end a run.
-pub(crate) mod stop {
-    pub(crate) const NONE: i32 = 0;
-    pub(crate) const FUEL: i32 = 1;
-    pub(crate) const DEPTH: i32 = 2;
-    pub(crate) const HOST_MEMORY: i32 = 3;
-    /// The module executed `unreachable`.
-    pub(crate) const GAVE_UP: i32 = 4;
-    /// The same after it was refused memory.
-    pub(crate) const GAVE_UP_WITHOUT_MEMORY: i32 = GAVE_UP + 1;
-}
-
 /// How a run ended, and what it took.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Outcome {
@@ -45,9 +33,9 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq, Error, Encode, Decode)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The module may not run: see [`Refusal`](crate::Refusal).
+    /// The module may not run, and why, in words of who refused it.
     #[n(0)]
-    #[error("the module was refused: {0}")]
+    #[error("the module was refused{}", because(.0))]
     BadModule(#[n(0)] String),
     /// The input is longer than a run may be given.
     #[n(1)]
@@ -106,7 +94,7 @@ pub enum Trap {
     /// An indirect call to nothing, or to a function of another type.
     #[n(4)]
     IndirectCall,
-    /// Something that this engine does not tell apart.
+    /// Something that the engine does not tell apart, or that was left out to compare outcomes.
     #[n(5)]
     Other,
 }
@@ -119,8 +107,17 @@ impl fmt::Display for Trap {
             Self::DivisionByZero => "it divided by zero",
             Self::IntegerOverflow => "a number was too large",
             Self::IndirectCall => "it called a function that is not there",
-            Self::Other => "for a reason that this browser does not name",
+            Self::Other => "for a reason that is not named",
         })
+    }
+}
+
+/// The words of a reason, where there are any.
+fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
     }
 }
 
@@ -140,8 +137,9 @@ impl Failure {
 pub struct OutcomeError;
 
 impl Outcome {
-    /// A run that used nothing.
-    pub(crate) fn unused(failure: Failure) -> Self {
+    /// A run that did not begin, and used nothing.
+    #[must_use]
+    pub fn unused(failure: Failure) -> Self {
         Self {
             fuel_used: 0,
             ending: Ending::Failed(failure),
@@ -163,6 +161,26 @@ impl Outcome {
             _ => false,
         };
         same && self.fuel_used == other.fuel_used
+    }
+
+    /// The same bytes for all outcomes that agree, and other bytes for all others: who compares them needs not know what they mean.
+    /// None where the machine failed, which is no result.
+    ///
+    /// They are CBOR like [`Outcome::to_bytes`], without what [`Outcome::agrees_with`] does not count: the kind of a trap is
+    /// [`Trap::Other`], and a refusal has no words.
+    #[must_use]
+    pub fn to_canonical_bytes(&self) -> Option<Vec<u8>> {
+        let failure = match &self.ending {
+            Ending::Failed(Failure::Machine(_)) => return None,
+            Ending::Failed(Failure::BadModule(_)) => Failure::BadModule(String::new()),
+            Ending::Failed(Failure::Trap(_)) => Failure::Trap(Trap::Other),
+            Ending::Output(_) | Ending::Failed(_) => return Some(self.to_bytes()),
+        };
+        let plain = Self {
+            fuel_used: self.fuel_used,
+            ending: Ending::Failed(failure),
+        };
+        Some(plain.to_bytes())
     }
 
     /// The outcome as CBOR.
@@ -201,6 +219,18 @@ mod tests {
             fuel_used,
             ending: Ending::Failed(failure),
         }
+    }
+
+    #[test]
+    fn words_that_were_left_out_leave_no_gap() {
+        assert_eq!(
+            Failure::BadModule(String::new()).to_string(),
+            "the module was refused"
+        );
+        assert_eq!(
+            Failure::BadModule("no `run`".into()).to_string(),
+            "the module was refused: no `run`"
+        );
     }
 
     #[test]

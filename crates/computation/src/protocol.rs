@@ -1,15 +1,14 @@
 //! What a page and its computation worker say to each other, as CBOR.
 //!
-//! A worker is for one module: the page sends it once ([`Request::Prepare`]), then its inputs one after the other ([`Request::Run`]),
-//! and each is answered with exactly one [`Reply`]. While a module computes the worker reads nothing, so nothing is cancelled by
-//! a message: the page keeps the deadline and terminates the worker, and what was under way has no outcome.
+//! A worker says once that it listens ([`Reply::Ready`]): what is posted before that is lost. Then it is for one module: the page
+//! sends it once ([`Request::Prepare`]), then its inputs one after the other ([`Request::Run`]), and each is answered with exactly
+//! one [`Reply`]. While a module computes the worker reads nothing, so nothing is cancelled by a message: the page keeps the
+//! deadline and terminates the worker, and what was under way has no outcome.
 
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use crate::limits::Limits;
 use crate::outcome::{Failure, Outcome};
-use crate::prepared::Prepared;
 
 /// From the page.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -66,6 +65,9 @@ pub enum Reply {
     /// The request made no sense: there is no module yet, or it could not be read.
     #[n(3)]
     Misunderstood,
+    /// The worker listens. Said unasked, and first.
+    #[n(4)]
+    Ready,
 }
 
 /// Bytes that are no message of this protocol.
@@ -117,46 +119,5 @@ fn decode<'a, T: Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, ProtocolError> {
         Ok(message)
     } else {
         Err(ProtocolError)
-    }
-}
-
-/// The worker's side: a module, once there is one.
-pub struct Desk {
-    limits: Limits,
-    prepared: Option<Prepared>,
-}
-
-impl Desk {
-    /// Without a module.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            prepared: None,
-        }
-    }
-
-    /// Does what a message asks.
-    pub fn answer(&mut self, message: &[u8]) -> Reply {
-        match (Request::from_bytes(message), &self.prepared) {
-            (Ok(Request::Prepare { module }), _) => self.prepare(&module),
-            (Ok(Request::Run { id, input, fuel }), Some(prepared)) => Reply::Ended {
-                id,
-                outcome: prepared.run(&input, fuel),
-            },
-            (Ok(Request::Run { .. }), None) | (Err(ProtocolError), _) => Reply::Misunderstood,
-        }
-    }
-
-    fn prepare(&mut self, module: &[u8]) -> Reply {
-        self.prepared = None;
-        match Prepared::new(module, self.limits) {
-            Ok(prepared) => {
-                let start_units = prepared.start_units();
-                self.prepared = Some(prepared);
-                Reply::Prepared { start_units }
-            }
-            Err(failure) => Reply::Unprepared { failure },
-        }
     }
 }

@@ -7,8 +7,8 @@
 mod common;
 
 use arbitrary::Unstructured;
-use computation::protocol::{Desk, Reply, Request};
-use computation::{Ending, Failure, Instrumented, Limits, Outcome, Prepared, compute};
+use computation::protocol::{Reply, Request};
+use computation::{Desk, Ending, Failure, Instrumented, Limits, Outcome, Prepared, compute};
 use proptest::prelude::*;
 
 /// What every module of a generator exports. wasm-smith takes names and types from it, and makes up the rest.

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `/` with `Upgrade: websocket` | libp2p | anyone |
 //! | `/bootstrap.json` | the relay's identity, its addresses for this caller, other relays, ICE servers | any origin |
-//! | `/embed/*`, `/worker/*`, `/models/*` | what another site needs to run a node | any origin |
+//! | `/embed/*`, `/worker/*`, `/models/*`, `/modules/*` | what another site needs to run a node | any origin |
 //! | `/known-answers/<model id>` | some of the secret known answers, see [`answers`](crate::answers) | any origin |
 //! | `/healthz`, `/metrics` | for the operator | same origin |
 //! | everything else | the site's files; an unknown path without a file extension is the page itself | same origin |

@@ -19,7 +19,7 @@ const PRIVATE_NETWORK_ALLOW: HeaderName = HeaderName::from_static("access-contro
 /// Whether pages of other origins may read this path.
 pub fn is_shared(path: &str) -> bool {
     path == "/bootstrap.json"
-        || ["/embed/", "/known-answers/", "/models/", "/worker/"]
+        || ["/embed/", "/known-answers/", "/models/", "/modules/", "/worker/"]
             .iter()
             .any(|prefix| path.starts_with(prefix))
 }
@@ -134,6 +134,7 @@ mod tests {
             "/embed/node_wasm.js",
             "/known-answers/00ff",
             "/models/index.json",
+            "/modules/modules.json",
             "/worker/x.wasm",
         ] {
             assert!(is_shared(path), "{path}");

@@ -228,7 +228,8 @@ fn file_name(path: &str) -> Option<String> {
 fn is_page_path(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     let folder = name.split('/').next().unwrap_or(name);
-    !last.contains('.') && !["embed", "icons", "known-answers", "models", "worker"].contains(&folder)
+    !last.contains('.')
+        && !["embed", "icons", "known-answers", "models", "modules", "worker"].contains(&folder)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -389,6 +390,7 @@ mod tests {
             !is_page_path("missing.js")
                 && !is_page_path("models/00ff")
                 && !is_page_path("known-answers/a/b")
+                && !is_page_path("modules/x")
                 && !is_page_path("worker/x")
         );
     }

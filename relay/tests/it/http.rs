@@ -88,6 +88,7 @@ async fn what_embedding_needs_is_open_to_other_origins_and_nothing_else_is() {
         "/bootstrap.json",
         "/embed/node_wasm.js",
         "/models/00ff",
+        "/modules/modules.json",
         "/worker/inference_worker.js",
     ] {
         let answer = relay.get(path, &origin).await;

@@ -30,6 +30,7 @@ pub(crate) fn site() -> TempDir {
         ("embed/node_wasm.js", "export"),
         ("models/index.json", "{}"),
         ("models/00ff", "weights"),
+        ("modules/modules.json", "{}"),
         ("worker/inference_worker.js", "worker"),
     ] {
         let path = root.join(name);

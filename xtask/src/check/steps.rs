@@ -37,6 +37,8 @@ const DEV: &[&str] = &[
     "webrtc-transport",
     "xtask",
 ];
+/// The features that they have there.
+const NATIVE_FEATURES: &str = "computation/prepare";
 /// Crates with tests that run as WebAssembly.
 const IN_BROWSER: &[&str] = &["computation", "node-proto", "node-wasm", "webrtc-transport"];
 /// Crates that are compiled for the browser.
@@ -126,7 +128,10 @@ fn format(workspace: &Workspace) -> Result<Counts, Error> {
     let mut worked = check(Program::cargo(workspace, "rustfmt").args(["fmt", "--all", "--check"]))?;
     let apart = [
         ("rustfmt wonnx-worker", wonnx_worker(workspace)),
-        ("rustfmt modules of computation", computation_modules(workspace)),
+        (
+            "rustfmt modules of computation",
+            site::computation_modules(workspace),
+        ),
     ];
     for (what, dir) in apart {
         let formatted = Program::cargo(workspace, what)
@@ -142,7 +147,7 @@ fn clippy(workspace: &Workspace) -> Result<Counts, Error> {
         "--workspace",
         "--all-targets",
         "--features",
-        "inference/known-answers,inference/retrieval,inference/gpu",
+        "inference/known-answers,inference/retrieval,inference/gpu,computation/prepare",
     ];
     check(clippy_of(workspace, "clippy", &selection)).map(verdict)
 }
@@ -159,7 +164,7 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Counts, Error> {
     let wonnx = clippy_of(workspace, "clippy wonnx-worker", &target).dir(&wonnx_worker(workspace));
     let wonnx = check(wonnx)?;
     let modules = clippy_of(workspace, "clippy modules of computation", &target);
-    let modules = check(modules.dir(&computation_modules(workspace)))?;
+    let modules = check(modules.dir(&site::computation_modules(workspace)))?;
     Ok(verdict(wonnx && modules && ours && tract))
 }
 
@@ -171,7 +176,8 @@ fn native(workspace: &Workspace) -> Result<Counts, Error> {
             .arg("-B")
             .arg(vectors),
     )?;
-    let selection: Vec<&str> = DEV.iter().flat_map(|package| ["--package", package]).collect();
+    let mut selection = vec!["--features", NATIVE_FEATURES];
+    selection.extend(DEV.iter().flat_map(|package| ["--package", package]));
     let native = nextest(workspace, "native tests", &selection)?;
     Ok([verdict(read), native].into_iter().sum())
 }
@@ -287,15 +293,6 @@ fn clippy_of(workspace: &Workspace, what: &str, selection: &[&str]) -> Program {
 
 fn wonnx_worker(workspace: &Workspace) -> PathBuf {
     workspace.root().join("crates").join("wonnx-worker")
-}
-
-/// The example modules, compiled for WebAssembly only.
-fn computation_modules(workspace: &Workspace) -> PathBuf {
-    workspace
-        .root()
-        .join("crates")
-        .join("computation")
-        .join("modules")
 }
 
 /// Runs a check that has no tests to count.

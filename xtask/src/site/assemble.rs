@@ -8,7 +8,7 @@ use crate::cache::{self, Key, hash_file};
 use crate::error::{Context, Error};
 use crate::progress::{Outcome, Ticker};
 use crate::site::manifest::{self, BUILD_PLACEHOLDER, SERVICE_WORKER};
-use crate::site::{compress, model, module, page, worker};
+use crate::site::{compress, computation, model, module, page, worker};
 use crate::workspace::Workspace;
 
 /// One file of the site and where its bytes come from.
@@ -28,12 +28,14 @@ pub(super) fn build(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
         (module::EMBED, "embed/"),
         (worker::INFERENCE, "worker/"),
         (worker::LIBRARY, "worker/"),
+        (worker::COMPUTATION, "worker/"),
         (worker::CPU, "worker/"),
         (worker::CPU_RELAXED, "worker/"),
         (worker::TRACT, "worker/"),
         (worker::KERNELS, "worker/"),
         (worker::WONNX, "worker/"),
         (model::MODELS, "models/"),
+        (computation::MODULES, "modules/"),
     ] {
         entries.extend(entries_below(&module::published(workspace, kind)?, prefix)?);
     }

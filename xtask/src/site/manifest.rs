@@ -55,12 +55,12 @@ pub(super) fn asset_manifest(build: &str, entries: &[Entry]) -> Value {
     json!({
         "build": build,
         "files": paths(|path| is_first_load(path) || (is_page(path) && has_extension(path, ALSO_OFFLINE))),
-        "lazy": paths(|path| path.starts_with("worker/")),
+        "lazy": paths(|path| path.starts_with("worker/") || path.starts_with("modules/")),
     })
 }
 
 fn is_page(site_path: &str) -> bool {
-    let elsewhere = ["embed/", "models/", "worker/"];
+    let elsewhere = ["embed/", "models/", "modules/", "worker/"];
     site_path != SERVICE_WORKER && !elsewhere.iter().any(|prefix| site_path.starts_with(prefix))
 }
 
@@ -93,11 +93,12 @@ mod tests {
             "sw.js",
             "embed/node_wasm.js",
             "worker/w.js",
+            "modules/m.wasm",
             "models/ab",
         ]);
         let manifest = asset_manifest("id", &site);
         assert_eq!(manifest["files"], json!(["/", "/web-ui-1.js", "/icons/a.svg"]));
-        assert_eq!(manifest["lazy"], json!(["/worker/w.js"]));
+        assert_eq!(manifest["lazy"], json!(["/worker/w.js", "/modules/m.wasm"]));
     }
 
     #[test]
@@ -105,5 +106,6 @@ mod tests {
         assert!(is_first_load("web-ui-1_bg.wasm"));
         assert!(!is_first_load("icons/a.svg"));
         assert!(!is_first_load("worker/inference_worker_bg.wasm"));
+        assert!(!is_first_load("modules/words.wasm"));
     }
 }

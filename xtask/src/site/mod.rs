@@ -3,12 +3,14 @@
 //! ```text
 //! sources ─cargo─▶ wasm ─wasm-bindgen, wasm-opt─▶ module ─┐
 //! index.html ─────────────Trunk─────────────────▶ page ───┼─▶ <target>/site, each file with its .br
-//! PyPI ───prepare-model─────────────────────────▶ models ─┘
+//! PyPI ───prepare-model─────────────────────────▶ models ─┤
+//! crates/computation/modules ─prepare-modules───▶ modules ┘
 //! ```
 //! Every arrow is a step; each is skipped when what stands on its left has not changed.
 
 mod assemble;
 mod compress;
+mod computation;
 mod manifest;
 mod model;
 mod module;
@@ -17,6 +19,7 @@ mod size;
 mod transport;
 mod worker;
 
+pub(crate) use self::computation::modules as computation_modules;
 pub(crate) use self::model::ENGINE_PROFILE;
 pub(crate) use self::transport::{build_transport_page, transport_page};
 
@@ -54,6 +57,8 @@ const MODULES: &[Step] = &[
     ("embeddable node", module::build_embed),
     ("page", page::build),
     ("library", worker::build_library),
+    ("computation worker", worker::build_computation),
+    ("modules of computation", computation::build),
     ("kernels worker", worker::build_kernels),
     ("CPU worker", worker::build_cpu),
     ("CPU worker, relaxed", worker::build_cpu_relaxed),
@@ -65,6 +70,7 @@ const SITE: &[Step] = &[
     ("site", assemble::build),
     ("size of the first load", size::check),
     ("size of the library", size::check_library),
+    ("size of the computation worker", size::check_computation),
     ("size of the kernels worker", size::check_kernels),
     ("size of the CPU workers", size::check_cpu),
     ("maker of known answers", known_answers::build),

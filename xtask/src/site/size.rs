@@ -18,6 +18,9 @@ const KERNELS_BYTES_MAX: u64 = 1_200_000;
 /// The budget of the library, which is loaded once the page runs.
 const LIBRARY_BYTES_MAX: u64 = 150_000;
 
+/// The budget of the computation worker, which is loaded when a device first computes a module.
+const COMPUTATION_BYTES_MAX: u64 = 150_000;
+
 /// The budget of the CPU path: the inference worker and the kernels that it imports.
 const CPU_BYTES_MAX: u64 = 3_000_000;
 
@@ -59,6 +62,16 @@ pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Er
 pub(super) fn check_library(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
     let modules = ["library_module"];
     check_workers(workspace, "the library", &modules, LIBRARY_BYTES_MAX)
+}
+
+/// Checks what a device downloads to compute modules.
+pub(super) fn check_computation(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    check_workers(
+        workspace,
+        "the computation worker",
+        &["computation_worker"],
+        COMPUTATION_BYTES_MAX,
+    )
 }
 
 /// Checks what a browser with WebGPU downloads for the project's own kernels.

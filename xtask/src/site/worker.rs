@@ -1,5 +1,5 @@
-//! The modules beside the page: the inference worker and, loaded by it on demand, the kernels, tract and wonnx; and the library,
-//! which the page itself imports when it runs.
+//! The modules beside the page: the inference worker and, loaded by it on demand, the kernels, tract and wonnx; the worker that runs
+//! strangers' modules; and the library, which the page itself imports when it runs.
 
 use crate::command::Program;
 use crate::error::Error;
@@ -19,6 +19,9 @@ pub(super) const CPU_RELAXED: &str = "cpu-relaxed-worker";
 pub(super) const TRACT: &str = "tract-worker";
 /// The cache's shelf for wonnx.
 pub(super) const WONNX: &str = "wonnx-worker";
+
+/// The cache's shelf for the computation worker.
+pub(super) const COMPUTATION: &str = "computation-worker";
 
 /// The cache's shelf for the library.
 pub(super) const LIBRARY: &str = "library-module";
@@ -60,6 +63,21 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         name: "inference_worker",
         wasm: &wasm,
         passes: &["-O3"],
+        types: false,
+    };
+    module::bind(workspace, ticker, &binding)
+}
+
+/// Builds `worker/computation_worker.js`. Small rather than fast: a module's own code runs on the browser's engine.
+pub(super) fn build_computation(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    let selection = ["--package", "computation-worker"];
+    module::compile(workspace, ticker, "build", &SMALL, &selection)?;
+    let wasm = workspace.wasm_artifact(SMALL.profile, "computation_worker");
+    let binding = Binding {
+        kind: COMPUTATION,
+        name: "computation_worker",
+        wasm: &wasm,
+        passes: &["-Oz"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)

@@ -14,8 +14,9 @@ pub(crate) use self::browser::Compiled;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::Compiled;
 
+use crate::instrument::stop;
 use crate::limits::Limits;
-use crate::outcome::{Ending, Failure, Outcome, Trap, stop};
+use crate::outcome::{Ending, Failure, Outcome, Trap};
 use crate::refusal::quote;
 use crate::weights;
 

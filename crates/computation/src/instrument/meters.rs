@@ -2,8 +2,8 @@
 
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink, ValType};
 
+use super::stop;
 use crate::limits::Limits;
-use crate::outcome::stop;
 use crate::survey::Survey;
 use crate::weights;
 

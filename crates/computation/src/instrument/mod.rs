@@ -8,6 +8,7 @@ mod body;
 mod meters;
 mod pending;
 mod plan;
+pub(crate) mod stop;
 
 use wasm_encoder::{
     Encode, ExportKind, ExportSection, MemorySection, MemoryType, RawSection, Section, SectionId,
@@ -23,7 +24,7 @@ use self::meters::Meters;
 
 /// The export that holds the fuel that is left: a 64-bit integer, negative where more was wanted than there was.
 pub(crate) const FUEL: &str = "fuel";
-/// The export that says why the meters ended the run: one of [`stop`](crate::outcome::stop)'s.
+/// The export that says why the meters ended the run: one of [`stop`]'s.
 pub(crate) const STOP: &str = "stop";
 
 /// A module with its meters.

@@ -8,6 +8,7 @@
 //! long as the network needs but may not be silent for longer than [`LOAD_SILENCE_MAX`].
 
 mod channel;
+pub mod dedicated;
 mod own;
 mod pending;
 mod spawn;

@@ -1,0 +1,46 @@
+//! The worker's side of [`protocol`](crate::protocol).
+
+use crate::limits::Limits;
+use crate::prepared::Prepared;
+use crate::protocol::{ProtocolError, Reply, Request};
+
+/// The worker's side: a module, once there is one.
+pub struct Desk {
+    limits: Limits,
+    prepared: Option<Prepared>,
+}
+
+impl Desk {
+    /// Without a module.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            prepared: None,
+        }
+    }
+
+    /// Does what a message asks.
+    pub fn answer(&mut self, message: &[u8]) -> Reply {
+        match (Request::from_bytes(message), &self.prepared) {
+            (Ok(Request::Prepare { module }), _) => self.prepare(&module),
+            (Ok(Request::Run { id, input, fuel }), Some(prepared)) => Reply::Ended {
+                id,
+                outcome: prepared.run(&input, fuel),
+            },
+            (Ok(Request::Run { .. }), None) | (Err(ProtocolError), _) => Reply::Misunderstood,
+        }
+    }
+
+    fn prepare(&mut self, module: &[u8]) -> Reply {
+        self.prepared = None;
+        match Prepared::new(module, self.limits) {
+            Ok(prepared) => {
+                let start_units = prepared.start_units();
+                self.prepared = Some(prepared);
+                Reply::Prepared { start_units }
+            }
+            Err(failure) => Reply::Unprepared { failure },
+        }
+    }
+}
