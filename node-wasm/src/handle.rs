@@ -19,6 +19,7 @@ use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, ServiceRequest};
 use node_proto::view::{Event, Outcome, ReceiptView, ReputationView, Snapshot};
+use node_proto::work::Module;
 use node_proto::{GroupSecret, Node};
 
 use crate::backup::Backup;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 use crate::error::{BackupError, CommandError, ModelError, RequestError, StartError};
 use crate::events::{Broadcast, Events, NodeEvent, ShellEvent};
 use crate::invite::Invite;
+use crate::modules::Modules;
 use crate::options::StartOptions;
 use crate::order::{ORDERS_MAX, Order};
 use crate::own::{BroughtModel, OwnModels};
@@ -52,6 +54,7 @@ pub(crate) struct Shared {
     next_job: Cell<u64>,
     invite: Option<Invite>,
     pub(crate) own: OwnModels,
+    pub(crate) modules: RefCell<Modules>,
 }
 
 impl NodeHandle {
@@ -106,6 +109,13 @@ impl NodeHandle {
     /// If the node was stopped, or too many commands wait.
     pub fn command(&self, command: Command) -> Result<(), CommandError> {
         self.shared.order(Order::Core(command))
+    }
+
+    /// Takes a WebAssembly module in, so that others can be asked to run it, and names it. It stays until the page is closed, or
+    /// newer ones have taken its room.
+    #[must_use]
+    pub fn hold_module(&self, module: &[u8]) -> Module {
+        self.shared.modules.borrow_mut().hold(module)
     }
 
     /// Buys a service. The steps of the trade come as [`Event::Trade`] under the returned id; dropping the future
@@ -303,6 +313,7 @@ impl Shared {
             next_job: Cell::new(1),
             invite,
             own,
+            modules: RefCell::default(),
         };
         (Rc::new(shared), receiver)
     }

@@ -17,7 +17,7 @@ use crate::options::StartOptions;
 use crate::own::OwnModels;
 use crate::platform;
 use crate::status::{
-    Diagnosis, IdentityStatus, RelayState, RelayStatus, ShellStatus, StorageStatus, TabStatus,
+    ComputerState, Diagnosis, IdentityStatus, RelayState, RelayStatus, ShellStatus, StorageStatus, TabStatus,
     TemporaryReason, Versions,
 };
 use crate::store::StoreError;
@@ -151,6 +151,7 @@ fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellSta
         models_unavailable: None,
         own_models: Vec::new(),
         adding: None,
+        computer: ComputerState::default(),
         storage: StorageStatus::default(),
         identity,
         tab: TabStatus::Active,

@@ -25,6 +25,8 @@ pub struct ShellStatus {
     pub own_models: Vec<ModelStatus>,
     /// One that is being taken in; its id is not known yet and reads as zeros.
     pub adding: Option<ModelStatus>,
+    /// The engine for WebAssembly modules.
+    pub computer: ComputerState,
     /// Storage of this browser.
     pub storage: StorageStatus,
     /// Where the node's key is.
@@ -33,6 +35,27 @@ pub struct ShellStatus {
     pub tab: TabStatus,
     /// Versions, for reports of errors.
     pub versions: Versions,
+}
+
+/// The engine for WebAssembly modules on this device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ComputerState {
+    /// Nobody asked for it.
+    #[default]
+    Unmeasured,
+    /// It is being checked and measured by the site's own modules.
+    Measuring,
+    /// It gave the known answers.
+    Ready {
+        /// Measured speed: units of fuel a second.
+        fuel_per_s: f64,
+    },
+    /// It is not lent.
+    Failed {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// The relay and the way to it.

@@ -2,11 +2,15 @@
 
 import assert from "node:assert/strict";
 
+import { embed, embeddingPage } from "./lib/embed.mjs";
 import { join } from "./lib/journey.mjs";
+import { lieAboutRuns } from "./lib/liar.mjs";
 import { eventually, test } from "./lib/suite.mjs";
 
 /** A worker loads, a module is compiled, and a slow machine computes for seconds. */
 const RUN_MS_MAX = 60_000;
+/** A model is loaded and measured first, then the modules. */
+const PREPARE_MS_MAX = 120_000;
 
 /** Computes the sample of each module in a worker of the page, by the messages of `computation::protocol`. */
 function samples(person) {
@@ -100,4 +104,120 @@ test("computation: Chromium, Firefox and the interpreter agree on each module of
   await relay.stop();
   await ada.page.setOfflineMode(true);
   check(await samples(ada));
+});
+
+/** Starts a node on somebody else's page that lends, and waits until others see that it computes. */
+async function computer(t, url, viewOptions) {
+  const node = await embed(await t.chromium(), url, {}, viewOptions);
+  await node.call("lend", {});
+  const own = await node.peerId;
+  await eventually("an engine that was measured", async () => {
+    const { computer } = await node.call("status");
+    if (computer.state === "failed") throw new Error(computer.reason);
+    return computer.state === "ready";
+  }, PREPARE_MS_MAX);
+  return { node, own };
+}
+
+/** So many numbers from the first one on, for the module that takes numbers apart. */
+function range(first, count) {
+  const numbers = new DataView(new ArrayBuffer(16));
+  numbers.setBigUint64(0, first, true);
+  numbers.setBigUint64(8, BigInt(count), true);
+  return Array.from(new Uint8Array(numbers.buffer));
+}
+
+/** Has a module of the site run on inputs, and gives the outcome with outputs as arrays. */
+function compute(buyer, relay, name, inputs, { fuel, requirements = {} } = {}) {
+  return buyer.page.evaluate(
+    async (origin, name, inputs, fuel, requirements) => {
+      const module = new Uint8Array(await (await fetch(`${origin}/modules/${name}.wasm`)).arrayBuffer());
+      try {
+        const payload = { module, inputs: inputs.map((input) => Uint8Array.from(input)), ...(fuel && { fuel }) };
+        const outcome = await window.node.request("computation", payload, requirements);
+        const runs = outcome.runs.map((run) => ({ ...run, output: run.output && Array.from(run.output) }));
+        return { ...outcome, runs };
+      } catch (error) {
+        return { code: error.code, message: String(error.message) };
+      }
+    },
+    relay.origin,
+    name,
+    inputs,
+    fuel,
+    requirements,
+  );
+}
+
+const bytes = (text) => Array.from(new TextEncoder().encode(text));
+
+test("computation: a module is bought, runs elsewhere, and only what it used is paid", { timeout: 300_000 }, async (t) => {
+  const relay = await t.relay();
+  const { url } = await t.origin({ "/index.html": embeddingPage(relay.origin) });
+  const ada = await computer(t, url);
+  const bob = await embed(await t.chromium(), url);
+  await eventually("a direct connection", async () => (await bob.call("peers")).find(({ id, transport }) => id === ada.own && transport === "webrtc"));
+
+  const texts = ["one two two", "three three three one"];
+  const outcome = await compute(bob, relay, "words", texts.map(bytes));
+  assert.equal(outcome.code, undefined, outcome.message);
+  assert.equal(outcome.provider, ada.own);
+  const said = outcome.runs.map(({ output }) => new TextDecoder().decode(Uint8Array.from(output)));
+  assert.match(said[0], /word\t2\ttwo/);
+  assert.match(said[1], /word\t3\tthree/);
+  assert.equal(outcome.verification.method, "unchecked", "there is nobody else to compare with");
+  assert.equal(outcome.receipt.partial, true);
+  const whole = (outcome.factors.baseCost * outcome.factors.qualityMultiplier * outcome.factors.marketDemand * outcome.factors.reputationFactor) / 1e18;
+  assert.ok(outcome.price < whole / 100, `${outcome.price} of ${whole} millicredits for ${outcome.receipt.units} units`);
+  for (const [node, delta] of [[bob, -outcome.price], [ada.node, outcome.price]]) {
+    await eventually("a balance moved by the price", async () => (await node.call("balance")).settled === delta);
+  }
+
+  // A run that never ends is ended by its fuel, and paid for what it used; the next one is served.
+  const endless = await compute(bob, relay, "factors", [range(10n ** 18n, 1_000)], { fuel: 1e6 });
+  assert.match(endless.runs[0].failure, /more work than was paid for/);
+  const again = await compute(bob, relay, "words", [bytes("again again")]);
+  assert.equal(again.code, undefined, again.message);
+  // What is no module is refused by the worker that was to run it, in the same words everywhere.
+  const nonsense = await bob.page.evaluate(async () => (await window.node.request("computation", { module: new Uint8Array([1, 2, 3]), inputs: [new Uint8Array(1)] })).runs);
+  assert.match(nonsense[0].failure, /the module was refused/);
+  for (const payload of [{}, { module: "x", inputs: [] }, { module: [], inputs: [], more: 1 }]) {
+    await assert.rejects(bob.call("request", "computation", payload, {}), { isError: true, code: "invalid_input" });
+  }
+});
+
+test("computation: a liar is contradicted by a second one, and a provider that goes is replaced", { timeout: 300_000 }, async (t) => {
+  const relay = await t.relay();
+  const { url } = await t.origin({ "/index.html": embeddingPage(relay.origin) });
+  const liar = await computer(t, url, { before: lieAboutRuns });
+  const ada = await computer(t, url);
+  const carol = await computer(t, url);
+  const bob = await embed(await t.chromium(), url);
+  for (const { own } of [liar, ada, carol]) {
+    await eventually("a direct connection", async () => (await bob.call("peers")).find(({ id, transport }) => id === own && transport === "webrtc"));
+  }
+  await liar.node.page.evaluate(() => (window.lies = 0));
+  for (let round = 0; round < 3; round += 1) {
+    const outcome = await compute(bob, relay, "words", [bytes("one two two"), bytes("three")]);
+    assert.equal(outcome.code, undefined, outcome.message);
+    assert.notEqual(outcome.provider, liar.own);
+    assert.equal(outcome.verification.method, "two_agree");
+    assert.match(new TextDecoder().decode(Uint8Array.from(outcome.runs[0].output)), /word\t2\ttwo/);
+  }
+  assert.equal((await liar.node.call("balance")).settled, 0);
+  const earned = async () => (await ada.node.call("balance")).settled + (await carol.node.call("balance")).settled;
+  await eventually("balances that cancel out", async () => (await bob.call("balance")).settled === -(await earned()));
+
+  // Work for seconds; whoever has it is gone in the middle of it.
+  await bob.page.evaluate(() => {
+    window.steps = [];
+    window.node.on("trade", ({ step }) => window.steps.push(step));
+  });
+  const long = compute(bob, relay, "factors", [range(10n ** 18n, 1_000), range(10n ** 17n, 1_000)], { fuel: 2 ** 34, requirements: { deadlineMs: 120_000 } });
+  const first = await eventually("work being given away", () => bob.page.evaluate(() => window.steps.some(({ step }) => step === "sent") && window.steps.find(({ step }) => step === "chosen").provider));
+  await [ada, carol].find(({ own }) => own === first).node.page.close();
+  const outcome = await long;
+  assert.equal(outcome.code, undefined, outcome.message);
+  assert.notEqual(outcome.provider, first);
+  assert.match(new TextDecoder().decode(Uint8Array.from(outcome.runs[0].output)), /^1000000000000000000 = 2 \* 2/);
 });

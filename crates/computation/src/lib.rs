@@ -27,7 +27,7 @@
 //!    an interpreter elsewhere, and gives an [`Outcome`].
 //!
 //! Of the failures only [`Failure::Machine`] is a matter of the machine; [`Outcome::agrees_with`] says whether two replicas agree, and
-//! so do, for those who do not know this crate, the bytes of [`Outcome::to_canonical_bytes`].
+//! so do, for those who do not know this crate, the fuel and the bytes of [`Ending::to_canonical_bytes`].
 //!
 //! Without the feature `engine` there are only outcomes, limits and [`protocol`]: what a page needs to speak to a worker.
 //!

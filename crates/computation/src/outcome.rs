@@ -131,6 +131,33 @@ impl Failure {
     }
 }
 
+impl Ending {
+    /// The same bytes for the endings of all outcomes that agree, and other bytes for all others: who compares them, and the fuel,
+    /// needs not know what they mean. None where the machine failed, which is no result.
+    ///
+    /// They are CBOR, without what [`Outcome::agrees_with`] does not count: the kind of a trap is [`Trap::Other`], and a refusal
+    /// has no words.
+    #[must_use]
+    pub fn to_canonical_bytes(&self) -> Option<Vec<u8>> {
+        let plain = match self {
+            Self::Failed(Failure::Machine(_)) => return None,
+            Self::Failed(Failure::BadModule(_)) => &Self::Failed(Failure::BadModule(String::new())),
+            Self::Failed(Failure::Trap(_)) => &Self::Failed(Failure::Trap(Trap::Other)),
+            Self::Output(_) | Self::Failed(_) => self,
+        };
+        // Writing to memory does not fail.
+        Some(minicbor::to_vec(plain).unwrap_or_default())
+    }
+
+    /// Reads what [`Ending::to_canonical_bytes`] wrote. How long it may be is for whoever took the bytes to bound.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OutcomeError> {
+        read(bytes)
+    }
+}
+
 /// An outcome that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("this is not the outcome of a run")]
@@ -163,26 +190,6 @@ impl Outcome {
         same && self.fuel_used == other.fuel_used
     }
 
-    /// The same bytes for all outcomes that agree, and other bytes for all others: who compares them needs not know what they mean.
-    /// None where the machine failed, which is no result.
-    ///
-    /// They are CBOR like [`Outcome::to_bytes`], without what [`Outcome::agrees_with`] does not count: the kind of a trap is
-    /// [`Trap::Other`], and a refusal has no words.
-    #[must_use]
-    pub fn to_canonical_bytes(&self) -> Option<Vec<u8>> {
-        let failure = match &self.ending {
-            Ending::Failed(Failure::Machine(_)) => return None,
-            Ending::Failed(Failure::BadModule(_)) => Failure::BadModule(String::new()),
-            Ending::Failed(Failure::Trap(_)) => Failure::Trap(Trap::Other),
-            Ending::Output(_) | Ending::Failed(_) => return Some(self.to_bytes()),
-        };
-        let plain = Self {
-            fuel_used: self.fuel_used,
-            ending: Ending::Failed(failure),
-        };
-        Some(plain.to_bytes())
-    }
-
     /// The outcome as CBOR.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -200,13 +207,18 @@ impl Outcome {
         if bytes.len() > limits.output_bytes_max.saturating_add(FRAME_BYTES_MAX) {
             return Err(OutcomeError);
         }
-        let mut decoder = minicbor::Decoder::new(bytes);
-        let outcome = decoder.decode().map_err(|_| OutcomeError)?;
-        if decoder.position() == bytes.len() {
-            Ok(outcome)
-        } else {
-            Err(OutcomeError)
-        }
+        read(bytes)
+    }
+}
+
+/// Reads all of the bytes as one thing.
+fn read<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, OutcomeError> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let value = decoder.decode().map_err(|_| OutcomeError)?;
+    if decoder.position() == bytes.len() {
+        Ok(value)
+    } else {
+        Err(OutcomeError)
     }
 }
 

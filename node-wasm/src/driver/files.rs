@@ -241,6 +241,9 @@ impl Driver {
 
     /// The core tells of a file on its way.
     pub(super) fn on_blob(&mut self, blob: Hash, step: BlobStep) {
+        if self.on_module(blob, &step) {
+            return;
+        }
         match step {
             BlobStep::Progress(progress) => {
                 if let Some(coming) = self.shelf.coming.get_mut(&blob) {
@@ -336,8 +339,17 @@ impl Driver {
     pub(super) fn carry_out_blob(&mut self, output: BlobOutput) {
         match output {
             BlobOutput::Fetch { blob, part, count } => self.fetch(blob, part, count),
-            BlobOutput::Keep { blob, part, bytes } => self.keep_part(blob, part, bytes),
+            BlobOutput::Keep { blob, part, bytes } => {
+                if let Some(bytes) = self.keep_module_part(blob, part, bytes) {
+                    self.keep_part(blob, part, bytes);
+                }
+            }
             BlobOutput::Read { exchange, blob, part } => {
+                let module_part = self.shared.modules.borrow_mut().part(&blob, part);
+                if module_part.is_some() {
+                    let bytes = module_part;
+                    return self.input(Input::Blob(BlobInput::Read { exchange, bytes }));
+                }
                 let files = self.shelf.files.clone();
                 let read = async move {
                     let read = match files {

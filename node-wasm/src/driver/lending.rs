@@ -7,12 +7,13 @@ use futures::future::FutureExt as _;
 use gloo::timers::future::TimeoutFuture;
 use inference::{EngineError, ModelIndex};
 use node_proto::capability::{LendPolicy, Measurements};
-use node_proto::ids::{ModelId, WorkId};
+use node_proto::ids::{ModelId, NodeId, WorkId};
 use node_proto::io::{Command, Input};
 use node_proto::service::Failure;
 use node_proto::work::{WorkInput, WorkOutput};
 
 use super::Driver;
+use super::computing::Runs;
 use super::files::Load;
 use super::tasks::Done;
 use crate::error::CommandError;
@@ -216,9 +217,27 @@ impl Driver {
         }
     }
 
-    /// Work for the engine; a model that sleeps is woken for it.
-    pub(super) fn work(&mut self, work: WorkId, model: Option<ModelId>, input: WorkInput, limit_ms: u32) {
+    /// Work for an engine; a model that sleeps is woken for it.
+    pub(super) fn work(
+        &mut self,
+        work: WorkId,
+        requester: NodeId,
+        model: Option<ModelId>,
+        input: WorkInput,
+        limit_ms: u32,
+    ) {
         self.lending.running += 1;
+        if let WorkInput::Runs { module, fuel, inputs } = input {
+            let until = platform::monotone_ms() + f64::from(limit_ms);
+            return self.compute(Runs {
+                work,
+                requester,
+                module,
+                fuel,
+                inputs,
+                until,
+            });
+        }
         match model.filter(|model| self.models.is_asleep(model)) {
             Some(model) => {
                 let since = platform::monotone_ms();
@@ -298,6 +317,7 @@ impl Driver {
         }
         self.work_that_waited(model);
         self.settle_models();
+        self.measure_computer();
     }
 
     pub(super) fn unload(&mut self, model: ModelId) {

@@ -5,6 +5,7 @@
 //! Deadlines are checked on every turn, since a hidden tab's timers may be a minute late.
 
 mod checking;
+mod computing;
 mod files;
 mod keeping;
 mod lending;
@@ -23,6 +24,7 @@ use node_proto::io::{Command, Input, Output};
 use node_proto::transfer::BlobInput;
 use node_proto::view::Event;
 
+use self::computing::Computing;
 use self::files::Shelf;
 use self::keeping::Restoring;
 use self::lending::Lending;
@@ -69,6 +71,7 @@ pub(crate) struct Driver {
     models: Models,
     lending: Lending,
     shelf: Shelf,
+    computing: Computing,
     /// Parts of files from the web server.
     arrivals: mpsc::Receiver<BlobInput>,
     ledger: Rc<Ledger>,
@@ -117,6 +120,7 @@ impl Driver {
             network: parts.network,
             models,
             lending: Lending::new(parts.idle_ms),
+            computing: Computing::new(&parts.origin, parts.idle_ms),
             shelf,
             arrivals,
             ledger: parts.ledger,
@@ -263,11 +267,11 @@ impl Driver {
             Output::Persist { seq, writes } => self.persist(seq, writes),
             Output::Work {
                 work,
+                requester,
                 model,
                 input,
                 limit_ms,
-                ..
-            } => self.work(work, model, input, limit_ms),
+            } => self.work(work, requester, model, input, limit_ms),
             Output::Blob(output) => self.carry_out_blob(output),
             // The status tells of it.
             Output::Event(Event::Blob { blob, step }) => self.on_blob(blob, step),
@@ -393,6 +397,7 @@ impl Driver {
             }
         }
         self.models.end_engine();
+        self.computing.end();
         let restored = self.put_in_place().await;
         self.ledger.close();
         drop(self.watch.take());

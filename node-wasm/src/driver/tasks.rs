@@ -17,6 +17,7 @@ use super::Driver;
 use super::files::{Held, Load, Looked};
 use super::lending::{LEND, PIN};
 use crate::bootstrap::{self, Bootstrap};
+use crate::error::ComputeError;
 use crate::measure::{self, Watch};
 use crate::order::Reply;
 use crate::platform;
@@ -41,6 +42,7 @@ pub(super) enum Done {
     },
     RetryRelay(Option<PeerId>),
     Index(Result<ModelIndex, String>),
+    Computer(Result<f64, ComputeError>),
     KnownAnswers {
         model: ModelId,
         probes: Option<Vec<Probe>>,
@@ -109,6 +111,7 @@ impl Driver {
             Done::Bootstrap { answer, kept } => self.on_bootstrap(answer, kept),
             Done::RetryRelay(relay) => self.network.retry_relay(relay.as_ref()),
             Done::Index(answer) => self.on_index(answer),
+            Done::Computer(measured) => self.on_computer(measured),
             Done::KnownAnswers { model, probes } => self.on_known_answers(model, probes),
             Done::Loaded { model, result, reply } => self.on_loaded(model, result, reply),
             Done::Worked {

@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 
-use js_sys::{Array, Error, Float32Array, Object, Reflect};
+use computation::Ending;
+use js_sys::{Array, Error, Float32Array, Object, Reflect, Uint8Array};
 use node_proto::capability::{Capability, Tier};
 use node_proto::ids::NodeId;
 use node_proto::service::Failure;
 use node_proto::view::{CreditView, Outcome, PeerView, ReputationView, Snapshot};
-use node_proto::work::WorkOutput;
+use node_proto::work::{RunOutcome, WorkOutput};
 use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -61,7 +62,7 @@ pub(super) fn event(event: &NodeEvent) -> Result<(String, JsValue), JsValue> {
     Ok((name, value))
 }
 
-/// The outcome of an inference, its vectors as typed arrays.
+/// The outcome of a request, vectors and outputs as typed arrays.
 pub(super) fn outcome_to_js(outcome: &Outcome) -> Result<JsValue, JsValue> {
     #[derive(Serialize)]
     struct Plain<'a> {
@@ -84,14 +85,34 @@ pub(super) fn outcome_to_js(outcome: &Outcome) -> Result<JsValue, JsValue> {
         receipt: &outcome.receipt,
         took_ms: outcome.took_ms,
     })?;
-    let WorkOutput::Embeddings {
-        dimension, values, ..
-    } = &outcome.output;
-    // The core checked that the numbers are texts × dimension.
-    let rows = values.chunks_exact((*dimension).max(1) as usize);
-    let embeddings: Array = rows.map(|row| JsValue::from(Float32Array::from(row))).collect();
-    set(&result, "embeddings", &embeddings);
+    match &outcome.output {
+        WorkOutput::Embeddings {
+            dimension, values, ..
+        } => {
+            // The core checked that the numbers are texts × dimension.
+            let rows = values.chunks_exact((*dimension).max(1) as usize);
+            let embeddings: Array = rows.map(|row| JsValue::from(Float32Array::from(row))).collect();
+            set(&result, "embeddings", &embeddings);
+        }
+        WorkOutput::Runs { outcomes } => {
+            let runs: Array = outcomes.iter().map(run_to_js).collect();
+            set(&result, "runs", &runs);
+        }
+    }
     Ok(result)
+}
+
+/// How a run ended: its output, or why there is none.
+fn run_to_js(outcome: &RunOutcome) -> JsValue {
+    let run = Object::new();
+    // Fuel is far below 2^53.
+    set(&run, "fuel", &JsValue::from_f64(outcome.fuel as f64));
+    match Ending::from_bytes(&outcome.ending) {
+        Ok(Ending::Output(output)) => set(&run, "output", &Uint8Array::from(&output[..])),
+        Ok(Ending::Failed(failure)) => set(&run, "failure", &JsValue::from_str(&failure.to_string())),
+        Err(error) => set(&run, "failure", &JsValue::from_str(&error.to_string())),
+    }
+    run.into()
 }
 
 /// The five measurements and what follows.

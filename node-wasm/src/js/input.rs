@@ -1,14 +1,20 @@
 //! What a page hands in, checked before anything happens.
 
+use js_sys::{Array, Object, Uint8Array};
 use node_proto::capability::LendPolicy;
 use node_proto::ids::{Millicredits, ModelId, NodeId};
 use node_proto::io::{Command, Line};
 use node_proto::service::{Precision, Requirements, Scope, ServiceRequest, TEXT_BYTES_MAX, TEXTS_MAX};
+use node_proto::work::{FUEL_MAX, MODULE_BYTES_MAX, Module, RUN_BYTES_MAX};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::error;
+use crate::platform::property;
+
+/// What a run may use unless the page says something else: about a second on a laptop.
+const FUEL_DEFAULT: u64 = 1 << 32;
 
 /// Reads an options object; leaving it out is an empty one.
 ///
@@ -24,13 +30,20 @@ pub(super) fn read<T: DeserializeOwned>(value: JsValue, code: &str) -> Result<T,
     serde_json::from_value(value).map_err(|reason| error(code, &reason))
 }
 
-/// The second argument of `request`.
-pub(super) fn service_request(service: &str, payload: JsValue) -> Result<ServiceRequest, JsValue> {
+/// The second argument of `request`. A module is taken in by `hold`.
+pub(super) fn service_request(
+    service: &str,
+    payload: JsValue,
+    hold: impl FnOnce(&[u8]) -> Module,
+) -> Result<ServiceRequest, JsValue> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Inference {
         texts: Vec<String>,
         model: Option<ModelId>,
+    }
+    if service == "computation" {
+        return computation(&payload, hold);
     }
     if service != "inference" {
         return Err(error(
@@ -52,6 +65,59 @@ pub(super) fn service_request(service: &str, payload: JsValue) -> Result<Service
         ));
     }
     Ok(ServiceRequest::Inference { model, texts })
+}
+
+/// What `request` takes for the service "computation". Bytes are not taken through JSON.
+fn computation(payload: &JsValue, hold: impl FnOnce(&[u8]) -> Module) -> Result<ServiceRequest, JsValue> {
+    const FIELDS: [&str; 3] = ["module", "inputs", "fuel"];
+    let invalid = |what: String| error(INVALID, &what);
+    let fields = payload
+        .dyn_ref::<Object>()
+        .ok_or_else(|| invalid("the payload must be an object".to_owned()))?;
+    let names = Object::keys(fields).iter().filter_map(|name| name.as_string());
+    if let Some(unknown) = names.into_iter().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(invalid(format!("a computation has no field {unknown:?}")));
+    }
+    let bytes = |value: JsValue, name: &str, bytes_max: usize| {
+        let array = value
+            .dyn_into::<Uint8Array>()
+            .map_err(|_| invalid(format!("{name} must be a Uint8Array")))?;
+        match array.length() as usize {
+            length if length > bytes_max => Err(invalid(format!(
+                "{name} has {length} bytes: {bytes_max} are allowed"
+            ))),
+            _ => Ok(array.to_vec()),
+        }
+    };
+    let module = bytes(
+        property(payload, "module").unwrap_or_default(),
+        "module",
+        MODULE_BYTES_MAX as usize,
+    )?;
+    let inputs = property(payload, "inputs").and_then(|inputs| inputs.dyn_into::<Array>().ok());
+    let inputs = inputs.ok_or_else(|| invalid("inputs must be an array".to_owned()))?;
+    if inputs.length() == 0 || inputs.length() as usize > TEXTS_MAX {
+        return Err(invalid(format!(
+            "inputs must have 1 to {TEXTS_MAX} entries, not {}",
+            inputs.length()
+        )));
+    }
+    let inputs = inputs.iter().enumerate();
+    let inputs = inputs.map(|(at, input)| bytes(input, &format!("input {at}"), RUN_BYTES_MAX));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    let fuel = match property(payload, "fuel") {
+        None => FUEL_DEFAULT,
+        // `FUEL_MAX` is exact in a float.
+        Some(fuel) => match fuel.as_f64() {
+            Some(fuel) if fuel >= 1.0 && fuel <= FUEL_MAX as f64 => fuel as u64,
+            _ => return Err(invalid(format!("fuel must be a number from 1 to {FUEL_MAX}"))),
+        },
+    };
+    Ok(ServiceRequest::Computation {
+        module: hold(&module),
+        fuel,
+        inputs,
+    })
 }
 
 /// The third argument of `request`.

@@ -178,7 +178,7 @@ impl KnowledgeNode {
         requirements: JsValue,
     ) -> Result<JsValue, JsValue> {
         let handle = self.handle()?;
-        let request = input::service_request(&service, payload)?;
+        let request = input::service_request(&service, payload, |module| handle.hold_module(module))?;
         let requirements: input::Conditions = input::read(requirements, "invalid_input")?;
         let (_, outcome) = handle.request(request, requirements.into_core()?);
         match outcome.await {

@@ -222,19 +222,32 @@ export interface Requirements {
   precision?: "f32" | "f16" | "int8";
 }
 
-export interface InferenceResult {
-  /** One unit vector for each text, in order. */
-  embeddings: Float32Array[];
+/** What every request comes to. */
+export interface Outcome {
   provider: PeerId;
+  /** The model, or the module that ran. */
   model: Hash | null;
-  /** The provider's word; not verified. */
-  backend: string | null;
   price: Millicredits;
   factors: Factors;
   verification: Verification;
   receipt: Receipt;
   tookMs: number;
 }
+
+export interface InferenceResult extends Outcome {
+  /** One unit vector for each text, in order. */
+  embeddings: Float32Array[];
+  /** The provider's word; not verified. */
+  backend: string | null;
+}
+
+export interface ComputationResult extends Outcome {
+  /** How each run ended, in the order of the inputs: the same on every machine. */
+  runs: Run[];
+}
+
+/** `fuel` is what the run used. */
+export type Run = { fuel: number; output: Uint8Array } | { fuel: number; failure: string };
 
 /** What `new Blob([…])` takes. */
 export type FileContent = Blob | ArrayBuffer | ArrayBufferView;
@@ -374,6 +387,15 @@ export class KnowledgeNode {
     payload: { texts: string[]; model?: Hash },
     requirements?: Requirements,
   ): Promise<InferenceResult>;
+  /**
+   * Has a WebAssembly module run once for each input, by the calling convention of `crates/computation`. Only what the runs
+   * used of their fuel is paid. `fuel` is what one run may use, up to 2^36; default: 2^32, about a second on a laptop.
+   */
+  request(
+    service: "computation",
+    payload: { module: Uint8Array; inputs: Uint8Array[]; fuel?: number },
+    requirements?: Requirements,
+  ): Promise<ComputationResult>;
   /**
    * Brings a model to this device: it is checked, measured and kept in this browser. Rejects with `model_refused` if it cannot
    * be computed exactly.

@@ -57,3 +57,22 @@ function reverseAllBut(known) {
     }
   };
 }
+
+/** Changes the last byte of what every run of a module gives, from when the page has set `window.lies`: before, it is being checked. */
+export const lieAboutRuns = { script: changeRuns, args: [] };
+
+function changeRuns() {
+  // CBOR: an array of two, of which the first is the number of "ended".
+  const isEnded = (bytes) => bytes[0] === 0x82 && bytes[1] === 2;
+  const Honest = window.Worker;
+  window.Worker = class extends Honest {
+    constructor(...options) {
+      super(...options);
+      super.addEventListener("message", ({ data }) => {
+        if (window.lies === undefined || !(data instanceof Uint8Array) || !isEnded(data)) return;
+        data[data.length - 1] ^= 1;
+        window.lies += 1;
+      });
+    }
+  };
+}

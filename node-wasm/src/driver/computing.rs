@@ -1,0 +1,222 @@
+//! Strangers' modules in the node's service: measured when lending is switched on, fetched from whoever wants them run, run.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use computation::{Ending, Outcome};
+use futures::future::FutureExt as _;
+use litemap::LiteMap;
+use node_proto::capability::can_provide;
+use node_proto::ids::{Hash, NodeId, WorkId};
+use node_proto::io::{Command, Input};
+use node_proto::service::{ComputerInfo, Failure, Service};
+use node_proto::transfer::{BlobInput, BlobStep, HeldBy, Part};
+use node_proto::work::{FUEL_PER_UNIT, Module, RUN_BYTES_MAX, RunOutcome, WorkOutput};
+
+use super::Driver;
+use super::tasks::Done;
+use crate::compute::{Computer, Work};
+use crate::error::ComputeError;
+use crate::platform;
+use crate::status::ComputerState;
+
+/// The engine for modules leaves the memory after so long without use: it is back in a moment.
+const IDLE_MS: u32 = 15_000;
+
+/// The engine for modules, and what waits for it.
+pub(super) struct Computing {
+    computer: Rc<Computer>,
+    /// It was measured in this visit, or is being.
+    measured: bool,
+    /// Modules on their way here.
+    coming: LiteMap<Hash, Coming>,
+}
+
+/// A module on its way, and the work that waits for it.
+struct Coming {
+    chunks: BTreeMap<u32, Vec<u8>>,
+    waiting: Vec<Runs>,
+}
+
+/// Runs that were agreed.
+pub(super) struct Runs {
+    pub(super) work: WorkId,
+    /// It holds the module.
+    pub(super) requester: NodeId,
+    pub(super) module: Module,
+    pub(super) fuel: u64,
+    pub(super) inputs: Vec<Vec<u8>>,
+    /// When the work is to be over, in the page's monotone milliseconds.
+    pub(super) until: f64,
+}
+
+impl Computing {
+    pub(super) fn new(origin: &str, idle_ms: u32) -> Self {
+        Self {
+            computer: Rc::new(Computer::new(origin, idle_ms.min(IDLE_MS))),
+            measured: false,
+            coming: LiteMap::new(),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.computer.end();
+    }
+}
+
+impl Driver {
+    /// Measures the engine once, where this device may sell what it computes.
+    pub(super) fn measure_computer(&mut self) {
+        let snapshot = self.shared.handle().snapshot();
+        let may = |tier| can_provide(tier, true).contains(&Service::Computation);
+        if self.computing.measured || !snapshot.lending.policy.enabled || !snapshot.tier.is_some_and(may) {
+            return;
+        }
+        self.computing.measured = true;
+        self.show_computer(ComputerState::Measuring);
+        let computer = self.computing.computer.clone();
+        self.tasks
+            .push(async move { Done::Computer(computer.measure().await) }.boxed_local());
+    }
+
+    pub(super) fn on_computer(&mut self, measured: Result<f64, ComputeError>) {
+        let (computer, state) = match measured {
+            Ok(fuel_per_s) => {
+                let units_per_second = (fuel_per_s / FUEL_PER_UNIT as f64) as f32;
+                let state = ComputerState::Ready { fuel_per_s };
+                (Some(ComputerInfo { units_per_second }), state)
+            }
+            Err(error) => {
+                // What could not be fetched may be there the next time that lending is switched on.
+                self.computing.measured = matches!(error, ComputeError::WrongAnswer { .. });
+                let reason = error.to_string();
+                (None, ComputerState::Failed { reason })
+            }
+        };
+        self.show_computer(state);
+        self.command(Command::Computer { computer });
+    }
+
+    fn show_computer(&self, state: ComputerState) {
+        self.shared.update(|status| status.computer = state);
+    }
+
+    /// Runs a module, which is fetched first where it is not here.
+    pub(super) fn compute(&mut self, runs: Runs) {
+        let Module { blob, bytes } = runs.module;
+        let held = self.shared.modules.borrow_mut().get(&blob);
+        if let Some(module) = held {
+            return self.run_module(runs, module);
+        }
+        let requester = runs.requester;
+        if let Some(coming) = self.computing.coming.get_mut(&blob) {
+            return coming.waiting.push(runs);
+        }
+        let coming = Coming {
+            chunks: BTreeMap::new(),
+            waiting: vec![runs],
+        };
+        self.computing.coming.insert(blob, coming);
+        self.input(Input::Blob(BlobInput::Want {
+            blob,
+            bytes: bytes.into(),
+            held_by: HeldBy::Peer(requester),
+            outline: None,
+            kept: Vec::new(),
+            has_origin: false,
+        }));
+    }
+
+    /// Takes a part of a module that is on its way; gives it back if it is of anything else.
+    pub(super) fn keep_module_part(&mut self, blob: Hash, part: Part, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(coming) = self.computing.coming.get_mut(&blob) else {
+            return Some(bytes);
+        };
+        if let Part::Chunk(index) = part {
+            coming.chunks.insert(index, bytes);
+        }
+        self.input(Input::Blob(BlobInput::Kept { blob, part }));
+        None
+    }
+
+    /// A module is here, or will not come. Returns whether it was one.
+    pub(super) fn on_module(&mut self, blob: Hash, step: &BlobStep) -> bool {
+        if !self.computing.coming.contains_key(&blob) {
+            return false;
+        }
+        let failed = match step {
+            BlobStep::Progress(_) => return true,
+            BlobStep::Whole(_) => None,
+            BlobStep::Failed { reason } => Some(format!("the module did not come: {reason}")),
+        };
+        let Some(coming) = self.computing.coming.remove(&blob) else {
+            return true;
+        };
+        let bytes: Vec<u8> = coming.chunks.into_values().flatten().collect();
+        if failed.is_none() {
+            self.shared.modules.borrow_mut().hold(&bytes);
+        }
+        let module: Rc<[u8]> = bytes.into();
+        for runs in coming.waiting {
+            match &failed {
+                None => self.run_module(runs, module.clone()),
+                Some(what) => {
+                    let what = what.clone();
+                    self.on_worked(runs.work, Err(Failure::Engine { what }), 0);
+                }
+            }
+        }
+        true
+    }
+
+    fn run_module(&mut self, runs: Runs, module: Rc<[u8]>) {
+        let computer = self.computing.computer.clone();
+        self.tasks.push(
+            async move {
+                let started = platform::monotone_ms();
+                let work = Work {
+                    name: runs.module.blob.0,
+                    module: &module,
+                    inputs: runs.inputs,
+                    fuel: runs.fuel,
+                    deadline: Duration::from_secs_f64((runs.until - started).max(0.0) / 1_000.0),
+                };
+                let outcomes = computer.run(work).await.map_err(|error| Failure::Engine {
+                    what: error.to_string(),
+                });
+                // Durations of a page's life fit.
+                let took_ms = (platform::monotone_ms() - started) as u32;
+                Done::Worked {
+                    work: runs.work,
+                    result: outcomes.and_then(|outcomes| output_of(&outcomes)),
+                    took_ms,
+                }
+            }
+            .boxed_local(),
+        );
+    }
+}
+
+/// The outcomes as they are compared and paid. Where the machine failed there is no output.
+fn output_of(outcomes: &[Outcome]) -> Result<WorkOutput, Failure> {
+    let outcome = |outcome: &Outcome| {
+        let ending = match outcome.ending.to_canonical_bytes() {
+            Some(ending) if ending.len() > RUN_BYTES_MAX => {
+                Ending::Failed(computation::Failure::OutputTooLong).to_canonical_bytes()
+            }
+            other => other,
+        };
+        ending.map(|ending| RunOutcome {
+            fuel: outcome.fuel_used,
+            ending,
+        })
+    };
+    let outcomes: Option<Vec<RunOutcome>> = outcomes.iter().map(outcome).collect();
+    match outcomes {
+        Some(outcomes) => Ok(WorkOutput::Runs { outcomes }),
+        None => Err(Failure::Engine {
+            what: "the machine could not run it".to_owned(),
+        }),
+    }
+}
