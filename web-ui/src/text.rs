@@ -12,6 +12,7 @@ use crate::route::Page;
 
 pub mod ask;
 pub mod backup;
+pub mod compute;
 pub mod credit;
 pub mod factors;
 pub mod invite;

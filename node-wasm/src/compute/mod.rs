@@ -27,7 +27,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use computation::{Ending, Failure, Limits, Outcome};
+pub use computation::Ending;
+use computation::{Failure, Limits, Outcome};
 use gloo::timers::callback::Timeout;
 
 pub use catalogue::{Catalogue, Listed};

@@ -74,8 +74,10 @@ fn computation(payload: &JsValue, hold: impl FnOnce(&[u8]) -> Module) -> Result<
     let fields = payload
         .dyn_ref::<Object>()
         .ok_or_else(|| invalid("the payload must be an object".to_owned()))?;
-    let names = Object::keys(fields).iter().filter_map(|name| name.as_string());
-    if let Some(unknown) = names.into_iter().find(|name| !FIELDS.contains(&name.as_str())) {
+    let mut names = Object::keys(fields)
+        .into_iter()
+        .filter_map(|name| name.as_string());
+    if let Some(unknown) = names.find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(invalid(format!("a computation has no field {unknown:?}")));
     }
     let bytes = |value: JsValue, name: &str, bytes_max: usize| {

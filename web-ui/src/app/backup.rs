@@ -1,16 +1,15 @@
 //! Backing up this device and putting a backup back: a section of the Node page, and one dialog for both ways.
 
 use gloo::timers::future::TimeoutFuture;
-use js_sys::{Array, Uint8Array};
+use js_sys::Uint8Array;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_proto::ids::NodeId;
 use node_wasm::backup::FILE_BYTES_MAX;
 use node_wasm::error::BackupError;
 use node_wasm::status::IdentityStatus;
-use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, File, HtmlAnchorElement, HtmlInputElement, SubmitEvent, Url};
+use web_sys::{File, HtmlInputElement, SubmitEvent};
 
 use super::state::{App, use_app};
 use super::{connect, platform};
@@ -20,8 +19,6 @@ use crate::{format, text};
 const DIALOG: &str = "backup-dialog";
 const PASSPHRASE: &str = "backup-passphrase";
 const CANCEL: &str = "backup-cancel";
-/// A download has begun by then, and the bytes may go.
-const KEEP_MS: u32 = 60_000;
 
 /// What the dialog is about.
 #[derive(Clone, Copy, PartialEq)]
@@ -119,13 +116,7 @@ impl Work {
         let bytes = node.export_backup(passphrase).await?;
         let id = node.status().me.to_string();
         let name = format!("knowledge-{}.backup", &id[id.len().saturating_sub(6)..]);
-        if let Some(url) = download(&bytes, &name) {
-            spawn_local(async move {
-                TimeoutFuture::new(KEEP_MS).await;
-                // What is not released goes with the page.
-                let _ = Url::revoke_object_url(&url);
-            });
-        }
+        platform::save(&bytes, &name);
         self.said.set(words::SAVED.to_owned());
         // It was the careful step before replacing this device's identity.
         match self.file.try_with_untracked(Option::is_some) {
@@ -144,18 +135,6 @@ impl Work {
         self.close();
         Ok(())
     }
-}
-
-/// Hands bytes to the browser's downloads.
-fn download(bytes: &Uint8Array, name: &str) -> Option<String> {
-    let blob = Blob::new_with_u8_array_sequence(&Array::of1(bytes)).ok()?;
-    let url = Url::create_object_url_with_blob(&blob).ok()?;
-    let link = platform::document()?.create_element("a").ok()?;
-    let link: HtmlAnchorElement = link.unchecked_into();
-    link.set_href(&url);
-    link.set_download(name);
-    link.click();
-    Some(url)
 }
 
 /// The section; nothing where no identity is kept, which a notice explains.

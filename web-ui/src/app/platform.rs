@@ -1,8 +1,13 @@
 //! The browser, as far as the page touches it directly. Failures of optional features are `None` or `false`.
 
 use gloo::events::EventListener;
+use gloo::timers::callback::Timeout;
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsCast as _;
-use web_sys::{Document, HtmlDialogElement, Storage, Window};
+use web_sys::{Blob, Document, HtmlAnchorElement, HtmlDialogElement, Storage, Url, Window};
+
+/// How long a browser is given to read what it saves.
+const SAVING_MS: u32 = 60_000;
 
 pub(crate) fn window() -> Option<Window> {
     web_sys::window()
@@ -128,4 +133,17 @@ pub(crate) fn reload() {
 /// The settings store; `None` where the browser keeps nothing.
 pub(crate) fn storage() -> Option<Storage> {
     window()?.local_storage().ok().flatten()
+}
+
+/// Hands bytes to the browser's downloads.
+pub(crate) fn save(bytes: &Uint8Array, name: &str) -> Option<()> {
+    let blob = Blob::new_with_u8_array_sequence(&Array::of1(bytes)).ok()?;
+    let url = Url::create_object_url_with_blob(&blob).ok()?;
+    let link: HtmlAnchorElement = document()?.create_element("a").ok()?.unchecked_into();
+    link.set_href(&url);
+    link.set_download(name);
+    link.click();
+    // What is not released goes with the page.
+    Timeout::new(SAVING_MS, move || drop(Url::revoke_object_url(&url))).forget();
+    Some(())
 }

@@ -3,7 +3,7 @@
 /// Nothing on offer.
 pub const EMPTY: &str = "Nobody offers anything yet. Offers appear here as soon as a device in your group switches lending on: this one under Node, or another one that opens this page.";
 /// Under the heading.
-pub const INTRO: &str = "Prices are for 1,000 tokens, about 750 words. Each is the product of four factors: work × quality × demand × standing.";
+pub const INTRO: &str = "Prices are for 1,000 tokens, about 750 words; of computations for 1,000 units of work, about a quarter of a second of a laptop. Each is the product of four factors: work × quality × demand × standing.";
 /// The table's name.
 pub const OFFERS: &str = "Offers";
 /// Column heads.
@@ -17,7 +17,7 @@ pub const FACTORS: &str = "Why this price";
 /// Claimed.
 pub const SPEED: &str = "Speed";
 /// What speed means.
-pub const SPEED_HINT: &str = "Time for 1,000 tokens, as the provider claims";
+pub const SPEED_HINT: &str = "Time for 1,000 tokens or units of work, as the provider claims";
 /// Measured.
 pub const RTT: &str = "Round trip";
 /// How it is measured.
