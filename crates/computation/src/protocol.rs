@@ -5,68 +5,53 @@
 //! one [`Reply`]. While a module computes the worker reads nothing, so nothing is cancelled by a message: the page keeps the
 //! deadline and terminates the worker, and what was under way has no outcome.
 
-use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use crate::cbor::{Reader, Writer};
 use crate::outcome::{Failure, Outcome};
 
 /// From the page.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Checks, meters and compiles a module, in the place of any before it.
-    #[n(0)]
     Prepare {
         /// The module as it is sold.
-        #[cbor(n(0), with = "minicbor::bytes")]
         module: Vec<u8>,
     },
     /// Computes one input.
-    #[n(1)]
     Run {
         /// Comes back with the outcome.
-        #[n(0)]
         id: u64,
         /// The input.
-        #[cbor(n(1), with = "minicbor::bytes")]
         input: Vec<u8>,
         /// Units that it may use.
-        #[n(2)]
         fuel: u64,
     },
 }
 
 /// From the worker.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The module is ready.
-    #[n(0)]
     Prepared {
         /// Fuel that every run of it takes before it begins.
-        #[n(0)]
         start_units: u64,
     },
     /// The module is not run here.
-    #[n(1)]
     Unprepared {
         /// Why.
-        #[n(0)]
         failure: Failure,
     },
     /// A run ended.
-    #[n(2)]
     Ended {
         /// The request's.
-        #[n(0)]
         id: u64,
         /// How.
-        #[n(1)]
         outcome: Outcome,
     },
     /// The request made no sense: there is no module yet, or it could not be read.
-    #[n(3)]
     Misunderstood,
     /// The worker listens. Said unasked, and first.
-    #[n(4)]
     Ready,
 }
 
@@ -79,7 +64,20 @@ impl Request {
     /// The message.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        let mut writer = Writer::default();
+        match self {
+            Self::Prepare { module } => {
+                writer.case(0, 1);
+                writer.bytes(module);
+            }
+            Self::Run { id, input, fuel } => {
+                writer.case(1, 3);
+                writer.number(*id);
+                writer.bytes(input);
+                writer.number(*fuel);
+            }
+        }
+        writer.finish()
     }
 
     /// Reads a message.
@@ -87,7 +85,30 @@ impl Request {
     /// # Errors
     /// If it is none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        decode(bytes)
+        let mut reader = Reader(bytes);
+        let request = Self::read(&mut reader);
+        request
+            .and_then(|request| reader.finish(request))
+            .ok_or(ProtocolError)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        match reader.case()? {
+            0 => {
+                reader.list(1)?;
+                let module = reader.bytes()?;
+                Some(Self::Prepare { module })
+            }
+            1 => {
+                reader.list(3)?;
+                Some(Self::Run {
+                    id: reader.number()?,
+                    input: reader.bytes()?,
+                    fuel: reader.number()?,
+                })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -95,7 +116,25 @@ impl Reply {
     /// The message.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        let mut writer = Writer::default();
+        match self {
+            Self::Prepared { start_units } => {
+                writer.case(0, 1);
+                writer.number(*start_units);
+            }
+            Self::Unprepared { failure } => {
+                writer.case(1, 1);
+                failure.write(&mut writer);
+            }
+            Self::Ended { id, outcome } => {
+                writer.case(2, 2);
+                writer.number(*id);
+                outcome.write(&mut writer);
+            }
+            Self::Misunderstood => writer.case(3, 0),
+            Self::Ready => writer.case(4, 0),
+        }
+        writer.finish()
     }
 
     /// Reads a message.
@@ -103,21 +142,32 @@ impl Reply {
     /// # Errors
     /// If it is none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        decode(bytes)
+        let mut reader = Reader(bytes);
+        let reply = Self::read(&mut reader);
+        reply.and_then(|reply| reader.finish(reply)).ok_or(ProtocolError)
     }
-}
 
-fn encode(message: &impl Encode<()>) -> Vec<u8> {
-    // Writing to memory does not fail.
-    minicbor::to_vec(message).unwrap_or_default()
-}
-
-fn decode<'a, T: Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, ProtocolError> {
-    let mut decoder = minicbor::Decoder::new(bytes);
-    let message = decoder.decode().map_err(|_| ProtocolError)?;
-    if decoder.position() == bytes.len() {
-        Ok(message)
-    } else {
-        Err(ProtocolError)
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let case = reader.case()?;
+        reader.list(match case {
+            0 | 1 => 1,
+            2 => 2,
+            _ => 0,
+        })?;
+        Some(match case {
+            0 => Self::Prepared {
+                start_units: reader.number()?,
+            },
+            1 => Self::Unprepared {
+                failure: Failure::read(reader)?,
+            },
+            2 => Self::Ended {
+                id: reader.number()?,
+                outcome: Outcome::read(reader)?,
+            },
+            3 => Self::Misunderstood,
+            4 => Self::Ready,
+            _ => return None,
+        })
     }
 }
