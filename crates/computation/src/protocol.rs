@@ -27,6 +27,11 @@ pub enum Request {
         /// Units that it may use.
         fuel: u64,
     },
+    /// Computes the samples of a site's own modules, and says how fast. The prepared module stays.
+    Measure {
+        /// The site's origin.
+        site: String,
+    },
 }
 
 /// From the worker.
@@ -53,6 +58,21 @@ pub enum Reply {
     Misunderstood,
     /// The worker listens. Said unasked, and first.
     Ready,
+    /// This engine computes rightly, and so fast.
+    Measured {
+        /// Units of fuel.
+        units_per_second: u64,
+    },
+    /// This engine computes a module otherwise than other machines do.
+    Miscomputed {
+        /// Its name in the site's list.
+        module: String,
+    },
+    /// It cannot be said how this engine computes.
+    Unmeasured {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Bytes that are no message of this protocol.
@@ -75,6 +95,10 @@ impl Request {
                 writer.number(*id);
                 writer.bytes(input);
                 writer.number(*fuel);
+            }
+            Self::Measure { site } => {
+                writer.case(2, 1);
+                writer.text(site);
             }
         }
         writer.finish()
@@ -107,6 +131,11 @@ impl Request {
                     fuel: reader.number()?,
                 })
             }
+            2 => {
+                reader.list(1)?;
+                let site = reader.text()?;
+                Some(Self::Measure { site })
+            }
             _ => None,
         }
     }
@@ -133,6 +162,18 @@ impl Reply {
             }
             Self::Misunderstood => writer.case(3, 0),
             Self::Ready => writer.case(4, 0),
+            Self::Measured { units_per_second } => {
+                writer.case(5, 1);
+                writer.number(*units_per_second);
+            }
+            Self::Miscomputed { module } => {
+                writer.case(6, 1);
+                writer.text(module);
+            }
+            Self::Unmeasured { reason } => {
+                writer.case(7, 1);
+                writer.text(reason);
+            }
         }
         writer.finish()
     }
@@ -150,9 +191,9 @@ impl Reply {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let case = reader.case()?;
         reader.list(match case {
-            0 | 1 => 1,
+            3 | 4 => 0,
             2 => 2,
-            _ => 0,
+            _ => 1,
         })?;
         Some(match case {
             0 => Self::Prepared {
@@ -167,6 +208,15 @@ impl Reply {
             },
             3 => Self::Misunderstood,
             4 => Self::Ready,
+            5 => Self::Measured {
+                units_per_second: reader.number()?,
+            },
+            6 => Self::Miscomputed {
+                module: reader.text()?,
+            },
+            7 => Self::Unmeasured {
+                reason: reader.text()?,
+            },
             _ => return None,
         })
     }
