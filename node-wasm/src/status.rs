@@ -49,7 +49,7 @@ pub enum ComputerState {
     /// It gave the known answers.
     Ready {
         /// Measured speed: units of fuel a second.
-        fuel_per_s: f64,
+        fuel_per_s: u64,
     },
     /// It is not lent.
     Failed {

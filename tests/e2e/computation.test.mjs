@@ -17,10 +17,9 @@ function samples(person) {
   return person.page.evaluate(async (msMax) => {
     // Of CBOR (RFC 8949) only what these messages need.
     const head = (major, value) => {
-      const head = new DataView(new ArrayBuffer(9));
-      head.setUint8(0, (major << 5) | 27);
-      head.setBigUint64(1, BigInt(value));
-      return new Uint8Array(head.buffer);
+      const [info, length] = value < 24 ? [value, 0] : value < 2 ** 8 ? [24, 1] : value < 2 ** 16 ? [25, 2] : value < 2 ** 32 ? [26, 4] : [27, 8];
+      const digits = Array.from({ length }, (_, place) => Math.floor(value / 256 ** (length - 1 - place)) % 256);
+      return Uint8Array.of((major << 5) | info, ...digits);
     };
     const encode = (value) => {
       if (typeof value === "number") return [head(0, value)];

@@ -1,15 +1,18 @@
 //! The dedicated worker in which strangers' modules run: bytes in, bytes out.
 //!
-//! Everything it does is in `computation::protocol`; here it only meets JavaScript. Each message is a `Uint8Array`, and so is each
-//! answer. A worker of its own, because a module that computes lets nothing else run: the page that started it keeps the deadline,
+//! What it does is in `computation::Desk`; here it meets JavaScript, and measures itself by the modules of a site. Each message is a
+//! `Uint8Array`, and so is each answer. A worker of its own, because a module that computes lets nothing else run: the page that started it keeps the deadline,
 //! and terminates it.
 
 #![cfg(target_arch = "wasm32")]
 
-use computation::protocol::Reply;
+mod measure;
+
+use computation::protocol::{ProtocolError, Reply, Request};
 use computation::{Desk, Limits};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 /// Begins to listen, and says so. Called by the module's initialisation.
@@ -22,11 +25,17 @@ pub fn start() -> Result<(), JsValue> {
     let mut desk = Desk::new(Limits::default());
     let answering = scope.clone();
     let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let reply = match event.data().dyn_into::<Uint8Array>() {
-            Ok(message) => desk.answer(&message.to_vec()),
-            Err(_) => Reply::Misunderstood,
-        };
-        post(&answering, &reply);
+        let message = event.data().dyn_into::<Uint8Array>();
+        match message.map_or(Err(ProtocolError), |message| {
+            Request::from_bytes(&message.to_vec())
+        }) {
+            Ok(Request::Measure { site }) => {
+                let scope = answering.clone();
+                spawn_local(async move { post(&scope, &measure::measure(&scope, &site).await) });
+            }
+            Ok(request) => post(&answering, &desk.serve(request)),
+            Err(ProtocolError) => post(&answering, &Reply::Misunderstood),
+        }
     });
     scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
     listener.forget();

@@ -22,13 +22,21 @@ impl Desk {
 
     /// Does what a message asks.
     pub fn answer(&mut self, message: &[u8]) -> Reply {
-        match (Request::from_bytes(message), &self.prepared) {
-            (Ok(Request::Prepare { module }), _) => self.prepare(&module),
-            (Ok(Request::Run { id, input, fuel }), Some(prepared)) => Reply::Ended {
+        match Request::from_bytes(message) {
+            Ok(request) => self.serve(request),
+            Err(ProtocolError) => Reply::Misunderstood,
+        }
+    }
+
+    /// Does what a request asks, but for measuring, which needs a network and a clock.
+    pub fn serve(&mut self, request: Request) -> Reply {
+        match (request, &self.prepared) {
+            (Request::Prepare { module }, _) => self.prepare(&module),
+            (Request::Run { id, input, fuel }, Some(prepared)) => Reply::Ended {
                 id,
                 outcome: prepared.run(&input, fuel),
             },
-            (Ok(Request::Run { .. }), None) | (Err(ProtocolError), _) => Reply::Misunderstood,
+            (Request::Run { .. }, None) | (Request::Measure { .. }, _) => Reply::Misunderstood,
         }
     }
 

@@ -47,6 +47,9 @@
 //! | `shrink`, 512 × 512 to 100 × 75 (floats) | 1.9 | 4.2 | × 2.1 | 10 | × 2.7 | 16,911 | 21,690 |
 //! | `factors`, 100 numbers near 10¹² | 7.2 | 8.7 | × 1.2 | 3.6 | × 1.7 | 24,982 | 31,291 |
 
+#[cfg(all(feature = "catalogue", target_arch = "wasm32"))]
+pub mod catalogue;
+mod cbor;
 #[cfg(feature = "engine")]
 mod desk;
 #[cfg(feature = "engine")]

@@ -2,100 +2,80 @@
 
 use std::fmt;
 
-use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use crate::cbor::{Reader, Writer};
 use crate::limits::Limits;
 
 /// How a run ended, and what it took.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Units of fuel: what is paid for. Zero where nothing ran; all that was given where it ran out.
-    #[n(0)]
     pub fuel_used: u64,
     /// What came out.
-    #[n(1)]
     pub ending: Ending,
 }
 
 /// What came out of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// The output.
-    #[n(0)]
-    Output(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    Output(Vec<u8>),
     /// None, and why.
-    #[n(1)]
-    Failed(#[n(0)] Failure),
+    Failed(Failure),
 }
 
 /// Why there is no output.
-#[derive(Debug, Clone, PartialEq, Eq, Error, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// The module may not run, and why, in words of who refused it.
-    #[n(0)]
     #[error("the module was refused{}", because(.0))]
-    BadModule(#[n(0)] String),
+    BadModule(String),
     /// The input is longer than a run may be given.
-    #[n(1)]
     #[error("the input is too long")]
     InputTooLong,
     /// All the fuel was used.
-    #[n(2)]
     #[error("it took more work than was paid for")]
     OutOfFuel,
     /// It gave up after it was refused memory.
-    #[n(3)]
     #[error("it needed more memory than a module may have")]
     MemoryLimit,
     /// Its calls were too deep.
-    #[n(4)]
     #[error("its calls went too deep")]
     CallDepth,
     /// It did what cannot be done.
-    #[n(5)]
     #[error("it failed: {0}")]
-    Trap(#[n(0)] Trap),
+    Trap(Trap),
     /// `alloc` or `run` named a place outside of the memory.
-    #[n(6)]
     #[error("it named a place outside of its memory")]
     BadPlace,
     /// The output, or a message, is longer than it may be.
-    #[n(7)]
     #[error("its output is too long")]
     OutputTooLong,
     /// The module does not accept the input, and says why.
-    #[n(8)]
     #[error("it did not accept the input: {0}")]
-    Refused(#[n(0)] String),
+    Refused(String),
     /// The machine failed, and not the module: no memory was left, or the engine's own stack was too small.
-    #[n(9)]
     #[error("the machine could not run it: {0}")]
-    Machine(#[n(0)] String),
+    Machine(String),
 }
 
 /// What a module did that cannot be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trap {
     /// It said that it cannot go on: most languages do so when a check of theirs fails.
-    #[n(0)]
     Unreachable,
     /// Memory or a table was used beyond its end.
-    #[n(1)]
     OutOfBounds,
     /// A whole number was divided by zero.
-    #[n(2)]
     DivisionByZero,
     /// A result that fits into no whole number.
-    #[n(3)]
     IntegerOverflow,
     /// An indirect call to nothing, or to a function of another type.
-    #[n(4)]
     IndirectCall,
     /// Something that the engine does not tell apart, or that was left out to compare outcomes.
-    #[n(5)]
     Other,
 }
 
@@ -145,8 +125,9 @@ impl Ending {
             Self::Failed(Failure::Trap(_)) => &Self::Failed(Failure::Trap(Trap::Other)),
             Self::Output(_) | Self::Failed(_) => self,
         };
-        // Writing to memory does not fail.
-        Some(minicbor::to_vec(plain).unwrap_or_default())
+        let mut writer = Writer::default();
+        plain.write(&mut writer);
+        Some(writer.finish())
     }
 
     /// Reads what [`Ending::to_canonical_bytes`] wrote. How long it may be is for whoever took the bytes to bound.
@@ -154,7 +135,34 @@ impl Ending {
     /// # Errors
     /// If it is something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OutcomeError> {
-        read(bytes)
+        let mut reader = Reader(bytes);
+        let ending = Self::read(&mut reader);
+        ending
+            .and_then(|ending| reader.finish(ending))
+            .ok_or(OutcomeError)
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Output(output) => {
+                writer.case(0, 1);
+                writer.bytes(output);
+            }
+            Self::Failed(failure) => {
+                writer.case(1, 1);
+                failure.write(writer);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let case = reader.case()?;
+        reader.list(1)?;
+        match case {
+            0 => Some(Self::Output(reader.bytes()?)),
+            1 => Some(Self::Failed(Failure::read(reader)?)),
+            _ => None,
+        }
     }
 }
 
@@ -190,11 +198,12 @@ impl Outcome {
         same && self.fuel_used == other.fuel_used
     }
 
-    /// The outcome as CBOR.
+    /// The outcome as CBOR. The same outcome has the same bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Writing to memory does not fail.
-        minicbor::to_vec(self).unwrap_or_default()
+        let mut writer = Writer::default();
+        self.write(&mut writer);
+        writer.finish()
     }
 
     /// Reads what [`Outcome::to_bytes`] wrote.
@@ -207,18 +216,105 @@ impl Outcome {
         if bytes.len() > limits.output_bytes_max.saturating_add(FRAME_BYTES_MAX) {
             return Err(OutcomeError);
         }
-        read(bytes)
+        let mut reader = Reader(bytes);
+        let outcome = Self::read(&mut reader);
+        outcome
+            .and_then(|outcome| reader.finish(outcome))
+            .ok_or(OutcomeError)
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.list(2);
+        writer.number(self.fuel_used);
+        self.ending.write(writer);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.list(2)?;
+        let fuel_used = reader.number()?;
+        let ending = Ending::read(reader)?;
+        Some(Self { fuel_used, ending })
     }
 }
 
-/// Reads all of the bytes as one thing.
-fn read<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, OutcomeError> {
-    let mut decoder = minicbor::Decoder::new(bytes);
-    let value = decoder.decode().map_err(|_| OutcomeError)?;
-    if decoder.position() == bytes.len() {
-        Ok(value)
-    } else {
-        Err(OutcomeError)
+/// Numbers of failures that carry something.
+mod case {
+    pub(super) const BAD_MODULE: u64 = 0;
+    pub(super) const TRAP: u64 = 5;
+    pub(super) const REFUSED: u64 = 8;
+    pub(super) const MACHINE: u64 = 9;
+}
+
+impl Failure {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        let (case, words) = match self {
+            Self::BadModule(words) => (case::BAD_MODULE, words),
+            Self::Refused(words) => (case::REFUSED, words),
+            Self::Machine(words) => (case::MACHINE, words),
+            Self::Trap(trap) => {
+                writer.case(case::TRAP, 1);
+                return writer.case(trap.number(), 0);
+            }
+            Self::InputTooLong => return writer.case(1, 0),
+            Self::OutOfFuel => return writer.case(2, 0),
+            Self::MemoryLimit => return writer.case(3, 0),
+            Self::CallDepth => return writer.case(4, 0),
+            Self::BadPlace => return writer.case(6, 0),
+            Self::OutputTooLong => return writer.case(7, 0),
+        };
+        writer.case(case, 1);
+        writer.text(words);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let case = reader.case()?;
+        let carries = matches!(
+            case,
+            case::BAD_MODULE | case::TRAP | case::REFUSED | case::MACHINE
+        );
+        reader.list(carries.into())?;
+        Some(match case {
+            case::TRAP => {
+                let trap = Trap::of(reader.case()?)?;
+                reader.list(0)?;
+                Self::Trap(trap)
+            }
+            1 => Self::InputTooLong,
+            2 => Self::OutOfFuel,
+            3 => Self::MemoryLimit,
+            4 => Self::CallDepth,
+            6 => Self::BadPlace,
+            7 => Self::OutputTooLong,
+            case::BAD_MODULE | case::REFUSED | case::MACHINE => {
+                let words = reader.text()?;
+                match case {
+                    case::BAD_MODULE => Self::BadModule(words),
+                    case::REFUSED => Self::Refused(words),
+                    _ => Self::Machine(words),
+                }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Trap {
+    /// In the order of their numbers.
+    const ALL: [Self; 6] = [
+        Self::Unreachable,
+        Self::OutOfBounds,
+        Self::DivisionByZero,
+        Self::IntegerOverflow,
+        Self::IndirectCall,
+        Self::Other,
+    ];
+
+    fn number(self) -> u64 {
+        self as u64
+    }
+
+    fn of(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 }
 

@@ -16,7 +16,6 @@
 //! Bounds: [`WAITING_MAX`] callers wait; what a module or a worker may say, take and give is bounded by [`Limits`], and compared
 //! with them before memory is reserved for it; the time that a caller waits counts to its deadline.
 
-mod catalogue;
 mod turns;
 mod worker;
 
@@ -28,16 +27,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use computation::Ending;
+use computation::protocol::Reply;
 use computation::{Failure, Limits, Outcome};
 use gloo::timers::callback::Timeout;
 
-pub use catalogue::{Catalogue, Listed};
 pub use turns::WAITING_MAX;
 
 use crate::error::ComputeError;
 use crate::platform;
 use turns::Turns;
 use worker::Running;
+
+/// Time to load the worker and the site's modules and to compute their samples twice, for which fast machines need a quarter of a
+/// second.
+const MEASURE_DEADLINE: Duration = Duration::from_secs(120);
 
 /// What is to be computed.
 pub struct Work<'a> {
@@ -96,25 +99,36 @@ impl Computer {
     /// # Errors
     /// If this device did not come to an outcome.
     pub async fn run(&self, work: Work<'_>) -> Result<Vec<Outcome>, ComputeError> {
-        self.timed(work).await.map(|(outcomes, _ms)| outcomes)
-    }
-
-    /// The same, with the milliseconds that it took without the wait for others.
-    async fn timed(&self, work: Work<'_>) -> Result<(Vec<Outcome>, f64), ComputeError> {
         // What is too long never reaches the worker, which would say the same.
         if work.module.len() > self.limits.module_bytes_max {
             let refused = Outcome::unused(Failure::BadModule("it is too long".to_owned()));
-            return Ok((vec![refused; work.inputs.len()], 0.0));
+            return Ok(vec![refused; work.inputs.len()]);
         }
-        let until = platform::monotone_ms() + work.deadline.as_secs_f64() * 1_000.0;
-        let turn = self.turns.take(until).await?;
-        let since = platform::monotone_ms();
+        let until = after(work.deadline);
+        let _turn = self.turns.take(until).await?;
         let mut session = self.begin()?;
         let outcomes = session.worker.compute(work, until, &self.limits).await?;
         // A machine that fails has no memory left, as a rule, and a new worker has.
         session.keep = outcomes.iter().all(|outcome| machine_failure(outcome).is_none());
-        drop((session, turn));
-        Ok((outcomes, platform::monotone_ms() - since))
+        Ok(outcomes)
+    }
+
+    /// Checks this browser's engine by the samples of the site's modules, and measures it: units of fuel per second.
+    ///
+    /// # Errors
+    /// [`ComputeError::WrongAnswer`] if it must not sell computation; others if it cannot be said.
+    pub async fn measure(&self) -> Result<u64, ComputeError> {
+        let until = after(MEASURE_DEADLINE);
+        let _turn = self.turns.take(until).await?;
+        let mut session = self.begin()?;
+        let reply = session.worker.measure(&self.origin, until).await?;
+        session.keep = true;
+        match reply {
+            Reply::Measured { units_per_second } => Ok(units_per_second),
+            Reply::Miscomputed { module } => Err(ComputeError::WrongAnswer { module }),
+            Reply::Unmeasured { reason } => Err(ComputeError::NoSample(reason)),
+            _ => Err(worker::confused()),
+        }
     }
 
     /// Ends the worker. Whatever it computes comes to nothing.
@@ -188,6 +202,11 @@ impl Drop for Session<'_> {
         });
         idle.replace(Some(rest));
     }
+}
+
+/// A moment of the page's monotone clock.
+fn after(time: Duration) -> f64 {
+    platform::monotone_ms() + time.as_secs_f64() * 1_000.0
 }
 
 /// What the machine lacked, if that is why there is no output.

@@ -120,13 +120,6 @@ impl Running {
         module: &[u8],
         until: f64,
     ) -> Result<Option<Failure>, ComputeError> {
-        let ready = self.ready.take();
-        if let Some(ready) = ready {
-            match self.reply(ready, until).await? {
-                Reply::Ready => {}
-                _ => return Err(confused()),
-            }
-        }
         if let Some((_, failure)) = self.prepared.borrow().as_ref().filter(|(of, _)| *of == name) {
             return Ok(failure.clone());
         }
@@ -141,7 +134,20 @@ impl Running {
         Ok(failure)
     }
 
+    /// Has the worker compute the samples of a site.
+    pub(super) async fn measure(&self, site: &str, until: f64) -> Result<Reply, ComputeError> {
+        let site = site.to_owned();
+        self.ask(&Request::Measure { site }, until).await
+    }
+
     async fn ask(&self, request: &Request, until: f64) -> Result<Reply, ComputeError> {
+        let ready = self.ready.take();
+        if let Some(ready) = ready {
+            match self.reply(ready, until).await? {
+                Reply::Ready => {}
+                _ => return Err(confused()),
+            }
+        }
         let (sender, receiver) = oneshot::channel();
         {
             let mut line = self.line.borrow_mut();
@@ -188,7 +194,7 @@ fn read(event: &MessageEvent, bytes_max: usize) -> Option<Reply> {
 }
 
 /// An answer that is none to what was asked.
-fn confused() -> ComputeError {
+pub(super) fn confused() -> ComputeError {
     ComputeError::Crashed("it answered another question".to_owned())
 }
 

@@ -80,10 +80,10 @@ impl Driver {
             .push(async move { Done::Computer(computer.measure().await) }.boxed_local());
     }
 
-    pub(super) fn on_computer(&mut self, measured: Result<f64, ComputeError>) {
+    pub(super) fn on_computer(&mut self, measured: Result<u64, ComputeError>) {
         let (computer, state) = match measured {
             Ok(fuel_per_s) => {
-                let units_per_second = (fuel_per_s / FUEL_PER_UNIT as f64) as f32;
+                let units_per_second = (fuel_per_s as f64 / FUEL_PER_UNIT as f64) as f32;
                 let state = ComputerState::Ready { fuel_per_s };
                 (Some(ComputerInfo { units_per_second }), state)
             }

@@ -42,7 +42,7 @@ pub(super) enum Done {
     },
     RetryRelay(Option<PeerId>),
     Index(Result<ModelIndex, String>),
-    Computer(Result<f64, ComputeError>),
+    Computer(Result<u64, ComputeError>),
     KnownAnswers {
         model: ModelId,
         probes: Option<Vec<Probe>>,

@@ -2,11 +2,13 @@
 
 mod buy;
 
+use computation::catalogue::{Catalogue, Listed};
+use js_sys::Uint8Array;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use node_wasm::compute::{Catalogue, Listed};
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, HtmlInputElement, SubmitEvent};
+use web_sys::{File, HtmlInputElement, Response, SubmitEvent};
 
 use super::platform;
 use super::state::{App, use_app};
@@ -68,8 +70,10 @@ impl Form {
     async fn module(self) -> Result<Vec<u8>, String> {
         match (self.listed(), self.own.get_untracked()) {
             (Some(listed), _) => {
-                let fetched = listed.fetch(&platform::origin()).await;
-                fetched.map_err(|error| error.to_string())
+                let module = fetch(&format!("/modules/{}.wasm", listed.name)).await;
+                module
+                    .filter(|module| blob::name_of(module) == listed.blob)
+                    .ok_or_else(|| words::NOT_FETCHED.to_owned())
             }
             (None, Some((_, module))) => Ok(module),
             (None, None) => Err(words::NO_PROGRAM.to_owned()),
@@ -118,10 +122,21 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
         .then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
+/// A file of the site.
+async fn fetch(path: &str) -> Option<Vec<u8>> {
+    let response = JsFuture::from(platform::window()?.fetch_with_str(path))
+        .await
+        .ok()?;
+    let response: Response = response.dyn_into().ok()?;
+    let body = response.ok().then(|| response.array_buffer().ok())??;
+    let body = JsFuture::from(body).await.ok()?;
+    Some(Uint8Array::new(&body).to_vec())
+}
+
 async fn read(file: &File) -> Result<Vec<u8>, String> {
     let buffer = JsFuture::from(file.array_buffer()).await;
     let buffer = buffer.map_err(|_| words::UNREADABLE.to_owned())?;
-    Ok(js_sys::Uint8Array::new(&buffer).to_vec())
+    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// Reads what was chosen in a file field; the same may be chosen again.
@@ -146,12 +161,14 @@ pub(crate) fn Compute() -> impl IntoView {
             return;
         }
         spawn_local(async move {
-            match Catalogue::fetch(&platform::origin()).await {
-                Ok(catalogue) => {
+            let list = fetch("/modules/modules.json").await;
+            let list = list.and_then(|list| Catalogue::read(str::from_utf8(&list).ok()?));
+            match list {
+                Some(catalogue) => {
                     form.programs.set(catalogue.modules);
                     form.choose(0);
                 }
-                Err(error) => form.said.set(words::no_list(&error.to_string())),
+                None => form.said.set(words::NO_LIST.to_owned()),
             }
         });
     };
@@ -281,7 +298,7 @@ fn Outcome(done: Done) -> impl IntoView {
     let file = format!("{}.out", done.name);
     let save = move |bytes: &[u8]| {
         // A page without a document saves nothing.
-        let _ = platform::save(&js_sys::Uint8Array::from(bytes), &file);
+        let _ = platform::save(&Uint8Array::from(bytes), &file);
     };
     view! {
         <li data-testid="compute-result" data-right=is_right.to_string()>

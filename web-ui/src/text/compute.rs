@@ -11,9 +11,10 @@ pub const PROGRAM: &str = "Program";
 /// One's own.
 pub const OWN: &str = "A module of your own…";
 /// The list did not come.
-pub fn no_list(reason: &str) -> String {
-    format!("The programs of this site cannot be listed: {reason}")
-}
+pub const NO_LIST: &str =
+    "The programs of this site cannot be listed now: close this and open it again to try once more.";
+/// A program did not come.
+pub const NOT_FETCHED: &str = "The program could not be fetched: try again.";
 /// Opens the file dialog.
 pub const CHOOSE_MODULE: &str = "Choose a .wasm file";
 /// Label of the field.

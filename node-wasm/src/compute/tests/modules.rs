@@ -10,7 +10,6 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use web_sys::BroadcastChannel;
 
 use super::*;
-use crate::compute::Listed;
 use crate::platform;
 
 #[test]
@@ -117,39 +116,55 @@ async fn memory_is_bounded_in_one_run_and_given_back_after_it() {
     panic!("the memory of {} runs was freed", freed.get());
 }
 
-#[test]
-async fn a_sample_measures_the_device_and_another_answer_is_noticed() {
-    let computer = computer(60_000);
+/// A worker for which the site has one module: `ECHO`, with the sample `sample`, and what is said of it.
+fn computer_of_site(rules: u32, output: &[u8], fuel: u64, content: &str) -> Computer {
     let module = wat::parse_str(ECHO).unwrap();
-    let outcomes = run(&computer, ECHO, &[b"sample"], FUEL, LONG).await.unwrap();
-    let listed = Listed {
-        name: "echo".into(),
-        title: String::new(),
-        about: String::new(),
-        license: String::new(),
-        bytes: module.len() as u64,
-        blob: blob::name_of(&module),
-        sample: b"sample".into(),
-        is_text: true,
-        output: blob::name_of(b"sample"),
-        fuel: outcomes[0].fuel_used,
-    };
-    assert!(computer.try_out(&listed, &module).await.unwrap() >= 0.0);
+    let (cid, output) = (
+        blob::to_cid(&blob::name_of(&module)),
+        blob::to_cid(&blob::name_of(output)),
+    );
+    let list = format!(
+        r#"{{ "rules": {rules}, "modules": [{{
+            "name": "echo", "title": "", "about": "", "license": "MIT", "bytes": {},
+            "cid": "{cid}", "sample": {{ "text": "sample" }},
+            "answer": {{ "output_bytes": 6, "output_cid": "{output}", "fuel": {fuel} }}
+        }}] }}"#,
+        module.len()
+    );
+    let content = wat::parse_str(content).unwrap();
+    computer_with(
+        60_000,
+        &format!(
+            "const files = {{ '/modules/modules.json': {list:?}, '/modules/echo.wasm': Uint8Array.from({content:?}) }};\n\
+             const {{ fetch }} = self;\n\
+             self.fetch = async (url) => files[url] ? new Response(files[url]) : fetch(url);\n"
+        ),
+    )
+}
+
+#[test]
+async fn samples_measure_the_device_and_another_answer_is_noticed() {
+    let run = run(&computer(60_000), ECHO, &[b"sample"], FUEL, LONG)
+        .await
+        .unwrap();
+    let fuel = run[0].fuel_used;
+    let right = computer_of_site(1, b"sample", fuel, ECHO);
+    assert!(right.measure().await.unwrap() > 0);
+    echoes(&right).await;
+
     let wrong = Err(ComputeError::WrongAnswer {
         module: "echo".into(),
     });
-    for (output, fuel) in [
-        (blob::name_of(b"else"), listed.fuel),
-        (listed.output, listed.fuel + 1),
-        (listed.output, listed.fuel - 1),
-    ] {
-        let listed = Listed {
-            output,
-            fuel,
-            ..listed.clone()
-        };
-        assert_eq!(computer.try_out(&listed, &module).await, wrong);
+    for (output, fuel) in [(&b"else"[..], fuel), (b"sample", fuel + 1), (b"sample", fuel - 1)] {
+        assert_eq!(computer_of_site(1, output, fuel, ECHO).measure().await, wrong);
     }
-    // The test's server has no modules.
-    assert!(matches!(computer.measure().await, Err(ComputeError::NoSample(_))));
+    for computer in [
+        computer_of_site(2, b"sample", fuel, ECHO),
+        computer_of_site(1, b"sample", fuel, TRAPS),
+        // The test's server has no modules.
+        computer(60_000),
+    ] {
+        let measured = computer.measure().await;
+        assert!(matches!(measured, Err(ComputeError::NoSample(_))), "{measured:?}");
+    }
 }

@@ -1,20 +1,12 @@
-//! The site's own modules, and how fast and how rightly this device computes them.
+//! A site's list of its own modules, `/modules/modules.json`, as `prepare-modules` writes it.
 
-use std::time::Duration;
-
-use computation::{Ending, Limits, RULES_VERSION};
+use js_sys::{Array, JSON, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{Computer, Work, machine_failure};
-use crate::error::ComputeError;
-use crate::platform::{self, property};
+use crate::RULES_VERSION;
 
-/// Longest `/modules/modules.json`.
-const LIST_BYTES_MAX: usize = 256 * 1024;
 /// Modules of a list; more are not looked at.
 const LISTED_MAX: usize = 64;
-/// Time for one run of a sample, for which fast machines need a tenth of a second, and to load the worker.
-const SAMPLE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the site says of its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,24 +41,14 @@ pub struct Listed {
 }
 
 impl Catalogue {
-    /// Fetches the list of a site.
-    ///
-    /// # Errors
-    /// If there is none, or it is for other rules.
-    pub async fn fetch(origin: &str) -> Result<Self, ComputeError> {
-        let url = format!("{origin}/modules/modules.json");
-        let json = platform::fetch_text(&url, LIST_BYTES_MAX).await;
-        let json = json.map_err(ComputeError::NoSample)?;
-        Self::read(&json).ok_or_else(|| ComputeError::NoSample("their list cannot be read".to_owned()))
-    }
-
     /// Reads `modules.json`. None if it is something else, or for other rules than this build's.
-    fn read(json: &str) -> Option<Self> {
-        let list = js_sys::JSON::parse(json).ok()?;
+    #[must_use]
+    pub fn read(json: &str) -> Option<Self> {
+        let list = JSON::parse(json).ok()?;
         if number(&list, "rules")? != u64::from(RULES_VERSION) {
             return None;
         }
-        let modules: js_sys::Array = property(&list, "modules")?.dyn_into().ok()?;
+        let modules: Array = property(&list, "modules")?.dyn_into().ok()?;
         let modules = modules.iter().take(LISTED_MAX);
         let modules = modules.map(|entry| Listed::read(&entry)).collect::<Option<_>>()?;
         Some(Self { modules })
@@ -95,71 +77,6 @@ impl Listed {
             fuel: number(&answer, "fuel")?,
         })
     }
-
-    /// Fetches the module, and checks that it is the one.
-    ///
-    /// # Errors
-    /// If it cannot be had.
-    pub async fn fetch(&self, origin: &str) -> Result<Vec<u8>, ComputeError> {
-        let url = format!("{origin}/modules/{}.wasm", self.name);
-        let module = platform::fetch_bytes(&url, Limits::default().module_bytes_max).await;
-        let module = module.map_err(|reason| ComputeError::NoSample(format!("{}: {reason}", self.name)))?;
-        if blob::name_of(&module) != self.blob {
-            let reason = format!("{}: its content is another", self.name);
-            return Err(ComputeError::NoSample(reason));
-        }
-        Ok(module)
-    }
-}
-
-impl Computer {
-    /// Checks this browser's engine by the samples of the site's modules, and measures it: units of fuel per second.
-    ///
-    /// # Errors
-    /// [`ComputeError::WrongAnswer`] if it must not sell computation; others if it cannot be said.
-    pub async fn measure(&self) -> Result<f64, ComputeError> {
-        let catalogue = Catalogue::fetch(&self.origin).await?;
-        let (mut fuel, mut ms) = (0, 0.0);
-        for listed in &catalogue.modules {
-            let module = listed.fetch(&self.origin).await?;
-            ms += self.try_out(listed, &module).await?;
-            fuel += listed.fuel;
-        }
-        // Fuel of samples is far below 2^53. A browser's clock may be as coarse as a millisecond.
-        Ok(fuel as f64 / ms.max(1.0) * 1_000.0)
-    }
-
-    /// Computes a sample twice, and gives the milliseconds of the second time: the first also prepares the module, and the browser
-    /// compiles it for speed while it runs.
-    pub(super) async fn try_out(&self, listed: &Listed, module: &[u8]) -> Result<f64, ComputeError> {
-        let mut took_ms = 0.0;
-        for _ in 0..2 {
-            let work = Work {
-                name: listed.blob,
-                module,
-                inputs: vec![listed.sample.clone()],
-                fuel: listed.fuel,
-                deadline: SAMPLE_DEADLINE,
-            };
-            let (outcomes, ms) = self.timed(work).await?;
-            let right = outcomes.iter().all(|outcome| match &outcome.ending {
-                Ending::Output(output) => {
-                    outcome.fuel_used == listed.fuel && blob::name_of(output) == listed.output
-                }
-                Ending::Failed(_) => false,
-            });
-            if let Some(failure) = outcomes.iter().find_map(machine_failure) {
-                return Err(ComputeError::Crashed(failure.to_string()));
-            }
-            if !right {
-                return Err(ComputeError::WrongAnswer {
-                    module: listed.name.clone(),
-                });
-            }
-            took_ms = ms;
-        }
-        Ok(took_ms)
-    }
 }
 
 fn text(object: &JsValue, name: &str) -> Option<String> {
@@ -180,7 +97,14 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     pairs.map(byte).collect()
 }
 
+/// A property that may be missing or `null`.
+fn property(object: &JsValue, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(object, &name.into()).ok()?;
+    (!value.is_undefined() && !value.is_null()).then_some(value)
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
