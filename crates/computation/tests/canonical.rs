@@ -59,7 +59,8 @@ proptest! {
             let ending = Ending::from_bytes(&canonical).unwrap();
             prop_assert_eq!(ending.to_canonical_bytes(), Some(canonical));
             let fuel_used = outcome.fuel_used;
-            prop_assert!(outcome.agrees_with(&Outcome { fuel_used, ending }));
+            let read = Outcome { fuel_used, ending };
+            prop_assert!(outcome.agrees_with(&read));
         }
     }
 }
