@@ -12,7 +12,6 @@ use crate::route::Page;
 
 pub mod ask;
 pub mod backup;
-pub mod compute;
 pub mod credit;
 pub mod factors;
 pub mod invite;

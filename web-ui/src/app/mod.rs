@@ -2,7 +2,6 @@
 
 mod ask;
 mod backup;
-mod compute;
 mod connect;
 mod credit;
 mod device;
