@@ -1,7 +1,6 @@
 //! One caller at a time, the others in the order in which they came.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
@@ -16,7 +15,7 @@ pub const WAITING_MAX: usize = 16;
 #[derive(Default)]
 pub(super) struct Turns {
     taken: Cell<bool>,
-    waiting: RefCell<VecDeque<oneshot::Sender<Turn>>>,
+    waiting: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 /// A turn. The next caller has it when this is dropped.
@@ -28,26 +27,47 @@ impl Turns {
         if !self.taken.replace(true) {
             return Ok(Turn(self.clone()));
         }
-        let (sender, receiver) = oneshot::channel();
+        let (sender, called) = oneshot::channel();
         {
             let mut waiting = self.waiting.borrow_mut();
             waiting.retain(|sender| !sender.is_canceled());
             if waiting.len() >= WAITING_MAX {
                 return Err(ComputeError::Busy);
             }
-            waiting.push_back(sender);
+            waiting.push(sender);
         }
-        within(receiver, until).await?.ok_or(ComputeError::Terminated)
+        let mut place = Place { turns: self, called };
+        if within(&mut place.called, until).await? {
+            Ok(Turn(self.clone()))
+        } else {
+            Err(ComputeError::Terminated)
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let next = self.0.waiting.borrow_mut().pop_front();
-        match next {
-            // A caller that went away drops what it is sent, and so passes it on.
-            Some(next) => drop(next.send(Turn(self.0.clone()))),
-            None => self.0.taken.set(false),
+        let mut waiting = self.0.waiting.borrow_mut();
+        while !waiting.is_empty() {
+            if waiting.remove(0).send(()).is_ok() {
+                return;
+            }
+        }
+        self.0.taken.set(false);
+    }
+}
+
+/// A place among those who wait.
+struct Place<'a> {
+    turns: &'a Rc<Turns>,
+    called: oneshot::Receiver<()>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // Who is called and does not come passes the turn on.
+        if let Ok(Some(())) = self.called.try_recv() {
+            drop(Turn(self.turns.clone()));
         }
     }
 }

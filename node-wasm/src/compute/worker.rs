@@ -28,25 +28,29 @@ pub(super) struct Running {
     /// The module that the worker has, and why it was refused, if it was. None while it prepares one.
     prepared: RefCell<Option<(blob::Name, Option<Failure>)>>,
     /// Comes once.
-    ready: RefCell<Option<oneshot::Receiver<Reply>>>,
+    ready: RefCell<Option<oneshot::Receiver<()>>>,
     _listener: EventListener,
 }
 
 /// What the page expects of the worker: at most one reply at a time.
 enum Line {
     Quiet,
-    Waiting(oneshot::Sender<Reply>),
+    Waiting(oneshot::Sender<()>),
+    Heard(Reply),
     Dead(ComputeError),
 }
 
 impl Line {
     /// Takes what came. None if nothing was expected.
     fn hear(&mut self, reply: Reply) -> Option<()> {
-        match std::mem::replace(self, Self::Quiet) {
+        match self {
+            Self::Waiting(_) => {}
+            Self::Dead(_) => return Some(()),
+            Self::Quiet | Self::Heard(_) => return None,
+        }
+        if let Self::Waiting(sender) = std::mem::replace(self, Self::Heard(reply)) {
             // Its caller may be gone, which is no error.
-            Self::Waiting(sender) => drop(sender.send(reply)),
-            Self::Dead(error) => *self = Self::Dead(error),
-            Self::Quiet => return None,
+            let _ = sender.send(());
         }
         Some(())
     }
@@ -64,7 +68,7 @@ impl Running {
         let (sender, ready) = oneshot::channel();
         let line = Rc::new(RefCell::new(Line::Waiting(sender)));
         let failing = line.clone();
-        let on_failure = move |reason| failing.borrow_mut().die(ComputeError::Crashed(reason));
+        let on_failure = Rc::new(move |reason| failing.borrow_mut().die(ComputeError::Crashed(reason)));
         let worker =
             ModuleWorker::start(script_url, "computation", on_failure).map_err(ComputeError::Spawn)?;
         let (hearing, watched) = (line.clone(), worker.worker().clone());
@@ -164,11 +168,16 @@ impl Running {
         self.reply(receiver, until).await
     }
 
-    async fn reply(&self, receiver: oneshot::Receiver<Reply>, until: f64) -> Result<Reply, ComputeError> {
-        match (within(receiver, until).await?, &*self.line.borrow()) {
-            (Some(reply), _) => Ok(reply),
-            (None, Line::Dead(error)) => Err(error.clone()),
-            (None, _) => Err(ComputeError::Terminated),
+    async fn reply(&self, mut heard: oneshot::Receiver<()>, until: f64) -> Result<Reply, ComputeError> {
+        within(&mut heard, until).await?;
+        let mut line = self.line.borrow_mut();
+        match std::mem::replace(&mut *line, Line::Quiet) {
+            Line::Heard(reply) => Ok(reply),
+            Line::Dead(error) => {
+                *line = Line::Dead(error.clone());
+                Err(error)
+            }
+            Line::Quiet | Line::Waiting(_) => Err(confused()),
         }
     }
 
@@ -198,13 +207,13 @@ pub(super) fn confused() -> ComputeError {
     ComputeError::Crashed("it answered another question".to_owned())
 }
 
-/// Waits until a moment of the page's monotone clock. None if the sender is gone.
-pub(super) async fn within<T>(receiver: oneshot::Receiver<T>, until: f64) -> Result<Option<T>, ComputeError> {
+/// Waits until a moment of the page's monotone clock. False if the sender is gone.
+pub(super) async fn within(heard: &mut oneshot::Receiver<()>, until: f64) -> Result<bool, ComputeError> {
     let left_ms = (until - platform::monotone_ms()).ceil();
     // A browser takes delays of 31 bits.
     let timeout = TimeoutFuture::new(left_ms.clamp(0.0, f64::from(i32::MAX)) as u32);
-    match select(receiver, timeout).await {
-        Either::Left((result, _)) => Ok(result.ok()),
+    match select(heard, timeout).await {
+        Either::Left((result, _)) => Ok(result.is_ok()),
         Either::Right(((), _)) => Err(ComputeError::Timeout),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A worker that hangs ends only through `Worker.terminate()`, and one that traps says so only to its `error` event.
 
+use std::rc::Rc;
+
 use gloo::events::EventListener;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -26,11 +28,7 @@ impl ModuleWorker {
     ///
     /// # Errors
     /// In words, if the browser refuses, for example by its content security policy.
-    pub fn start(
-        script_url: &str,
-        name: &str,
-        on_failure: impl Fn(String) + Clone + 'static,
-    ) -> Result<Self, String> {
+    pub fn start(script_url: &str, name: &str, on_failure: Rc<dyn Fn(String)>) -> Result<Self, String> {
         let script_url = absolute_url(script_url)?;
         let loader_url = loader(&script_url).map_err(|error| text_of(&error))?;
         let options = WorkerOptions::new();

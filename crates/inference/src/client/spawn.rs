@@ -30,7 +30,7 @@ impl Handle {
     pub(super) fn spawn(worker_url: &str) -> Result<Self, EngineError> {
         let pending = Rc::new(RefCell::new(Pending::default()));
         let failing = pending.clone();
-        let on_failure = move |reason| failing.borrow_mut().die(EngineError::Crashed(reason));
+        let on_failure = Rc::new(move |reason| failing.borrow_mut().die(EngineError::Crashed(reason)));
         let worker = ModuleWorker::start(worker_url, "inference", on_failure).map_err(EngineError::Spawn)?;
         let answers = pending.clone();
         let bridge = with_constructor_returning(worker.worker(), || {
