@@ -1,12 +1,14 @@
 // Loads the program that Trunk named in this script's attributes. A file of its own, so that the page needs no inline script.
 const { js, wasm } = document.querySelector("script[data-js]").dataset;
 
-// What this device knows is a module of its own, which the program asks for when it runs.
-globalThis.openLibrary = async () => {
+// What a first visit does without is a module of its own, which the program asks for when it runs.
+const later = async () => {
   const module = await import("/worker/library_module.js");
   await module.default();
-  return module.openLibrary();
+  return module;
 };
+globalThis.openLibrary = async () => (await later()).openLibrary();
+globalThis.qrCode = async (text) => (await later()).qrCode(text);
 
 try {
   const { default: init } = await import(js);

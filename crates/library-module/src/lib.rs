@@ -1,7 +1,7 @@
 //! The library of one device, for a page: text in, passages out.
 //!
 //! A module of its own, so that a first visit loads without it. What is decided is decided in `library`; here it meets
-//! JavaScript and IndexedDB.
+//! JavaScript and IndexedDB. Beside it stands what else the page does without until then: QR codes.
 //!
 //! ```text
 //! add ─▶ kept at once, searchable once a model has embedded it
@@ -15,6 +15,7 @@
 
 #![cfg(target_arch = "wasm32")]
 
+pub mod qr;
 mod question;
 mod store;
 mod view;

@@ -1,11 +1,9 @@
 //! The invitation: a link and its QR code, and the way into a group of one's own and out of it.
 
-use fast_qr::convert::Builder as _;
-use fast_qr::convert::svg::SvgBuilder;
-use fast_qr::qr::QRBuilder;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_wasm::NodeHandle;
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::ShareData;
 
@@ -39,10 +37,16 @@ fn link(app: App) -> String {
     secret.map_or_else(|| format!("{origin}/"), |secret| format!("{origin}/#g={secret}"))
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// Set by `boot.js`: draws a text in the module that is loaded later.
+    #[wasm_bindgen(js_name = qrCode, catch)]
+    async fn qr_code(text: &str) -> Result<JsValue, JsValue>;
+}
+
 /// Drawn as SVG and shown as an image, so that nothing of it is markup of this page.
-fn qr(link: &str) -> Option<String> {
-    let code = QRBuilder::new(link.as_bytes()).build().ok()?;
-    let svg = SvgBuilder::default().margin(3).to_str(&code);
+async fn qr(link: String) -> Option<String> {
+    let svg = qr_code(&link).await.ok()?.as_string()?;
     Some(format!(
         "data:image/svg+xml,{}",
         js_sys::encode_uri_component(&svg)
@@ -58,6 +62,19 @@ fn local_only() -> bool {
 pub(crate) fn InviteDialog() -> impl IntoView {
     let app = use_app();
     let link = Memo::new(move |_| link(app));
+    let code = RwSignal::new(None);
+    Effect::new(move || {
+        let wanted = link.get();
+        // Without a group there is nobody to invite into it.
+        if app.prefs.with(|prefs| prefs.group.is_some()) {
+            spawn_local(async move {
+                let drawn = qr(wanted.clone()).await;
+                if link.with_untracked(|link| *link == wanted) {
+                    code.set(drawn);
+                }
+            });
+        }
+    });
     view! {
         <dialog id=DIALOG class="dialog" data-testid="invite-dialog" aria-labelledby="invite-title">
             <header>
@@ -65,7 +82,7 @@ pub(crate) fn InviteDialog() -> impl IntoView {
                 <button type="button" class="button" data-testid="invite-close" on:click=|_| close()>{text::CLOSE}</button>
             </header>
             <p>{words::HINT}</p>
-            {move || qr(&link.get()).map(|source| view! {
+            {move || code.get().map(|source| view! {
                 <img class="qr" data-testid="invite-qr" src=source alt=words::QR width="232" height="232"/>
             })}
             <LinkRow link/>
