@@ -54,6 +54,24 @@ impl Service {
         Self::ResourceDiscovery,
     ];
 
+    /// Its name in the embedding API and in what is serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::CacheQuery => "cache_query",
+            Self::Storage => "storage",
+            Self::Computation => "computation",
+            Self::ModelTraining => "model_training",
+            Self::ComplexInference => "complex_inference",
+            Self::LargeStorage => "large_storage",
+            Self::SpecialisedProcessing => "specialised_processing",
+            Self::Coordination => "coordination",
+            Self::Reputation => "reputation",
+            Self::MarketFacilitation => "market_facilitation",
+            Self::ResourceDiscovery => "resource_discovery",
+        }
+    }
+
     /// The service with this number on the wire.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code)).copied()
@@ -291,4 +309,75 @@ pub enum Failure {
     /// Cancelled by the person.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Failure {
+    /// Its stable name, the `code` of what is serialised.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoDiscovery => "no_discovery",
+            Self::NoProvider => "no_provider",
+            Self::NoProposal { .. } => "no_proposal",
+            Self::Busy => "busy",
+            Self::Paused => "paused",
+            Self::UnknownModel => "unknown_model",
+            Self::UnknownService => "unknown_service",
+            Self::NotAMember => "not_a_member",
+            Self::CreditLimit { .. } => "credit_limit",
+            Self::TooExpensive => "too_expensive",
+            Self::Deadline => "deadline",
+            Self::Disconnected => "disconnected",
+            Self::WrongResult => "wrong_result",
+            Self::Protocol { .. } => "protocol",
+            Self::BadSignature => "bad_signature",
+            Self::Expired => "expired",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::Engine { .. } => "engine",
+            Self::Storage => "storage",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_what_is_serialised() {
+        for service in Service::ALL {
+            assert_eq!(serde_json::to_value(service).unwrap(), service.name());
+        }
+        let what = String::new;
+        for failure in [
+            Failure::NoDiscovery,
+            Failure::NoProvider,
+            Failure::NoProposal { count: 1 },
+            Failure::Busy,
+            Failure::Paused,
+            Failure::UnknownModel,
+            Failure::UnknownService,
+            Failure::NotAMember,
+            Failure::CreditLimit {
+                available: 1,
+                required: 2,
+            },
+            Failure::TooExpensive,
+            Failure::Deadline,
+            Failure::Disconnected,
+            Failure::WrongResult,
+            Failure::Protocol { what: what() },
+            Failure::BadSignature,
+            Failure::Expired,
+            Failure::InvalidRequest { what: what() },
+            Failure::Engine { what: what() },
+            Failure::Storage,
+            Failure::Cancelled,
+        ] {
+            assert_eq!(serde_json::to_value(&failure).unwrap()["code"], failure.code());
+        }
+    }
 }

@@ -286,16 +286,6 @@ fn cancel(app: App) {
     });
 }
 
-/// A failure's stable name, as it is written on the wire.
-fn code(failure: &Failure) -> String {
-    let written = serde_json::to_value(failure).unwrap_or_default();
-    written
-        .get("code")
-        .and_then(|code| code.as_str())
-        .unwrap_or("unknown")
-        .to_owned()
-}
-
 impl From<String> for Refusal {
     fn from(what: String) -> Self {
         Self {
@@ -316,7 +306,7 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Trade(failure) => Self {
-                code: code(&failure),
+                code: failure.code().to_owned(),
                 what: text::failure(&failure),
                 advice: text::advice(&failure),
             },

@@ -178,11 +178,8 @@ fn OfferRow(row: Row) -> impl IntoView {
         .collect();
     let or_unknown =
         |ms: Option<u32>| ms.map_or_else(|| text::UNKNOWN.to_owned(), |ms| format::duration(u64::from(ms)));
-    let service = serde_json::to_value(offer.service)
-        .ok()
-        .and_then(|name| name.as_str().map(str::to_owned));
     view! {
-        <tr data-testid="offer" data-peer=offer.provider.to_string() data-service=service data-millicredits=offer.unit_price.0
+        <tr data-testid="offer" data-peer=offer.provider.to_string() data-service=offer.service.name() data-millicredits=offer.unit_price.0
             class:mine=offer.mine>
             <th scope="row"><Peer id=offer.provider/></th>
             <td data-label=words::OFFER>{text::service(offer.service)}{offer.model_name.map(|name| view! { <small>{name}</small> })}</td>
