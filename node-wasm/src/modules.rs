@@ -58,3 +58,44 @@ impl Modules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn module(number: u8, bytes: usize) -> Vec<u8> {
+        vec![number; bytes]
+    }
+
+    #[test]
+    fn parts_make_the_module_that_its_name_proves() {
+        let mut modules = Modules::default();
+        let content = module(7, CHUNK_BYTES + 5);
+        let Module { blob, bytes } = modules.hold(&content);
+        let outline = modules.part(&blob, Part::Outline).unwrap();
+        let outline = Outline::verify(blob.0, bytes.into(), &outline).unwrap();
+        assert_eq!(outline, Outline::of(&content).unwrap());
+        let parts = [0, 1].map(|index| modules.part(&blob, Part::Chunk(index)).unwrap());
+        assert_eq!(parts.concat(), content);
+        assert_eq!(modules.part(&blob, Part::Chunk(2)), None);
+        assert_eq!(modules.part(&Hash([0; 32]), Part::Outline), None);
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_leaves_first_and_what_is_too_long_never_stays() {
+        let mut modules = Modules::default();
+        let most = MODULE_BYTES_MAX as usize;
+        let names: Vec<Hash> = (0..8)
+            .map(|number| modules.hold(&module(number, most)).blob)
+            .collect();
+        assert!(modules.get(&names[0]).is_some(), "eight fit");
+        modules.hold(&module(8, 1));
+        assert!(modules.get(&names[1]).is_none());
+        assert!(modules.get(&names[0]).is_some());
+        let long = modules.hold(&module(9, most + 1));
+        assert_eq!(long.bytes, MODULE_BYTES_MAX + 1);
+        assert!(modules.get(&long.blob).is_none());
+    }
+}
