@@ -47,6 +47,11 @@ pub mod invite;
 pub mod options;
 #[cfg_attr(
     not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a browser has a worker to lose")
+)]
+mod recovery;
+#[cfg_attr(
+    not(target_arch = "wasm32"),
     allow(dead_code, reason = "only a browser has a way to lose")
 )]
 mod relay_link;

@@ -19,19 +19,16 @@ use inference::client::Engine;
 use inference::manifest::ModelTier;
 use inference::protocol::HeldFiles;
 use inference::{EngineError, FileRef, LoadOptions, LoadProgress, ModelIndex, ModelManifest};
-use node_proto::ids::{ModelId, Timestamp};
+use node_proto::ids::ModelId;
 use node_proto::service::{Failure, ModelInfo, Precision, Probe};
 use node_proto::work::{WorkInput, WorkOutput};
 
 use crate::error::CommandError;
 use crate::handle::Shared;
 use crate::platform;
+use crate::recovery::GpuRest;
 use crate::status::{Backend, LoadReport, ModelState, ModelStatus};
 
-/// Losses of WebGPU after which it is set aside for as long as the page lives.
-const GPU_LOSSES_MAX: u32 = 3;
-/// How long WebGPU rests after a loss: a process that hangs needs time to be replaced by the browser.
-const GPU_REST_MS: u64 = 60_000;
 /// Longest `/models/index.json`.
 const INDEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -42,12 +39,19 @@ pub(crate) struct Models {
     manifests: Vec<ModelManifest>,
     engine: Option<Engine>,
     ready: LiteMap<ModelId, Ready>,
-    /// Since when each load runs, in the page's monotone milliseconds.
-    loading_since: LiteMap<ModelId, f64>,
+    loading: LiteMap<ModelId, Loading>,
     pins: LiteMap<ModelId, Option<Backend>>,
-    /// How often WebGPU hung, failed or lost its device, and since when it rests.
-    gpu_losses: u32,
-    gpu_lost_at: Option<Timestamp>,
+    gpu_rest: GpuRest,
+    /// Models that a worker took with it, until they are asked for by [`revive`](Self::revive).
+    lost: Vec<ModelId>,
+}
+
+/// A load under way.
+struct Loading {
+    /// In the page's monotone milliseconds.
+    since: f64,
+    /// It may meet a GPU.
+    tries_gpu: bool,
 }
 
 /// A model that can serve.
@@ -81,10 +85,10 @@ impl Models {
             manifests: Vec::new(),
             engine: None,
             ready: LiteMap::new(),
-            loading_since: LiteMap::new(),
+            loading: LiteMap::new(),
             pins: LiteMap::new(),
-            gpu_losses: 0,
-            gpu_lost_at: None,
+            gpu_rest: GpuRest::default(),
+            lost: Vec::new(),
         }
     }
 
@@ -218,13 +222,17 @@ impl Models {
         let manifest = self.manifest(&model).cloned().ok_or_else(unknown)?;
         let engine = self.engine()?;
         self.pins.insert(model, pin);
-        self.loading_since.insert(model, platform::monotone_ms());
-        let without_gpu = self.is_gpu_resting();
+        let without_gpu = self.gpu_rest.is_on(self.shared.clock.now());
         // What was measured before it slept need not be measured again.
         let sleeping = self.ready.get(&model).filter(|ready| ready.asleep);
         let pin = pin.or(sleeping.map(|ready| ready.report.chosen));
         // A pin is a preference: while the GPU rests the CPU serves on.
         let pin = pin.filter(|backend| !(without_gpu && backend.is_gpu()));
+        let loading = Loading {
+            since: platform::monotone_ms(),
+            tries_gpu: !without_gpu && pin.is_none_or(Backend::is_gpu),
+        };
+        self.loading.insert(model, loading);
         set_state(&self.shared, model, ModelState::Verifying { backend: None });
         let shared = self.shared.clone();
         Ok(async move {
@@ -239,6 +247,26 @@ impl Models {
         })
     }
 
+    /// A load failed. Returns whether the model sleeps on, to be woken again, because its worker died or the GPU failed where
+    /// it had run before.
+    pub(crate) fn sleeps_on(&mut self, model: ModelId, error: &EngineError) -> bool {
+        let tried_gpu = self.loading.get(&model).is_some_and(|load| load.tries_gpu);
+        let gpu_failed =
+            tried_gpu && matches!(error, EngineError::NoBackend(_) | EngineError::Timeout { .. });
+        let Some(ready) = self.ready.get(&model).filter(|ready| ready.asleep) else {
+            return false;
+        };
+        if !error.is_fatal() && !gpu_failed {
+            return false;
+        }
+        set_state(&self.shared, model, ready.state());
+        self.loading.remove(&model);
+        if gpu_failed {
+            self.gpu_rest.lost(self.shared.clock.now());
+        }
+        true
+    }
+
     /// A load ended.
     pub(crate) fn loaded(
         &mut self,
@@ -246,7 +274,7 @@ impl Models {
         result: &Result<LoadReport, EngineError>,
         not_kept: Option<String>,
     ) {
-        let since = self.loading_since.remove(&model);
+        let since = self.loading.remove(&model).map(|load| load.since);
         let before = self.ready.remove(&model);
         let state = match result {
             Ok(report) => {
@@ -314,27 +342,24 @@ impl Models {
         })
     }
 
-    fn is_gpu_resting(&self) -> bool {
-        let now = self.shared.clock.now();
-        let is_recent = |lost_at| now.ms_since(lost_at) < GPU_REST_MS;
-        self.gpu_losses >= GPU_LOSSES_MAX || self.gpu_lost_at.is_some_and(is_recent)
-    }
-
     /// Clears up after a worker that died. What it had loaded sleeps, and is to be woken.
     pub(crate) fn revive(&mut self) -> Vec<ModelId> {
+        self.clear_up();
+        std::mem::take(&mut self.lost)
+    }
+
+    fn clear_up(&mut self) {
         if self.engine.as_ref().is_none_or(Engine::is_alive) {
-            return Vec::new();
+            return;
         }
         self.engine = None;
         let awake = self.ready.iter().filter(|(_, ready)| !ready.asleep);
-        let lost: Vec<ModelId> = awake.map(|(model, _)| *model).collect();
+        self.lost.extend(awake.map(|(model, _)| *model));
         let mut lost_ones = self.ready.values().filter(|ready| !ready.asleep);
         if lost_ones.any(|ready| ready.report.chosen.is_gpu()) {
-            self.gpu_losses += 1;
-            self.gpu_lost_at = Some(self.shared.clock.now());
+            self.gpu_rest.lost(self.shared.clock.now());
         }
         self.put_to_sleep();
-        lost
     }
 
     /// Whether a worker takes memory.
@@ -377,7 +402,9 @@ impl Models {
     }
 
     fn engine(&mut self) -> Result<Engine, EngineError> {
-        if let Some(engine) = self.engine.clone().filter(Engine::is_alive) {
+        // Or what died with the last worker would count as loaded in the next one.
+        self.clear_up();
+        if let Some(engine) = self.engine.clone() {
             return Ok(engine);
         }
         let engine = Engine::spawn(&format!("{}/worker/inference_worker.js", self.origin))?;
@@ -494,3 +521,6 @@ fn precision_of(word: &str) -> Precision {
         _ => Precision::F32,
     }
 }
+
+#[cfg(test)]
+mod tests;

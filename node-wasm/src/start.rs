@@ -137,7 +137,7 @@ fn temporary(reason: TemporaryReason) -> Result<Profile, StartError> {
     })
 }
 
-fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellStatus {
+pub(crate) fn first_status(node: &Node, origin: &str, identity: IdentityStatus) -> ShellStatus {
     ShellStatus {
         me: node.id(),
         relay: RelayStatus {

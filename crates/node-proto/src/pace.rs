@@ -174,6 +174,13 @@ impl Paces {
         libm::round(line.start_ms + engine_ms) as u32
     }
 
+    /// The time that such a promise usually means, milliseconds, whoever gives it.
+    pub(crate) fn usual_ms(&self, promised_ms: u32) -> u32 {
+        let line = self.usual.line(self.overhead_ms);
+        // Saturates at the ends of `u32`.
+        libm::round(line.start_ms + line.slope * self.claimed_ms(promised_ms)) as u32
+    }
+
     /// The engine time that a promise claims.
     fn claimed_ms(&self, promised_ms: u32) -> f64 {
         (f64::from(promised_ms) - self.overhead_ms).max(0.0) / f64::from(PROMISE_SLACK)

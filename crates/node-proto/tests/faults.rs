@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use node_proto::{
-    Config, Event, ExchangeFailure, ExchangeId, Failure, Input, Millicredits, Output, Requirements,
-    ServeStep, Timestamp, TradeStep, Verification,
+    Config, Event, ExchangeFailure, ExchangeId, Failure, Input, Millicredits, Output, Precision,
+    Requirements, ServeStep, Timestamp, TradeStep, Verification,
 };
 use world::{Disk, Engine, Fate, Passing, World, private};
 
@@ -169,6 +169,32 @@ fn engines_that_fail_or_hang_cost_the_buyer_nothing() {
         world.ask(buyer, 2, &TEXTS);
         world.finish(buyer, 2).unwrap();
     }
+}
+
+#[test]
+fn whose_engine_hung_once_is_asked_again_where_there_is_nobody_else() {
+    let mut world = World::new();
+    let provider = world.join_provider(private(1), Engine::Honest);
+    let buyer = world.join_buyer(private(1));
+    world.run(8_000);
+    world.ask(buyer, 1, &TEXTS);
+    assert!(world.finish(buyer, 1).is_ok());
+    world.hosts[provider].engine = Engine::Hangs;
+    world.ask(buyer, 2, &TEXTS);
+    assert_eq!(world.finish(buyer, 2).unwrap_err(), Failure::Deadline);
+    // Its next promise contains the time that waking takes. By its record it would take ten times as long, or more.
+    world.offer(provider, 500.0, Precision::F32, 6_000);
+    world.hosts[provider].engine = Engine::Slow(3_000);
+    world.ask(buyer, 3, &TEXTS);
+    let asked = world.now;
+    assert!(world.finish(buyer, 3).is_ok());
+    assert!(world.now - asked < 4_000, "{}", world.now - asked);
+    // What nobody could keep is not even tried.
+    world.offer(provider, 500.0, Precision::F32, 40_000);
+    world.ask(buyer, 4, &TEXTS);
+    let asked = world.now;
+    assert_eq!(world.finish(buyer, 4).unwrap_err(), Failure::Deadline);
+    assert!(world.now - asked < 1_000, "{}", world.now - asked);
 }
 
 #[test]

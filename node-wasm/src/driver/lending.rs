@@ -1,67 +1,51 @@
-//! The engine in the node's service: models are loaded when lending is switched on, loaded again when the worker died, taken
-//! out of memory while nobody uses them, and forgotten when nothing wants them.
+//! The engine in the node's service: models are loaded when lending is switched on, taken out of memory while nobody uses
+//! them (see [`waking`](super::waking)), and forgotten when nothing wants them.
 
 use std::collections::BTreeSet;
 
 use futures::future::FutureExt as _;
-use gloo::timers::future::TimeoutFuture;
 use inference::{EngineError, ModelIndex};
 use node_proto::capability::{LendPolicy, Measurements};
-use node_proto::ids::{ModelId, NodeId, WorkId};
-use node_proto::io::{Command, Input};
-use node_proto::service::Failure;
-use node_proto::work::{WorkInput, WorkOutput};
+use node_proto::ids::ModelId;
+use node_proto::io::Command;
 
 use super::Driver;
-use super::computing::Runs;
 use super::files::Load;
 use super::tasks::Done;
+use super::waking::Waiting;
 use crate::error::CommandError;
 use crate::measure;
 use crate::order::Reply;
 use crate::platform;
+use crate::recovery::Deaths;
 use crate::status::{Backend, LoadReport};
 
 /// Under this name the policy is kept.
 pub(super) const LEND: &str = "lend";
 /// Under this name the chosen backend is kept.
 pub(super) const PIN: &str = "pin";
-/// Deaths of the worker in a row after which its models are given up.
-const DEATHS_MAX: u32 = 3;
-/// Wait before a dead worker's models are loaded again, when those loaded after the last death did not live to finish anything.
-const REVIVE_AFTER_MS: u32 = 2_000;
 
 /// What is wanted of the engine.
 pub(super) struct Lending {
     /// Models leave the memory after so long without use.
-    idle_ms_max: f64,
+    pub(super) idle_ms_max: f64,
     /// When the engine was last used, in the page's monotone milliseconds.
-    used_at: f64,
+    pub(super) used_at: f64,
     /// Work for models that are being woken.
-    waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<Waiting>,
     /// The switch.
     enabled: bool,
     /// Models that were asked for by name.
     asked: BTreeSet<ModelId>,
     /// Loads under way.
-    loading: BTreeSet<ModelId>,
+    pub(super) loading: BTreeSet<ModelId>,
     /// Models that could not be made ready; they are not tried again until somebody asks.
     refused: BTreeSet<ModelId>,
     /// Work under way.
     pub(super) running: u32,
-    /// Deaths of the worker since it last finished something.
-    deaths: u32,
+    pub(super) deaths: Deaths,
     /// The backend that was chosen last, maybe on a former visit.
     pin: Option<Backend>,
-}
-
-/// Work that came while its model slept.
-struct Waiting {
-    since: f64,
-    work: WorkId,
-    model: ModelId,
-    input: WorkInput,
-    limit_ms: u32,
 }
 
 impl Lending {
@@ -75,7 +59,7 @@ impl Lending {
             loading: BTreeSet::new(),
             refused: BTreeSet::new(),
             running: 0,
-            deaths: 0,
+            deaths: Deaths::default(),
             pin: None,
         }
     }
@@ -133,7 +117,7 @@ impl Driver {
     }
 
     /// Loads what is wanted and missing, forgets what nothing wants.
-    fn settle_models(&mut self) {
+    pub(super) fn settle_models(&mut self) {
         if self.lending.enabled {
             self.lend_what_fits();
         } else if self.lending.asked.is_empty() && self.lending.running == 0 {
@@ -191,93 +175,6 @@ impl Driver {
         self.gather(load, files.to_vec());
     }
 
-    /// Brings a model back into memory. Meanwhile it is offered as before.
-    pub(super) fn wake(&mut self, model: ModelId) {
-        let Some(files) = self.models.files(&model) else {
-            return;
-        };
-        if self.lending.loading.insert(model) {
-            let pin = self.models.pin(&model);
-            let load = Load {
-                model,
-                pin,
-                reply: None,
-            };
-            self.gather(load, files.to_vec());
-        }
-    }
-
-    /// Takes models out of memory that nobody used for a while.
-    pub(super) fn rest(&mut self) {
-        let idle_ms = platform::monotone_ms() - self.lending.used_at;
-        let is_used = self.lending.running > 0 || !self.lending.loading.is_empty();
-        if self.models.is_awake() && !is_used && idle_ms > self.lending.idle_ms_max {
-            self.models.rest();
-            self.offer();
-        }
-    }
-
-    /// Work for an engine; a model that sleeps is woken for it.
-    pub(super) fn work(
-        &mut self,
-        work: WorkId,
-        requester: NodeId,
-        model: Option<ModelId>,
-        input: WorkInput,
-        limit_ms: u32,
-    ) {
-        self.lending.running += 1;
-        if let WorkInput::Runs { module, fuel, inputs } = input {
-            let until = platform::monotone_ms() + f64::from(limit_ms);
-            return self.compute(Runs {
-                work,
-                requester,
-                module,
-                fuel,
-                inputs,
-                until,
-            });
-        }
-        match model.filter(|model| self.models.is_asleep(model)) {
-            Some(model) => {
-                let since = platform::monotone_ms();
-                self.lending.waiting.push(Waiting {
-                    since,
-                    work,
-                    model,
-                    input,
-                    limit_ms,
-                });
-                self.wake(model);
-            }
-            None => self.run_work(work, model, input, limit_ms),
-        }
-    }
-
-    /// A model is awake, or cannot be woken.
-    fn work_that_waited(&mut self, woken: ModelId) {
-        let waiting = std::mem::take(&mut self.lending.waiting);
-        let (due, others) = waiting.into_iter().partition(|waiting| waiting.model == woken);
-        self.lending.waiting = others;
-        let due: Vec<Waiting> = due;
-        for Waiting {
-            since,
-            work,
-            model,
-            input,
-            limit_ms,
-        } in due
-        {
-            let waited_ms = platform::monotone_ms() - since;
-            // What is below zero is no time left.
-            let left_ms = (f64::from(limit_ms) - waited_ms) as u32;
-            match left_ms {
-                0 => self.on_worked(work, Err(Failure::Deadline), 0),
-                _ => self.run_work(work, Some(model), input, left_ms),
-            }
-        }
-    }
-
     pub(super) fn on_loaded(
         &mut self,
         model: ModelId,
@@ -290,6 +187,13 @@ impl Driver {
                 Some(load) => reply = load.reply,
                 None => return,
             }
+        }
+        if let Err(error) = &result
+            && reply.is_none()
+            && self.models.sleeps_on(model, error)
+        {
+            self.lending.loading.remove(&model);
+            return self.wake_again(vec![model]);
         }
         let not_kept = match &mut result {
             Ok(report) => self.complete_report(report, &model),
@@ -328,53 +232,8 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_worked(&mut self, work: WorkId, result: Result<WorkOutput, Failure>, took_ms: u32) {
-        self.lending.running = self.lending.running.saturating_sub(1);
-        self.lending.used_at = platform::monotone_ms();
-        if result.is_ok() {
-            self.lending.deaths = 0;
-        }
-        self.input(Input::WorkDone {
-            work,
-            result,
-            took_ms,
-        });
-        self.revive();
-        self.settle_models();
-    }
-
-    /// Loads again what a dead worker had loaded, until that looks hopeless.
-    pub(super) fn revive(&mut self) {
-        let lost = self.models.revive();
-        if lost.is_empty() {
-            return;
-        }
-        self.lending.deaths += 1;
-        if self.lending.deaths > DEATHS_MAX {
-            for model in lost {
-                self.models.give_up(model);
-            }
-            return self.offer();
-        }
-        self.offer();
-        let after_ms = if self.lending.deaths > 1 {
-            REVIVE_AFTER_MS
-        } else {
-            0
-        };
-        for model in lost {
-            self.tasks.push(
-                async move {
-                    TimeoutFuture::new(after_ms).await;
-                    Done::LoadAgain(model)
-                }
-                .boxed_local(),
-            );
-        }
-    }
-
     /// Tells the core what can be offered now.
-    fn offer(&mut self) {
+    pub(super) fn offer(&mut self) {
         let models = self.models.infos();
         self.command(Command::Models { models });
         self.tell_held();

@@ -10,6 +10,7 @@ mod files;
 mod keeping;
 mod lending;
 mod tasks;
+mod waking;
 
 use std::pin::pin;
 use std::rc::Rc;

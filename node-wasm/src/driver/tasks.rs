@@ -67,6 +67,7 @@ pub(super) enum Done {
     Storage(StorageStatus),
     Policy(Option<LendPolicy>, Option<Backend>),
     LoadAgain(ModelId),
+    Overdue(WorkId),
     Looked(Looked),
     Whole {
         blob: Hash,
@@ -138,7 +139,8 @@ impl Driver {
                 };
             }),
             Done::Policy(policy, pin) => self.on_kept_policy(policy, pin),
-            Done::LoadAgain(model) => self.wake(model),
+            Done::LoadAgain(model) => self.on_load_again(model),
+            Done::Overdue(work) => self.on_overdue(work),
             Done::Looked(looked) => self.on_looked(looked),
             Done::Whole { blob, result } => self.on_whole(blob, result),
             Done::NotKept {

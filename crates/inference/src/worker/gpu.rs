@@ -1,10 +1,15 @@
 //! What kind of GPU the browser offers, asked before anything is downloaded or compiled for it.
 
+use futures::future::{Either, select};
+use gloo::timers::future::TimeoutFuture;
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+/// The longest that the browser may look for an adapter. Its GPU process may have to start for that, which takes a second; one
+/// that hangs never answers.
+const PROBE_MS_MAX: u32 = 10_000;
 /// Names of software renderers, in lower case.
 const SOFTWARE: [&str; 5] = ["swiftshader", "llvmpipe", "lavapipe", "software", "basic render"];
 
@@ -42,7 +47,10 @@ pub(super) async fn probe() -> Adapter {
         return Adapter::Absent("this browser has no WebGPU here");
     }
     let adapter = match gpu.unchecked_into::<Gpu>().request_adapter() {
-        Ok(promise) => JsFuture::from(promise).await.unwrap_or_default(),
+        Ok(promise) => match select(JsFuture::from(promise), TimeoutFuture::new(PROBE_MS_MAX)).await {
+            Either::Left((adapter, _)) => adapter.unwrap_or_default(),
+            Either::Right(_) => return Adapter::Absent("the browser says nothing of its GPU"),
+        },
         Err(_) => JsValue::UNDEFINED,
     };
     if adapter.is_undefined() || adapter.is_null() {

@@ -28,22 +28,33 @@ impl Node {
             self.counter_offer(job, *best, price);
             return None;
         }
-        let Some(quoted) = self.take_up(job, best) else {
+        self.buy_of(job, best, candidate.expected_ms, others)
+    }
+
+    /// Takes a provider's quote for the whole; `others` could be taken as well, the best first.
+    fn buy_of(
+        &mut self,
+        job: &mut Job,
+        provider: &NodeId,
+        expected_ms: u32,
+        others: &[(NodeId, Candidate)],
+    ) -> Option<End> {
+        let Some(quoted) = self.take_up(job, provider) else {
             return self.choose(job);
         };
         let backup = others.first().map(|(peer, _)| *peer);
         self.trade(
             job.id,
             TradeStep::Chosen {
-                provider: *best,
+                provider: *provider,
                 price: quoted.proposal.price,
                 backup,
-                expected_ms: candidate.expected_ms,
+                expected_ms,
             },
         );
         job.stage = Stage::Trading;
-        self.ask_second(job, best, others, &quoted);
-        self.start_leg(job, Which::Main, *best, quoted);
+        self.ask_second(job, provider, others, &quoted);
+        self.start_leg(job, Which::Main, *provider, quoted);
         None
     }
 
@@ -84,8 +95,14 @@ impl Node {
             .collect()
     }
 
-    /// Why a quote cannot be taken. The highest price is for everything that a request orders at the same time.
+    /// Why a quote cannot be taken.
     pub(super) fn objection(&self, job: &Job, proposal: &Proposal) -> Option<Failure> {
+        let expected_ms = self.expected_ms(&proposal.provider, proposal.promised_ms);
+        self.objection_if(job, proposal, expected_ms)
+    }
+
+    /// The same for a time to expect. The highest price is for everything that a request orders at the same time.
+    fn objection_if(&self, job: &Job, proposal: &Proposal, expected_ms: u32) -> Option<Failure> {
         let price = proposal.price.0;
         let spent = job.committed().saturating_add(job.check_price.0);
         let total = Millicredits(price.saturating_add(spent));
@@ -97,7 +114,6 @@ impl Node {
                 what: "a coarser precision than was offered".to_owned(),
             });
         }
-        let expected_ms = self.expected_ms(&proposal.provider, proposal.promised_ms);
         if u64::from(expected_ms) > job.deadline.ms_since(self.now) {
             return Some(Failure::Deadline);
         }
@@ -150,10 +166,24 @@ impl Node {
             if self.waits_for_the_busy(job) {
                 return None;
             }
-            return Some(End::Failed(self.nobody(job)));
+            let Some((provider, expected_ms)) = self.last_resort(job) else {
+                return Some(End::Failed(self.nobody(job)));
+            };
+            return self.buy_of(job, &provider, expected_ms, &[]);
         };
         self.counter_offer(job, peer, price);
         None
+    }
+
+    /// Where nobody is expected in time, whoever would be if it were as fast as the others, the fastest by its record. One
+    /// result that failed to come makes any longer promise look late, and one that comes late again costs nothing.
+    fn last_resort(&self, job: &Job) -> Option<(NodeId, u32)> {
+        let fit = job.quotes.iter().filter(|(_, quoted)| {
+            let usual_ms = self.usual_ms(&quoted.proposal.provider, quoted.proposal.promised_ms);
+            self.objection_if(job, &quoted.proposal, usual_ms).is_none()
+        });
+        let expected = fit.map(|(peer, quoted)| (*peer, self.expected_ms(peer, quoted.proposal.promised_ms)));
+        expected.min_by_key(|(_, expected_ms)| *expected_ms)
     }
 
     /// Whether a quote is too dear only because others want the same at the moment, which passes.

@@ -238,6 +238,12 @@ impl Node {
         there.saturating_add(self.round_trip_ms(provider))
     }
 
+    /// The same if nothing were known of the provider.
+    pub(super) fn usual_ms(&self, provider: &NodeId, promised_ms: u32) -> u32 {
+        let there = self.paces.usual_ms(promised_ms);
+        there.saturating_add(self.round_trip_ms(provider))
+    }
+
     /// Counts how long a trade took; `None` when no result came at all.
     pub(super) fn took(&mut self, provider: &NodeId, took_ms: Option<u64>, promised_ms: u32) {
         let round_trip_ms = u64::from(self.round_trip_ms(provider));

@@ -283,16 +283,7 @@ impl World {
 
     /// The same with another speed, in tokens a second, or another precision.
     pub fn lend_at(&mut self, host: usize, tokens_per_second: f32, precision: Precision) {
-        let model = ModelInfo {
-            id: MODEL,
-            name: "test".to_owned(),
-            dimension: DIMENSION as u32,
-            backend: "cpu".to_owned(),
-            tokens_per_second,
-            precision,
-            wake_ms: 0,
-        };
-        self.command(host, Command::Models { models: vec![model] });
+        self.offer(host, tokens_per_second, precision, 0);
         self.command(
             host,
             Command::Lend(LendPolicy {
@@ -349,6 +340,20 @@ impl World {
             requirements: Requirements::default(),
         };
         self.command(host, command);
+    }
+
+    /// What a host's model is from now on; one that sleeps takes `wake_ms` to wake.
+    pub fn offer(&mut self, host: usize, tokens_per_second: f32, precision: Precision, wake_ms: u32) {
+        let model = ModelInfo {
+            id: MODEL,
+            name: "test".to_owned(),
+            dimension: DIMENSION as u32,
+            backend: "cpu".to_owned(),
+            tokens_per_second,
+            precision,
+            wake_ms,
+        };
+        self.command(host, Command::Models { models: vec![model] });
     }
 
     /// Starts, or restarts from what is stored.
