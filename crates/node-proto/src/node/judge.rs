@@ -9,11 +9,14 @@ use crate::reputation::Aspect;
 use crate::service::Failure;
 use crate::verification::{probes_likeness, required, to_ppm};
 use crate::view::{Outcome, TradeStep, Verification};
-use crate::wire::{OBJECT_VERSION, Request, Signed, Verdict};
+use crate::wire::{ComparisonRule, OBJECT_VERSION, Request, Signed, Verdict};
 use crate::work::likeness;
 
 /// What a wrong result costs in quality, in ordinary trades.
 const WRONG_WEIGHT: f64 = 3.0;
+
+/// How many times longer a second result is waited for where there are no known answers.
+const EXACT_GRACE_FACTOR: u64 = 5;
 
 impl Node {
     /// Judges the result once everything is there to judge it with, and pays.
@@ -39,6 +42,7 @@ impl Node {
     }
 
     fn waits_for_sample(&self, job: &mut Job) -> bool {
+        let rule = job.main.as_ref().map(|main| main.terms.rule);
         let main = job.main.as_ref().map(|main| main.provider);
         let mut others = job.samples.iter().filter(|leg| Some(leg.provider) != main);
         if job.third.is_none() && others.any(|leg| leg.stage == LegStage::Delivered) {
@@ -50,9 +54,14 @@ impl Node {
         let Some(promised_ms) = promised_ms else {
             return false;
         };
-        // There has to be time left to pay in.
         let grace_ms = u64::from(self.config.second_grace_ms);
-        let until = self.now.plus_ms(promised_ms + grace_ms);
+        let patience_ms = match rule {
+            // Nothing else says whether a run is right.
+            Some(ComparisonRule::Exact) => grace_ms * EXACT_GRACE_FACTOR,
+            _ => grace_ms,
+        };
+        let until = self.now.plus_ms(promised_ms + patience_ms);
+        // There has to be time left to pay in.
         let until = until.min(Timestamp(job.deadline.0.saturating_sub(grace_ms)));
         self.now < *job.sample_until.get_or_insert(until)
     }

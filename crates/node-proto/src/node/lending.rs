@@ -12,6 +12,9 @@ use crate::price::{self, DemandController, Factors};
 use crate::service::{ComputerInfo, ModelInfo, Precision, Service};
 use crate::wire::{Offer, RefusalCode};
 
+/// What starting an engine for modules and fetching one are taken for, milliseconds; seldom more, and less where it runs already.
+const COMPUTER_WAKE_MS: u32 = 500;
+
 /// What computes, as quotes and the queue see it: a model, or the engine for modules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ability {
@@ -45,7 +48,7 @@ impl Ability {
             names: module,
             precision: Precision::F32,
             units_per_s: computer.units_per_second,
-            wake_ms: 0,
+            wake_ms: COMPUTER_WAKE_MS,
             row_bytes: 0,
         }
     }
