@@ -15,6 +15,7 @@ use crate::workspace::Workspace;
 const WASM_BINDGEN: &str = "0.2.108";
 const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
+const ESBUILD: &str = "0.28.2";
 const NEXTEST: &str = "0.9.143";
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -82,6 +83,19 @@ pub(crate) fn trunk(workspace: &Workspace) -> PathBuf {
 /// `wasm-opt`, with the features that our modules use switched on.
 pub(crate) fn wasm_opt(workspace: &Workspace) -> PathBuf {
     binaryen_dir(workspace).join("bin").join("wasm-opt")
+}
+
+/// `esbuild`, which makes scripts and style sheets smaller.
+pub(crate) fn esbuild(workspace: &Workspace) -> PathBuf {
+    esbuild_dir(workspace)
+        .join("node_modules")
+        .join(".bin")
+        .join("esbuild")
+}
+
+/// Identifies it in the keys of what it makes smaller.
+pub(crate) fn esbuild_version() -> String {
+    format!("esbuild {ESBUILD}")
 }
 
 /// The search path on which Trunk finds exactly our tools before any other.
@@ -174,13 +188,38 @@ pub(crate) fn install_binaryen(workspace: &Workspace, ticker: &mut Ticker) -> Re
     }
     let dir = binaryen_dir(workspace);
     fresh_dir(&dir.join("bin"))?;
-    Program::new(workspace, "npm", "install binaryen")
-        .args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
-        .arg(&dir)
-        .arg(format!("binaryen@{BINARYEN}"))
-        .run(ticker)?;
+    npm_install(workspace, ticker, &dir, "binaryen", BINARYEN)?;
     write_executable(&launcher, &text)?;
     Ok(Outcome::Done(String::new()))
+}
+
+/// Installs esbuild from npm.
+pub(crate) fn install_esbuild(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    let dir = esbuild_dir(workspace);
+    let note = dir.join(".installed");
+    if note.exists() {
+        return Ok(Outcome::Unchanged);
+    }
+    fresh_dir(&dir)?;
+    npm_install(workspace, ticker, &dir, "esbuild", ESBUILD)?;
+    // Written last, so that an interrupted installation starts over.
+    fs::write(&note, ESBUILD).context("write", &note)?;
+    Ok(Outcome::Done(String::new()))
+}
+
+fn npm_install(
+    workspace: &Workspace,
+    ticker: &mut Ticker,
+    dir: &Path,
+    package: &str,
+    version: &str,
+) -> Result<(), Error> {
+    Program::new(workspace, "npm", &format!("install {package}"))
+        .args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
+        .arg(dir)
+        .arg(format!("{package}@{version}"))
+        .run(ticker)
+        .map(|_| ())
 }
 
 /// Installs what a folder's lock file names, unless that is what is there.
@@ -215,6 +254,10 @@ fn wasm_opt_launcher(dir: &Path) -> String {
 
 fn binaryen_dir(workspace: &Workspace) -> PathBuf {
     workspace.tools().join(format!("binaryen-{BINARYEN}"))
+}
+
+fn esbuild_dir(workspace: &Workspace) -> PathBuf {
+    workspace.tools().join(format!("esbuild-{ESBUILD}"))
 }
 
 fn cargo_tool(workspace: &Workspace, name: &str, version: &str) -> PathBuf {

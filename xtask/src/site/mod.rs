@@ -49,6 +49,7 @@ const GROUND: &[Step] = &[
     ("wasm-bindgen", tools::install_wasm_bindgen),
     ("Trunk", tools::install_trunk),
     ("binaryen", tools::install_binaryen),
+    ("esbuild", tools::install_esbuild),
     ("model", model::build),
 ];
 

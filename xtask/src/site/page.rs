@@ -1,4 +1,5 @@
-//! The page: Trunk binds the wasm, names files by their content and writes index.html; wasm-opt makes the wasm smaller.
+//! The page: Trunk binds the wasm, names files by their content and writes index.html; wasm-opt makes the wasm smaller, and esbuild
+//! the scripts and style sheets.
 //!
 //! Trunk starts over each time it is called, so it is called only when something that it reads has changed.
 
@@ -21,6 +22,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
     module::compile(workspace, ticker, "build", &SMALL, &["--package", "web-ui"])?;
     let mut key = Key::new("page")
         .text(&tools::versions())
+        .text(&tools::esbuild_version())
         .text(&FOR_BROTLI.join(" "))
         .file(&workspace.wasm_artifact(SMALL.profile, "web_ui"))?;
     for path in inputs(workspace)? {
@@ -31,6 +33,7 @@ pub(super) fn build(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcom
         run_trunk(workspace, ticker, dir)?;
         let wasm = only_wasm(dir)?;
         module::optimise(workspace, ticker, &wasm, FOR_BROTLI)?;
+        minify(workspace, ticker, dir)?;
         rename_by_content(dir, &wasm)
     })?;
     module::publish(workspace, PAGE, &product)?;
@@ -67,6 +70,27 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
         .env("CARGO_TARGET_DIR", workspace.target())
         .env("TRUNK_SKIP_VERSION_CHECK", "true")
         .env("NO_COLOR", "true")
+        .run(ticker)
+        .map(|_| ())
+}
+
+/// Takes out what only people read. Names that one file has of another stay.
+fn minify(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<(), Error> {
+    let mut files = cache::files_below(dist)?;
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "js" || extension == "css")
+    });
+    Program::new(workspace, tools::esbuild(workspace), "esbuild")
+        .args([
+            "--minify",
+            "--charset=utf8",
+            "--log-level=warning",
+            "--allow-overwrite",
+        ])
+        .arg(format!("--outdir={}", dist.display()))
+        .arg(format!("--outbase={}", dist.display()))
+        .args(files)
         .run(ticker)
         .map(|_| ())
 }
