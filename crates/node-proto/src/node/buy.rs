@@ -122,6 +122,10 @@ impl Node {
             None => {
                 self.jobs.insert(id, job);
             }
+            Some(end) if self.deferred.is_own(id) => {
+                self.give_up_all(&mut job);
+                self.deferred_ended(end);
+            }
             Some(End::Finished(outcome)) => self.event(Event::Finished { job: id, outcome }),
             Some(End::Failed(failure)) => {
                 self.give_up_all(&mut job);
@@ -148,6 +152,9 @@ impl Node {
     }
 
     pub(super) fn trade(&mut self, job: JobId, step: TradeStep) {
+        if self.deferred.is_own(job) {
+            return;
+        }
         self.event(Event::Trade {
             job,
             at: self.now,

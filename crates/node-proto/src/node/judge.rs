@@ -12,7 +12,7 @@ use crate::view::{Outcome, TradeStep, Verification};
 use crate::wire::{OBJECT_VERSION, Request, Signed, Verdict};
 
 /// What a wrong result costs in quality, in ordinary trades.
-const WRONG_WEIGHT: f64 = 3.0;
+pub(super) const WRONG_WEIGHT: f64 = 3.0;
 
 impl Node {
     /// Judges the result once everything is there to judge it with, and pays.
@@ -120,6 +120,7 @@ impl Node {
             Ok(place) => place,
             Err(reason) => return Some(End::Failed(reason)),
         };
+        self.keep_for_later(job, &main);
         for sample in std::mem::take(&mut job.samples)
             .into_iter()
             .filter(|leg| !leg.is_paid)
