@@ -11,8 +11,10 @@
 //! Both sides of every comparison are thus the same requests: work for others', among them cheats', is in neither.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::check::share;
+use crate::network::Millis;
 use crate::record::{End, Served};
 use crate::summary::Summary;
 
@@ -34,6 +36,8 @@ pub struct Effort {
 /// One activity that was done for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
+    /// When it began.
+    pub at: Millis,
     /// Who did it.
     pub provider: u32,
     /// Its tokens, known answers not counted.
@@ -90,6 +94,7 @@ pub fn pieces(summary: &Summary<'_>) -> Vec<Piece> {
                 (None, true) => Kind::Sample,
             };
             pieces.push(Piece {
+                at: work.at,
                 provider: host.index(),
                 tokens: work.item_tokens.into(),
                 probe_tokens: work.probe_tokens.into(),
@@ -103,8 +108,13 @@ pub fn pieces(summary: &Summary<'_>) -> Vec<Piece> {
 impl Effort {
     /// What was done for these requests.
     pub fn of(summary: &Summary<'_>) -> Self {
+        Self::begun(summary, 0..Millis::MAX)
+    }
+
+    /// The part of it that was begun within a time.
+    pub fn begun(summary: &Summary<'_>, time: Range<Millis>) -> Self {
         let mut effort = Self::default();
-        for piece in pieces(summary) {
+        for piece in pieces(summary).iter().filter(|piece| time.contains(&piece.at)) {
             effort.probes += piece.probe_tokens;
             let part = match piece.kind {
                 Kind::Accepted { .. } => &mut effort.useful,

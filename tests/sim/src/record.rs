@@ -118,7 +118,7 @@ impl Tally {
     ];
 }
 
-/// One activity of a lender's engine.
+/// What one activity of a lender's engine was for one request; a few are for several requests of one buyer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
     /// When it began.
@@ -131,7 +131,7 @@ pub struct Work {
     pub item_tokens: u32,
     /// Tokens of the known answers among them.
     pub probe_tokens: u32,
-    /// Time in the engine, milliseconds.
+    /// Time in the engine for this request, milliseconds.
     pub took_ms: u32,
     /// Whether the result is the right one.
     pub right: bool,

@@ -1,5 +1,7 @@
 //! The shell of a host: what arrives goes into the node, what the node wants is carried out.
 
+use std::collections::BTreeMap;
+
 use node_proto::wire::{Agreement, Request, decode_frame};
 use node_proto::{
     AgreementId, Event as NodeEvent, ExchangeFailure, ExchangeId, Input, NodeId, Output, Path, ServeStep,
@@ -270,48 +272,57 @@ impl Host {
             return;
         };
         let right = device.honesty.is_right(&mut self.rng, self.tally.works);
-        let done = self.note_work(&texts, right, effects.now, shared);
+        let took_ms = self.note_work(&texts, right, effects.now, shared);
         let worked = What::Worked {
             life: self.life,
             work,
             result: Ok(engine::compute(&texts, right, device.honesty, self.index)),
-            took_ms: done.took_ms,
+            took_ms,
         };
-        let at = effects.now + u64::from(done.took_ms).max(1);
+        let at = effects.now + u64::from(took_ms).max(1);
         self.cause(at, self.index, worked, effects);
     }
 
-    /// Remembers what the engine does, and for whose request.
-    fn note_work(&mut self, texts: &[String], right: bool, at: Millis, shared: &Shared) -> Work {
-        let (buyer, request) = texts
-            .iter()
-            .find_map(|text| engine::asked(text))
-            .unwrap_or((u32::MAX, u32::MAX));
-        let (items, probes): (Vec<&String>, Vec<&String>) =
-            texts.iter().partition(|text| engine::asked(text).is_some());
+    /// Remembers what the engine does, and for whose requests; known answers are put down to the first of them. Returns how
+    /// long it takes, milliseconds.
+    fn note_work(&mut self, texts: &[String], right: bool, at: Millis, shared: &Shared) -> u32 {
+        let first = texts.iter().find_map(|text| engine::asked(text));
+        let first = first.unwrap_or((u32::MAX, u32::MAX));
         let coalition = self.spec.conduct.coalition;
-        let pretended = coalition.is_some_and(|fellows| fellows.contains(buyer));
-        let tokens = |texts: &[&String]| if pretended { 0 } else { price::tokens(texts) };
-        let (item_tokens, probe_tokens) = (tokens(&items), tokens(&probes));
-        let tokens = u64::from(item_tokens) + u64::from(probe_tokens);
+        let pretended = coalition.is_some_and(|fellows| fellows.contains(first.0));
+        let mut items = BTreeMap::from([(first, 0)]);
+        let mut probe_tokens = 0;
+        for text in texts.iter().filter(|_| !pretended) {
+            let sum = match engine::asked(text) {
+                Some(request) => items.entry(request).or_insert(0),
+                None => &mut probe_tokens,
+            };
+            *sum += price::tokens(&[text]);
+        }
         let speed = self.spec.lends.map_or(1, |device| device.speed.max(1));
-        let took_ms = (tokens * 1_000).div_ceil(speed.into());
-        let work = Work {
-            at,
-            buyer,
-            request,
-            item_tokens,
-            probe_tokens,
-            took_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
-            right,
+        let took_ms = |tokens: u32| {
+            let took_ms = (u64::from(tokens) * 1_000).div_ceil(speed.into());
+            u32::try_from(took_ms).unwrap_or(u32::MAX)
         };
-        let for_convict = shared.watched.contains(&buyer) && self.convicts(buyer, shared);
+        for (request, item_tokens) in &items {
+            let probe_tokens = if *request == first { probe_tokens } else { 0 };
+            self.works.push(Work {
+                at,
+                buyer: request.0,
+                request: request.1,
+                item_tokens: *item_tokens,
+                probe_tokens,
+                took_ms: took_ms(item_tokens + probe_tokens),
+                right,
+            });
+        }
+        let tokens = items.values().sum::<u32>() + probe_tokens;
+        let for_convict = shared.watched.contains(&first.0) && self.convicts(first.0, shared);
         self.tally.for_convicts += u64::from(for_convict);
         self.tally.works += 1;
-        self.tally.work_tokens += tokens;
-        self.tally.busy_ms += took_ms;
-        self.works.push(work);
-        work
+        self.tally.work_tokens += u64::from(tokens);
+        self.tally.busy_ms += u64::from(took_ms(tokens));
+        took_ms(tokens)
     }
 
     fn event(&mut self, event: NodeEvent, shared: &Shared, effects: &mut Effects) {

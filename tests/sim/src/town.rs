@@ -23,8 +23,8 @@ pub const DEADLINE_MS: u32 = 15_000;
 pub const ITEM_TOKENS: u32 = 12;
 /// Requests of each host on average.
 pub const REQUESTS: u64 = 20;
-/// After the last request there is time to settle, milliseconds.
-pub const SETTLING_MS: u64 = 90_000;
+/// After the last request there is time to settle, and to make the checks that were put off, milliseconds.
+pub const SETTLING_MS: u64 = 240_000;
 /// Clocks are wrong by up to an hour, milliseconds.
 const SKEW_MS_MAX: u64 = 3_600_000;
 /// What a lender's second of engine costs it, beside the 100 that it asks for by default.

@@ -2,6 +2,7 @@
 
 use crate::ids::ExchangeId;
 use crate::node::Node;
+use crate::node::deferred::ROWS_MAX;
 
 /// How much there is of everything that grows with what others send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Audit {
     pub connections: usize,
     /// Models with known answers.
     pub models_probed: usize,
+    /// Rows whose check is put off.
+    pub put_off: usize,
     /// The ledger waits for what counterparties hold.
     pub closed: bool,
 }
@@ -68,6 +71,7 @@ impl Node {
             proven: self.network.proven.len(),
             connections: self.network.connections.len(),
             models_probed: self.probes.len(),
+            put_off: self.deferred.rows(),
             closed: self.ledger.is_closed(),
         }
     }
@@ -84,6 +88,7 @@ impl Node {
             ("members", audit.members, config.peers_max),
             ("points", audit.points, config.discovery_points_max),
             ("proven", audit.proven, audit.connections),
+            ("put off", audit.put_off, ROWS_MAX),
             ("probes", audit.models_probed, config.models_max),
         ];
         bounds

@@ -123,6 +123,10 @@ impl Node {
             None => {
                 self.jobs.insert(id, job);
             }
+            Some(end) if self.deferred.is_own(id) => {
+                self.give_up_all(&mut job);
+                self.deferred_ended(end);
+            }
             Some(End::Finished(outcome)) => self.event(Event::Finished { job: id, outcome }),
             Some(End::Failed(failure)) => {
                 self.give_up_all(&mut job);
@@ -149,6 +153,9 @@ impl Node {
     }
 
     pub(super) fn trade(&mut self, job: JobId, step: TradeStep) {
+        if self.deferred.is_own(job) {
+            return;
+        }
         self.event(Event::Trade {
             job,
             at: self.now,

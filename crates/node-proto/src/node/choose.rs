@@ -17,6 +17,10 @@ impl Node {
     pub(super) fn choose(&mut self, job: &mut Job) -> Option<End> {
         let order = self.acceptable(job);
         let order = self.tested(job, order);
+        let order = self.known_first(job, order);
+        if self.asks_for_less(job, &order) {
+            return self.search(job);
+        }
         let strangers = self.to_try(job, &order);
         if !strangers.is_empty() {
             return self.try_out(job, &strangers);
@@ -109,7 +113,9 @@ impl Node {
         if job.requirements.price_max.is_some_and(|limit| total > limit) {
             return Some(Failure::TooExpensive);
         }
-        if proposal.precision > job.requirements.precision {
+        let is_compared = self.deferred.is_own(job.id);
+        let is_other = proposal.precision != job.requirements.precision;
+        if proposal.precision > job.requirements.precision || (is_compared && is_other) {
             return Some(Failure::Protocol {
                 what: "a coarser precision than was offered".to_owned(),
             });

@@ -13,7 +13,7 @@ use crate::wire::{ComparisonRule, OBJECT_VERSION, Request, Signed, Verdict};
 use crate::work::likeness;
 
 /// What a wrong result costs in quality, in ordinary trades.
-const WRONG_WEIGHT: f64 = 3.0;
+pub(super) const WRONG_WEIGHT: f64 = 3.0;
 
 /// How many times longer a second result is waited for where there are no known answers.
 const EXACT_GRACE_FACTOR: u64 = 5;
@@ -130,6 +130,7 @@ impl Node {
             Ok(place) => place,
             Err(reason) => return Some(End::Failed(reason)),
         };
+        self.keep_for_later(job, &main);
         for sample in std::mem::take(&mut job.samples)
             .into_iter()
             .filter(|leg| !leg.is_paid)

@@ -15,6 +15,7 @@
 //! | `leg` | agreement and activity on the buyer's side |
 //! | `hedge` | late providers, and agreements that are given up |
 //! | `dispute` | two results that contradict each other |
+//! | `deferred`, `scarcity` | checks that are put off while engines are scarce |
 //! | `judge` | verification and payment on the buyer's side |
 //! | `settle` | receipts, on both sides |
 //! | `credit`, `lines` | how much a stranger, and a member, may owe |
@@ -36,6 +37,7 @@ mod connect;
 mod convict;
 mod coordinate;
 mod credit;
+mod deferred;
 mod discover;
 mod dispute;
 mod fetch;
@@ -53,6 +55,7 @@ mod quote;
 mod recover;
 mod restore;
 mod sample;
+mod scarcity;
 mod search;
 mod sell;
 mod seller;
@@ -81,6 +84,7 @@ use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_
 pub use audit::Audit;
 use convict::Aside;
 use coordinate::Coordination;
+use deferred::Deferred;
 use gossip::Gossip;
 use hold::Holding;
 use job::{Job, Parting};
@@ -93,6 +97,7 @@ pub(crate) use sample::SAMPLES_MAX;
 use network::{Exchanges, Network, Purpose, Sent};
 use recover::Recovery;
 use restore::Stored;
+use scarcity::Scarcity;
 use seller::Seller;
 use settle::Retry;
 
@@ -140,6 +145,9 @@ pub struct Node {
     /// Blobs on their way here.
     transfers: LiteMap<Hash, Transfer>,
     holding: Holding,
+    /// Checks that are put off while engines are scarce.
+    deferred: Deferred,
+    scarcity: Scarcity,
     /// Results since a comparison last contradicted the probes, see [`verification`](crate::verification).
     passed: u32,
     changed: bool,
@@ -199,6 +207,8 @@ impl Node {
             probes: LiteMap::new(),
             transfers: LiteMap::new(),
             holding: Holding::default(),
+            deferred: Deferred::default(),
+            scarcity: Scarcity::default(),
             passed: 0,
             changed: true,
         };
@@ -275,6 +285,7 @@ impl Node {
             self.gossip.timeout(),
             self.recovery_timeout(),
             self.transfers_timeout(),
+            self.deferred.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -310,6 +321,7 @@ impl Node {
         self.discover_due();
         self.connections_due();
         self.jobs_due();
+        self.deferred_due();
         self.settle_due();
         self.gossip_due();
         self.recovery_due();

@@ -22,6 +22,8 @@
 //!
 //! While there is a short record to go by, and now and then afterwards, one text of a request is bought from a second provider
 //! as well; the samples of a trial do as well. See [`verification`](crate::verification).
+//!
+//! While engines are scarce nobody is tried out, and comparing waits: see [`deferred`](super::deferred).
 
 use crate::ids::{JobId, ModelId, NodeId};
 use crate::market::Candidate;
@@ -51,7 +53,12 @@ impl Node {
         let elapsed_ms = self.now.ms_since(job.started);
         let hurries = elapsed_ms > job.deadline.ms_since(self.now);
         let first = order.first().is_some_and(|(peer, _)| self.is_stranger(job, peer));
-        if !first || hurries || job.trials >= TRIALS_MAX || job.input.len() < TRIAL_ITEMS_MIN {
+        if !first
+            || hurries
+            || self.scarcity.is_felt(self.now)
+            || job.trials >= TRIALS_MAX
+            || job.input.len() < TRIAL_ITEMS_MIN
+        {
             return Vec::new();
         }
         let strangers = order.iter().map(|(peer, _)| *peer);
@@ -138,6 +145,18 @@ impl Node {
         if tested.is_empty() { open } else { tested }
     }
 
+    /// While engines are scarce, those with a record: there is no room for trials.
+    pub(super) fn known_first(&self, job: &Job, order: Vec<(NodeId, Candidate)>) -> Vec<(NodeId, Candidate)> {
+        if !self.scarcity.is_felt(self.now) {
+            return order;
+        }
+        let (strangers, mut known): (Vec<_>, Vec<_>) = order
+            .into_iter()
+            .partition(|(peer, _)| self.is_stranger(job, peer));
+        known.extend(strangers);
+        known
+    }
+
     /// A stranger's sample is there: a right one is paid at once, a wrong one ends the matter with its provider.
     pub(super) fn judge_trial(&mut self, job: &mut Job, provider: NodeId) -> Option<End> {
         let which = Which::Sample(provider);
@@ -175,7 +194,9 @@ impl Node {
     ) {
         let chance = compare_chance_ppm(self.record_of(main), self.config.trust_after);
         let is_sampled = job.samples.iter().any(|leg| leg.provider != *main);
-        if is_sampled || self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
+        // A comparison is not compared, and what goes without known answers is compared later.
+        let is_later = self.deferred.is_own(job.id) || self.is_put_off(&quoted.batch);
+        if is_sampled || is_later || self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
             return;
         }
         let same_model = |peer: &NodeId| {

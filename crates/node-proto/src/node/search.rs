@@ -92,6 +92,24 @@ impl Node {
         job.busy_refusals >= self.config.busy_refusals_max
     }
 
+    /// The quotes are for known answers, too, and show that engines are scarce: asks for new ones without. Returns whether it did.
+    pub(super) fn asks_for_less(&mut self, job: &mut Job, order: &[(NodeId, Candidate)]) -> bool {
+        let Some((best, _)) = order.first() else {
+            return false;
+        };
+        let is_checked = job
+            .quotes
+            .get(best)
+            .is_some_and(|quoted| !quoted.batch.probes.is_empty());
+        if !is_checked || !self.puts_off(job, best) {
+            return false;
+        }
+        job.quotes.clear();
+        job.grace_until = None;
+        self.ask_everyone_again(job);
+        true
+    }
+
     fn ask_everyone_again(&mut self, job: &mut Job) {
         job.forget_asked();
         job.shortlist.clear();
@@ -250,6 +268,7 @@ impl Node {
         job.requirements.provider.is_none_or(|wanted| wanted == *provider)
             && !job.tried.contains(provider)
             && !job.approached.contains(provider)
+            && !self.deferred.excludes(job.id, provider)
             && !self.reputation.is_fraud(provider)
             && (job.requirements.reputation_min <= 0.0
                 || self.reputation.view(self.now, provider).lower >= job.requirements.reputation_min)
@@ -282,7 +301,7 @@ impl Node {
 
     fn ask(&mut self, job: &mut Job, peer: NodeId, model: Option<ModelId>) {
         let items = (0..job.input.len()).collect();
-        let asked = self.demand(job, &peer, model, items, self.config.probes_max);
+        let asked = self.demand(job, &peer, model, items, self.probes_for(job, &peer));
         let request = Request::RequestProposal {
             tag: self.tag(&peer),
             demand: asked.demand.clone(),
@@ -367,6 +386,14 @@ impl Node {
 
     fn take_quote(&mut self, job: &mut Job, peer: NodeId, quoted: Quoted) {
         let proposal = &quoted.proposal;
+        let model = match &job.input {
+            WorkInput::Texts { .. } => proposal.model,
+            // Offers to run modules name none.
+            WorkInput::Runs { .. } => None,
+        };
+        let place = (peer, job.input.service() as u8, model);
+        let offered = self.network.offers.get(&place).map(|known| &known.offer.factors);
+        self.scarcity.quoted(self.now, &proposal.factors, offered);
         let quote = Quote {
             price: proposal.price,
             factors: proposal.factors,
@@ -390,6 +417,7 @@ impl Node {
         if matches!(reason, Failure::Deadline | Failure::Disconnected) {
             self.observe(&peer, Aspect::Availability, false, 1.0);
         }
+        self.scarcity.refused(self.now, &reason);
         let of_load = matches!(reason, Failure::Busy | Failure::Deadline);
         job.busy_refusals = job.busy_refusals.saturating_add(of_load.into());
         job.met_busy |= reason == Failure::Busy || self.are_all_busy(job);

@@ -18,7 +18,7 @@
 //! miss, and a provider that little is known of is taken to be like the rest (empirical Bayes, as in [`pace`](crate::pace)).
 //! Whoever buys here and there from many thus has a record to go by, too. A wrong result ends the first part, a comparison
 //! that contradicts the probes the second. With a record one probe remains in every batch: it finds whoever begins to cheat
-//! late.
+//! late. While engines are scarce none does, and a text of each such result is compared when they are free again (`node::deferred`).
 //!
 //! Results are compared by the rule that the agreement names. Vectors by cosine against the least cosine agreed on: floating
 //! point differs a little between machines, a wrong model differs a lot. Deterministic work bit by bit. Model hash and

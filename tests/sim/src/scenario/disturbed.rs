@@ -18,8 +18,6 @@ use crate::world::World;
 
 /// Hosts that leave and return in each hour of a run, in a hundred.
 const LEAVING_PERCENT: u64 = 30;
-/// Extra work that checks may be, for each token of useful work.
-const CHECKS_MAX: f64 = 0.1;
 const HOUR_MS: u64 = 3_600_000;
 /// Times are stretched so that departures fall between the trades.
 const CHURN_GAP_MS: u64 = 60_000;
@@ -141,33 +139,35 @@ fn crowded(setting: Setting, gap_ms: Millis) -> World {
     live(spec, setting)
 }
 
+/// Whoever asks before the crowd or after it has the same right to be served, and engines do not wait for the crowd: what was
+/// done in time for them is no capacity that the crowd could have had.
 fn served_within_capacity(report: &mut Report, name: &str, all: &Summary<'_>) {
     let surge = surge(all.world.shared().asking.start);
+    let time = surge.start..surge.end + u64::from(DEADLINE_MS);
     let crowd = Summary::new(all.world).during(surge.clone());
     let done = crowd.in_time().map(|(request, _)| u64::from(request.tokens));
     let done: u64 = done.sum();
     let asked = crowd.requests.iter().map(|request| u64::from(request.tokens));
     let asked: u64 = asked.sum();
     let speed: f64 = crowd.supplies().iter().map(|supply| supply.speed).sum();
-    let seconds = (surge.end - surge.start + u64::from(DEADLINE_MS)) as f64 / 1_000.0;
-    let others = tokens_of_others(&crowd, surge.start..surge.end + u64::from(DEADLINE_MS));
-    let allowed = (speed * seconds).min(asked as f64);
-    // Whoever asked before or asks afterwards takes a part of it, and checks may take a tenth more than what is asked for.
-    let left = (speed * seconds - others as f64) / (1.0 + CHECKS_MAX);
+    let seconds = (time.end - time.start) as f64 / 1_000.0;
+    let others = tokens_of_others(&crowd, time.clone());
+    let capacity = speed * seconds;
+    let left = capacity - in_time_for_others(all.world, surge, time.clone()) as f64;
     report.row(
-        &format!("{name}: served in time, of what others and checks leave"),
-        format!("{:.4}", share(done as f64, left.min(asked as f64))),
+        &format!("{name}: served in time, of what capacity allows were nobody else there"),
+        format!("{:.4}", share(done as f64, capacity.min(asked as f64))),
     );
     report.row(
         &format!("{name}: asked for, of what capacity allows"),
-        format!("{:.2}", asked as f64 / (speed * seconds)),
+        format!("{:.2}", asked as f64 / capacity),
     );
     let mut of_capacity = |what: &str, tokens: u64| {
-        let share = share(tokens as f64, speed * seconds);
+        let share = share(tokens as f64, capacity);
         report.row(&format!("{name}: of capacity, {what}"), percent(share));
         share
     };
-    let effort = Effort::of(&crowd);
+    let effort = Effort::begun(&crowd, time);
     let parts = [
         ("what the crowd got in time", done),
         ("what came too late", effort.useful.saturating_sub(done)),
@@ -184,9 +184,23 @@ fn served_within_capacity(report: &mut Report, name: &str, all: &Summary<'_>) {
     report.check(
         &format!("{name}: served in time, of what capacity allows"),
         "",
-        share(done as f64, allowed),
+        share(done as f64, left.min(asked as f64)),
         Bound::AtLeast(0.95),
     );
+}
+
+/// What engines began to compute in that time for requests from outside the surge that were served in time, known answers not
+/// counted.
+fn in_time_for_others(world: &World, surge: Range<Millis>, time: Range<Millis>) -> u64 {
+    let mut others = Summary::new(world);
+    let in_time: BTreeSet<(u32, u32)> = others
+        .in_time()
+        .map(|(request, _)| (request.buyer, request.number))
+        .collect();
+    others
+        .requests
+        .retain(|request| !surge.contains(&request.at) && in_time.contains(&(request.buyer, request.number)));
+    Effort::begun(&others, time).useful
 }
 
 /// What engines began to compute in that time for other requests than these.
