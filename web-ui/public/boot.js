@@ -2,11 +2,18 @@
 const { js, wasm } = document.querySelector("script[data-js]").dataset;
 
 // What a first visit does without is a module of its own, which the program asks for when it runs.
-const later = async () => {
+// It is begun once, whoever asks first: a second beginning would take the first one's memory away.
+let begun;
+const begin = async () => {
   const module = await import("/worker/library_module.js");
   await module.default();
   return module;
 };
+const later = () =>
+  (begun ??= begin().catch((error) => {
+    begun = undefined;
+    throw error;
+  }));
 globalThis.openLibrary = async () => (await later()).openLibrary();
 globalThis.qrCode = async (text) => (await later()).qrCode(text);
 
