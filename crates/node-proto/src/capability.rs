@@ -355,13 +355,13 @@ pub fn tier(measurements: &Measurements, former: Option<Tier>, now: Timestamp) -
 }
 
 /// What a device of this tier can do for others (`determine_serviceable_tasks`). A Basic one with a running model answers
-/// with that.
+/// with that, and what runs a model runs modules, whose limits are made for Basic ones.
 pub fn can_provide(tier: Tier, runs_a_model: bool) -> Vec<Service> {
     Service::ALL
         .into_iter()
         .filter(|service| match least_tier(*service) {
             Tier::Basic => true,
-            _ if *service == Service::Inference && runs_a_model => true,
+            _ if matches!(service, Service::Inference | Service::Computation) && runs_a_model => true,
             least => least <= tier,
         })
         .collect()

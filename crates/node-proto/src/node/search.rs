@@ -43,6 +43,11 @@ impl Node {
         let grace_over = job.grace_until.is_some_and(|until| self.now >= until);
         let alone = job.quotes.len() == 1 && more_to_come;
         let all_here = job.asked.is_empty() && !(alone && self.is_all_strangers(job));
+        if grace_over && !patience_over && self.lacks_second(job) {
+            // The next quote ends this.
+            job.grace_until = None;
+            return None;
+        }
         if !job.quotes.is_empty() && (all_here || grace_over || patience_over) {
             return self.choose(job);
         }
@@ -66,6 +71,15 @@ impl Node {
             return None;
         }
         (patience_over || all_refused).then(|| End::Failed(self.nobody(job)))
+    }
+
+    /// Whether somebody to compare the only quote's provider with has been asked, and nothing else says whether it is right.
+    fn lacks_second(&self, job: &Job) -> bool {
+        let is_short = |peer: &NodeId| self.record_of(peer) < self.config.trust_after;
+        matches!(job.input, WorkInput::Runs { .. })
+            && job.quotes.len() == 1
+            && !job.asked.is_empty()
+            && job.quotes.keys().all(is_short)
     }
 
     /// Whoever is busy with others' work now, or dear because of it, may have room in a moment: begins to wait for that, if
