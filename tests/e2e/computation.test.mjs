@@ -171,7 +171,7 @@ test("computation: a module is bought, runs elsewhere, and only what it used is 
   assert.equal(outcome.verification.method, "unchecked", "there is nobody else to compare with");
   assert.equal(outcome.receipt.partial, true);
   const whole = (outcome.factors.baseCost * outcome.factors.qualityMultiplier * outcome.factors.marketDemand * outcome.factors.reputationFactor) / 1e18;
-  assert.ok(outcome.price < whole / 100, `${outcome.price} of ${whole} millicredits for ${outcome.receipt.units} units`);
+  assert.ok(outcome.price < whole / 10, `${outcome.price} of ${whole} millicredits for ${outcome.receipt.units} units`);
   for (const [node, delta] of [[bob, -outcome.price], [ada.node, outcome.price]]) {
     await eventually("a balance moved by the price", async () => (await node.call("balance")).settled === delta);
   }

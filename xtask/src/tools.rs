@@ -85,7 +85,7 @@ pub(crate) fn wasm_opt(workspace: &Workspace) -> PathBuf {
     binaryen_dir(workspace).join("bin").join("wasm-opt")
 }
 
-/// `esbuild`, which makes scripts and style sheets smaller.
+/// `esbuild`, which makes scripts smaller.
 pub(crate) fn esbuild(workspace: &Workspace) -> PathBuf {
     esbuild_dir(workspace)
         .join("node_modules")

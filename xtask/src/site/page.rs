@@ -1,5 +1,5 @@
 //! The page: Trunk binds the wasm, names files by their content and writes index.html; wasm-opt makes the wasm smaller, and esbuild
-//! the scripts and style sheets.
+//! the scripts.
 //!
 //! Trunk starts over each time it is called, so it is called only when something that it reads has changed.
 
@@ -77,10 +77,8 @@ fn run_trunk(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<
 /// Takes out what only people read. Names that one file has of another stay.
 fn minify(workspace: &Workspace, ticker: &mut Ticker, dist: &Path) -> Result<(), Error> {
     let mut files = cache::files_below(dist)?;
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "js" || extension == "css")
-    });
+    // Trunk has written the digests of the style sheets into index.html.
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "js"));
     Program::new(workspace, tools::esbuild(workspace), "esbuild")
         .args([
             "--minify",
