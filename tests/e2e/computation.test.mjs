@@ -199,6 +199,8 @@ test("computation: a liar is contradicted by a second one, and a provider that g
   for (const { own } of [liar, ada, carol]) {
     await eventually("a direct connection", async () => (await bob.call("peers")).find(({ id, transport }) => id === own && transport === "webrtc"));
   }
+  // Modules go over direct connections, and while the circuit stands messages may take either.
+  await eventually("circuits being closed", async () => (await bob.call("status")).connections.every(({ transport }) => transport !== "relayed"));
   await liar.node.page.evaluate(() => (window.lies = 0));
   for (let round = 0; round < 3; round += 1) {
     const outcome = await compute(bob, relay, "words", [bytes("one two two"), bytes("three")]);

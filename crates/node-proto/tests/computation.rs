@@ -109,6 +109,34 @@ fn a_liar_is_contradicted_and_not_paid() {
 }
 
 #[test]
+fn who_has_no_record_is_compared_even_where_the_second_must_be_dialled_first() {
+    let mut world = World::new();
+    let first = world.join_computer(private(1), Engine::Honest);
+    let second = world.join_computer(private(1), Engine::Honest);
+    let buyer = world.join(private(1));
+    // It was dialled so long ago that it may be dialled again.
+    world.run(61_000);
+    for (host, other) in [(buyer, second), (second, buyer)] {
+        let peer = world.hosts[other].id;
+        world.input(host, Input::Disconnected { peer });
+    }
+    world.compute(buyer, 1, 100, &INPUTS);
+    let outcome = world.finish(buyer, 1).unwrap();
+    let events = &world.hosts[buyer].events;
+    assert!(
+        matches!(outcome.verification, Verification::TwoAgree { .. }),
+        "{events:#?}"
+    );
+    // Where there is nobody else, nobody is waited for in vain for long.
+    world.crash(second);
+    world.run(1_000);
+    world.compute(buyer, 2, 100, &INPUTS);
+    let outcome = world.finish(buyer, 2).unwrap();
+    assert_eq!(outcome.provider, world.hosts[first].id);
+    assert!(outcome.took_ms < 6_000, "{} ms", outcome.took_ms);
+}
+
+#[test]
 fn an_engine_that_fails_is_replaced() {
     let mut world = World::new();
     let failing = world.join_computer(private(1), Engine::Fails);

@@ -25,6 +25,8 @@ const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
 /// What an offer without a speed is taken for, milliseconds for 1,000 tokens.
 const UNIT_MS: u32 = 2_000;
 
+/// So long from its beginning on a request for runs waits for a second quote, milliseconds.
+const SECOND_MS: u64 = 3_000;
 /// The pauses between asking those that are busy double so often.
 const BUSY_DOUBLINGS_MAX: u32 = 3;
 
@@ -43,9 +45,9 @@ impl Node {
         let grace_over = job.grace_until.is_some_and(|until| self.now >= until);
         let alone = job.quotes.len() == 1 && more_to_come;
         let all_here = job.asked.is_empty() && !(alone && self.is_all_strangers(job));
-        if grace_over && !patience_over && self.lacks_second(job) {
-            // The next quote ends this.
-            job.grace_until = None;
+        let second_until = job.started.plus_ms(SECOND_MS);
+        if self.now < second_until && self.lacks_second(job, more_to_come) {
+            job.grace_until = Some(second_until);
             return None;
         }
         if !job.quotes.is_empty() && (all_here || grace_over || patience_over) {
@@ -73,12 +75,12 @@ impl Node {
         (patience_over || all_refused).then(|| End::Failed(self.nobody(job)))
     }
 
-    /// Whether somebody to compare the only quote's provider with has been asked, and nothing else says whether it is right.
-    fn lacks_second(&self, job: &Job) -> bool {
+    /// Whether somebody to compare the only quote's provider with may still quote, and nothing else says whether it is right.
+    fn lacks_second(&self, job: &Job, more_to_come: bool) -> bool {
         let is_short = |peer: &NodeId| self.record_of(peer) < self.config.trust_after;
         matches!(job.input, WorkInput::Runs { .. })
             && job.quotes.len() == 1
-            && !job.asked.is_empty()
+            && (more_to_come || !job.asked.is_empty())
             && job.quotes.keys().all(is_short)
     }
 
