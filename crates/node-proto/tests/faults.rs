@@ -242,6 +242,28 @@ fn an_agreement_that_is_not_answered_is_asked_for_again() {
 }
 
 #[test]
+fn a_quote_is_asked_for_again_where_another_connection_stands() {
+    let lost = |world: &mut World, buyer: usize| {
+        let exchange = ExchangeId(world.hosts[buyer].asked);
+        let result = Err(ExchangeFailure::Unreachable);
+        world.input(buyer, Input::Response { exchange, result });
+    };
+    let mut world = World::new();
+    world.join_provider(private(1), Engine::Honest);
+    let buyer = world.join_buyer(private(1));
+    world.run(2_000);
+    world.ask(buyer, 1, &TEXTS);
+    lost(&mut world, buyer);
+    world.finish(buyer, 1).unwrap();
+    // Twice is enough: then it counts as gone.
+    world.ask(buyer, 2, &TEXTS);
+    for _ in 0..2 {
+        lost(&mut world, buyer);
+    }
+    assert_eq!(world.finish(buyer, 2).unwrap_err(), Failure::Disconnected);
+}
+
+#[test]
 fn a_result_is_asked_for_again_where_another_connection_stands() {
     // A circuit is left for a direct connection while the provider computes, and with it goes the exchange.
     let lost = |world: &mut World, buyer: usize| {

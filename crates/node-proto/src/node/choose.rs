@@ -224,6 +224,7 @@ impl Node {
         let asked = Asked {
             batch: quoted.batch.clone(),
             demand: quoted.demand.clone(),
+            again: false,
         };
         let request = Request::Counter {
             tag: self.tag(&peer),

@@ -127,6 +127,8 @@ impl Batch {
 pub(super) struct Asked {
     pub(super) batch: Batch,
     pub(super) demand: Demand,
+    /// The connection that the first question went over was lost.
+    pub(super) again: bool,
 }
 
 /// A quote that can be accepted. Its signature is checked when it is: most quotes never are, and the connection proves

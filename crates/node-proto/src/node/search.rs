@@ -354,7 +354,11 @@ impl Node {
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
             head: self.ledger.head(),
         };
-        Asked { batch, demand }
+        Asked {
+            batch,
+            demand,
+            again: false,
+        }
     }
 
     /// Known answers to hide among some of the texts.
@@ -383,6 +387,10 @@ impl Node {
     ) {
         self.with_job(id, |node, job| {
             let asked = job.asked.remove(peer)?;
+            if result == Err(Failure::Disconnected) && !countered && node.ask_over_another(job, *peer, &asked)
+            {
+                return None;
+            }
             match node.read_proposal(peer, asked, result) {
                 Ok(quoted) => node.take_quote(job, *peer, Quoted { countered, ..quoted }),
                 // The quote that was countered still stands.
@@ -398,6 +406,27 @@ impl Node {
                 Stage::Trying | Stage::Settling(_) => None,
             }
         });
+    }
+
+    /// The connection that a question went over is gone, as when a circuit is left, or a page was loaded anew. Where another one
+    /// stands it is asked there, once.
+    fn ask_over_another(&mut self, job: &mut Job, peer: NodeId, asked: &Asked) -> bool {
+        if asked.again || self.network.path(&peer).is_none() {
+            return false;
+        }
+        let request = Request::RequestProposal {
+            tag: self.tag(&peer),
+            demand: asked.demand.clone(),
+        };
+        let purpose = Purpose::Propose { job: job.id };
+        self.request(peer, &request, purpose, self.config.exchange_timeout_ms);
+        let asked = Asked {
+            batch: asked.batch.clone(),
+            demand: asked.demand.clone(),
+            again: true,
+        };
+        job.asked.insert(peer, asked);
+        true
     }
 
     fn take_quote(&mut self, job: &mut Job, peer: NodeId, quoted: Quoted) {
@@ -469,7 +498,7 @@ impl Node {
         };
         let signed: Signed = signed;
         let proposal: Proposal = open_body(&signed.body).map_err(|error| Failure::from(&error))?;
-        let Asked { batch, demand } = asked;
+        let Asked { batch, demand, .. } = asked;
         let fits = proposal.provider == *peer
             && proposal.requester == self.me
             && proposal.demand == demand.hash()
