@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use computation::{Ending, Outcome};
+use computation::{Ending, Outcome, RULES_VERSION};
 use futures::future::FutureExt as _;
 use litemap::LiteMap;
 use node_proto::capability::can_provide;
@@ -21,6 +21,8 @@ use crate::error::ComputeError;
 use crate::platform;
 use crate::status::ComputerState;
 
+/// Under this name the measured speed is kept, with the rules that it was measured by.
+const SPEED: &str = "computer";
 /// The engine for modules leaves the memory after so long without use: it is back in a moment.
 const IDLE_MS: u32 = 15_000;
 
@@ -75,14 +77,25 @@ impl Driver {
         }
         self.computing.measured = true;
         self.show_computer(ComputerState::Measuring);
-        let computer = self.computing.computer.clone();
-        self.tasks
-            .push(async move { Done::Computer(computer.measure().await) }.boxed_local());
+        let (computer, settings) = (self.computing.computer.clone(), self.settings.clone());
+        let measure = async move {
+            // On a later visit the worker is not worth its memory.
+            let kept = match &settings {
+                Some(settings) => settings.choice::<(u32, u64)>(SPEED).await,
+                None => None,
+            };
+            Done::Computer(match kept {
+                Some((RULES_VERSION, fuel_per_s)) => Ok(fuel_per_s),
+                _ => computer.measure().await,
+            })
+        };
+        self.tasks.push(measure.boxed_local());
     }
 
     pub(super) fn on_computer(&mut self, measured: Result<u64, ComputeError>) {
         let (computer, state) = match measured {
             Ok(fuel_per_s) => {
+                self.keep(SPEED, (RULES_VERSION, fuel_per_s));
                 let units_per_second = (fuel_per_s as f64 / FUEL_PER_UNIT as f64) as f32;
                 let state = ComputerState::Ready { fuel_per_s };
                 (Some(ComputerInfo { units_per_second }), state)
