@@ -33,6 +33,8 @@ pub struct StartOptions {
     pub take_over: bool,
     /// After so many milliseconds without use, models are taken out of memory until somebody wants them. Default: two minutes.
     pub idle_ms: u32,
+    /// Run others' WebAssembly modules while lending. Default: true.
+    pub compute: bool,
 }
 
 impl Default for StartOptions {
@@ -45,6 +47,7 @@ impl Default for StartOptions {
             transports: Transports::default(),
             take_over: false,
             idle_ms: 120_000,
+            compute: true,
         }
     }
 }

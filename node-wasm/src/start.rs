@@ -79,6 +79,7 @@ pub(crate) async fn start(options: StartOptions) -> Result<NodeHandle, StartErro
         settings,
         origin,
         idle_ms: options.idle_ms,
+        compute: options.compute,
         lock: profile.lock,
         wanted: profile.wanted,
     });

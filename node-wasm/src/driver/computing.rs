@@ -29,7 +29,7 @@ const IDLE_MS: u32 = 15_000;
 /// The engine for modules, and what waits for it.
 pub(super) struct Computing {
     computer: Rc<Computer>,
-    /// It was measured in this visit, or is being.
+    /// It was measured in this visit, or is being, or is not to run.
     measured: bool,
     /// Modules on their way here.
     coming: LiteMap<Hash, Coming>,
@@ -54,10 +54,10 @@ pub(super) struct Runs {
 }
 
 impl Computing {
-    pub(super) fn new(origin: &str, idle_ms: u32) -> Self {
+    pub(super) fn new(origin: &str, idle_ms: u32, may_run: bool) -> Self {
         Self {
             computer: Rc::new(Computer::new(origin, idle_ms.min(IDLE_MS))),
-            measured: false,
+            measured: !may_run,
             coming: LiteMap::new(),
         }
     }
@@ -86,7 +86,11 @@ impl Driver {
             };
             Done::Computer(match kept {
                 Some((RULES_VERSION, fuel_per_s)) => Ok(fuel_per_s),
-                _ => computer.measure().await,
+                _ => {
+                    let measured = computer.measure().await;
+                    computer.end();
+                    measured
+                }
             })
         };
         self.tasks.push(measure.boxed_local());

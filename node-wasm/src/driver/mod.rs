@@ -59,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) origin: String,
     /// Models leave the memory after so long without use.
     pub(crate) idle_ms: u32,
+    /// Others' modules may run here.
+    pub(crate) compute: bool,
     pub(crate) lock: Option<NodeLock>,
     /// Fires when another tab wants to be the node.
     pub(crate) wanted: Option<oneshot::Receiver<()>>,
@@ -121,7 +123,7 @@ impl Driver {
             network: parts.network,
             models,
             lending: Lending::new(parts.idle_ms),
-            computing: Computing::new(&parts.origin, parts.idle_ms),
+            computing: Computing::new(&parts.origin, parts.idle_ms, parts.compute),
             shelf,
             arrivals,
             ledger: parts.ledger,

@@ -48,6 +48,8 @@ export interface StartOptions {
   takeOver?: boolean;
   /** After so many milliseconds without use, models are taken out of memory until somebody wants them. Default: 120,000. */
   idleMs?: number;
+  /** Run others' WebAssembly modules while lending. Default: true. */
+  compute?: boolean;
 }
 
 export interface LendOptions {
