@@ -8,6 +8,7 @@
 //! | `node::sell::ASKERS_MAX`, 4 | exchanges that wait for one result | a buyer asks again after a reconnection, not more often |
 //! | `node::judge::EXACT_GRACE_FACTOR`, 5 | how much longer than [`second_grace_ms`](Config::second_grace_ms) a second run is waited for | without known answers nothing else checks it |
 //! | `node::lending::COMPUTER_WAKE_MS`, 500 | what starting an engine for modules and fetching one is taken for | a promise may be early, and half a second is felt by nobody |
+//! | `node::search::SECOND_MS`, 3,000 | how long a request for runs waits for a second quote | longer than a circuit stands beside a direct connection, as a rule |
 //! | `node::credit::HEARD_AFTER`, 10 | whose verdict weighs in full | it is what [`trust_after`](Config::trust_after) is to buyers, by default |
 //! | `node::recover::PAGES_MAX`, 4,096 | pages of lost receipts from one peer | 65,536 receipts are more than a ledger keeps whole |
 //! | `node::coordinate::OWN_MAX`, 64 | requests of a coordinator to itself | it files 31 keys and samples two at most in one interval |

@@ -293,7 +293,8 @@ pub struct ReceiptView {
     /// Units that were paid for; for inference estimated tokens.
     #[serde(default)]
     pub units: u32,
-    /// The trade was given up half-way: only the units that were done are paid, at their part of the agreed price.
+    /// The trade was given up half-way, or runs took less work than was agreed: only the units that were done are paid, at their
+    /// part of the agreed price.
     #[serde(default)]
     pub partial: bool,
     /// The four factors at agreement.

@@ -342,6 +342,11 @@ export interface Status {
   /** "No peers because …". */
   diagnosis: { reason: "ok" | "starting" | "offline" | "relay-unreachable" | "alone" | "no-direct" };
   identity: { kind: "kept" | "temporary" };
+  /** The engine for others' modules. Units of fuel a second. */
+  computer:
+    | { state: "unmeasured" | "measuring" }
+    | { state: "ready"; fuelPerS: number }
+    | { state: "failed"; reason: string };
   tab: "active" | "stopped" | "taken_over";
   versions: { node: string; protocol: string };
 }

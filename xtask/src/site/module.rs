@@ -54,7 +54,7 @@ pub(super) struct Binding<'a> {
     /// The cache's shelf.
     pub(super) kind: &'static str,
     /// The name of the JavaScript module.
-    pub(super) name: &'static str,
+    pub(super) name: &'a str,
     /// What cargo made.
     pub(super) wasm: &'a Path,
     /// wasm-opt's passes: small for what a first visit waits for, fast for what computes.

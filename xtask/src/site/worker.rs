@@ -28,19 +28,35 @@ pub(super) const LIBRARY: &str = "library-module";
 
 /// Builds `worker/library_module.js`. Fast: a question looks at every vector.
 pub(super) fn build_library(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(
-        workspace,
-        ticker,
-        "build",
-        &FAST,
-        &["--package", "library-module"],
-    )?;
-    let wasm = workspace.wasm_artifact(FAST.profile, "library_module");
+    build_package(workspace, ticker, LIBRARY, &FAST, &["-O3"])
+}
+
+/// Builds `worker/computation_worker.js`. Small rather than fast: a module's own code runs on the browser's engine.
+pub(super) fn build_computation(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    build_package(workspace, ticker, COMPUTATION, &SMALL, &["-Oz"])
+}
+
+/// Builds `worker/wgpu_worker.js`. Small rather than fast: its work is done in shaders.
+pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
+    build_package(workspace, ticker, KERNELS, &SMALL, &["-Oz"])
+}
+
+/// Builds a package that is one module, and is called like it.
+fn build_package(
+    workspace: &Workspace,
+    ticker: &mut Ticker,
+    package: &'static str,
+    family: &Family,
+    passes: Passes,
+) -> Result<Outcome, Error> {
+    module::compile(workspace, ticker, "build", family, &["--package", package])?;
+    let name = package.replace('-', "_");
+    let wasm = workspace.wasm_artifact(family.profile, &name);
     let binding = Binding {
-        kind: LIBRARY,
-        name: "library_module",
+        kind: package,
+        name: &name,
         wasm: &wasm,
-        passes: &["-O3"],
+        passes,
         types: false,
     };
     module::bind(workspace, ticker, &binding)
@@ -63,35 +79,6 @@ pub(super) fn build_inference(workspace: &Workspace, ticker: &mut Ticker) -> Res
         name: "inference_worker",
         wasm: &wasm,
         passes: &["-O3"],
-        types: false,
-    };
-    module::bind(workspace, ticker, &binding)
-}
-
-/// Builds `worker/computation_worker.js`. Small rather than fast: a module's own code runs on the browser's engine.
-pub(super) fn build_computation(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    let selection = ["--package", "computation-worker"];
-    module::compile(workspace, ticker, "build", &SMALL, &selection)?;
-    let wasm = workspace.wasm_artifact(SMALL.profile, "computation_worker");
-    let binding = Binding {
-        kind: COMPUTATION,
-        name: "computation_worker",
-        wasm: &wasm,
-        passes: &["-Oz"],
-        types: false,
-    };
-    module::bind(workspace, ticker, &binding)
-}
-
-/// Builds `worker/wgpu_worker.js`. Small rather than fast: its work is done in shaders.
-pub(super) fn build_kernels(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    module::compile(workspace, ticker, "build", &SMALL, &["--package", "wgpu-worker"])?;
-    let wasm = workspace.wasm_artifact(SMALL.profile, "wgpu_worker");
-    let binding = Binding {
-        kind: KERNELS,
-        name: "wgpu_worker",
-        wasm: &wasm,
-        passes: &["-Oz"],
         types: false,
     };
     module::bind(workspace, ticker, &binding)

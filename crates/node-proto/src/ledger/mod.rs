@@ -98,7 +98,7 @@ pub(crate) struct Contract {
     pub(crate) signed: Signed,
     /// The provider's.
     pub(crate) countersignature: [u8; 64],
-    /// Where the agreement was given up.
+    /// Where the agreement was given up, or less was done than was agreed.
     pub(crate) partial: Option<PartialDelivery>,
 }
 

@@ -99,7 +99,7 @@ pub enum Request {
         /// A [`Block`](crate::ledger::Block), signed by the payer.
         #[n(2)]
         block: Signed,
-        /// With an agreement that was given up: the provider's [`Partial`](crate::wire::Partial), which it need not
+        /// With an agreement of which less was done than was agreed: the provider's [`Partial`](crate::wire::Partial), which it need not
         /// remember either.
         #[n(3)]
         partial: Option<Signed>,

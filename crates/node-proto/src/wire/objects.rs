@@ -280,8 +280,8 @@ impl Object for Verdict {
     const DOMAIN: Domain = Domain::Verdict;
 }
 
-/// A provider's word on how much of an agreement it had done when the buyer gave it up. After it nothing is delivered any
-/// more, and what is owed is the agreed price in the same proportion, see [`price::pro_rata`](crate::price::pro_rata).
+/// A provider's word on how much of an agreement it had done when the buyer gave it up, after which nothing is delivered any more,
+/// or on how little of the agreed work the runs took that it delivers. What is owed is the agreed price in the same proportion, see [`price::pro_rata`](crate::price::pro_rata).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Partial {
     /// [`OBJECT_VERSION`](crate::wire::OBJECT_VERSION).
