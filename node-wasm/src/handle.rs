@@ -15,6 +15,7 @@ use std::rc::Rc;
 use futures::channel::{mpsc, oneshot};
 use inference::own::{GenerateRequest, GeneratedText, LabelScore, NamedTensor, Piece};
 use js_sys::Uint8Array;
+use node_proto::capability::LendPolicy;
 use node_proto::ids::{JobId, ModelId, NodeId, Timestamp};
 use node_proto::io::Command;
 use node_proto::service::{Failure, Requirements, ServiceRequest};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) events: Broadcast,
     pub(crate) clock: Clock,
     orders: RefCell<mpsc::Sender<Order>>,
+    /// What was ordered last for lending.
+    lend_policy: RefCell<Option<LendPolicy>>,
     jobs: RefCell<LiteMap<JobId, oneshot::Sender<Result<Outcome, Failure>>>>,
     next_job: Cell<u64>,
     invite: Option<Invite>,
@@ -108,7 +111,24 @@ impl NodeHandle {
     /// # Errors
     /// If the node was stopped, or too many commands wait.
     pub fn command(&self, command: Command) -> Result<(), CommandError> {
-        self.shared.order(Order::Core(command))
+        let policy = match &command {
+            Command::Lend(policy) => Some(policy.clone()),
+            _ => None,
+        };
+        self.shared.order(Order::Core(command))?;
+        if policy.is_some() {
+            *self.shared.lend_policy.borrow_mut() = policy;
+        }
+        Ok(())
+    }
+
+    /// What the next change of the policy for lending starts from: the one that was ordered last, although the
+    /// [`snapshot`](Self::snapshot) shows it only once the driver has come to it.
+    #[must_use]
+    pub fn lend_policy(&self) -> LendPolicy {
+        self.shared
+            .ordered_policy()
+            .unwrap_or_else(|| self.snapshot().lending.policy)
     }
 
     /// Takes a WebAssembly module in, so that others can be asked to run it, and names it. It stays until the page is closed, or
@@ -310,6 +330,7 @@ impl Shared {
             clock,
             orders: RefCell::new(orders),
             jobs: RefCell::default(),
+            lend_policy: RefCell::default(),
             next_job: Cell::new(1),
             invite,
             own,
@@ -320,6 +341,11 @@ impl Shared {
 
     pub(crate) fn handle(self: &Rc<Self>) -> NodeHandle {
         NodeHandle { shared: self.clone() }
+    }
+
+    /// What somebody chose for lending on this visit.
+    pub(crate) fn ordered_policy(&self) -> Option<LendPolicy> {
+        self.lend_policy.borrow().clone()
     }
 
     pub(crate) fn order(&self, order: Order) -> Result<(), CommandError> {

@@ -84,7 +84,7 @@ impl Driver {
         if self.lending.asked.is_empty() {
             self.lending.pin = pin;
         }
-        let Some(policy) = policy.filter(|_| !self.lending.enabled) else {
+        let Some(policy) = policy.filter(|_| self.shared.ordered_policy().is_none()) else {
             return;
         };
         self.lending.enabled = policy.enabled;

@@ -161,8 +161,8 @@ impl KnowledgeNode {
     pub fn lend(&self, options: JsValue) -> Result<JsValue, JsValue> {
         let options: input::Lend = input::read(options, "invalid_input")?;
         let handle = self.handle()?;
+        let policy = options.onto(handle.lend_policy())?;
         let lending = handle.snapshot().lending;
-        let policy = options.onto(lending.policy)?;
         handle
             .command(Command::Lend(policy.clone()))
             .map_err(command_error)?;

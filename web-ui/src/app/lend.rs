@@ -17,7 +17,7 @@ const MEGABYTE: u64 = 1_000_000;
 
 /// Turns lending on or off. The node loads the model by itself; only a pinned backend is asked for by name, first, so
 /// that the model is prepared once.
-fn switch(app: App, policy: LendPolicy, on: bool) {
+fn switch(app: App, on: bool) {
     let pinned = app.prefs.with_untracked(|prefs| prefs.pin.is_some());
     let first = app.status.with_untracked(|status| {
         status
@@ -31,12 +31,18 @@ fn switch(app: App, policy: LendPolicy, on: bool) {
             models::unload(app, model)
         }
     }
-    let lend = Command::Lend(LendPolicy {
-        enabled: on,
-        ..policy
-    });
     // After the load, which takes its turn like this: else the node would choose a model by itself meanwhile.
-    spawn_local(async move { app.command(lend) });
+    spawn_local(async move { change(app, |policy| policy.enabled = on) });
+}
+
+/// Changes the limits, from what was chosen last: what is shown lags behind by a moment, in which a second change would
+/// undo the first.
+fn change(app: App, change: impl FnOnce(&mut LendPolicy)) {
+    if let Some(node) = app.node() {
+        let mut policy = node.lend_policy();
+        change(&mut policy);
+        app.command(Command::Lend(policy));
+    }
 }
 
 /// The state as one word for tests and styles, and as a sentence with the reason.
@@ -73,11 +79,6 @@ pub(crate) fn Lend() -> impl IntoView {
     let obstacle = app.shell_part(obstacle);
     let policy = Memo::new(move |_| lending.get().map(|lending| lending.policy).unwrap_or_default());
     let known = Memo::new(move |_| lending.with(Option::is_some));
-    let change = move |change: &dyn Fn(&mut LendPolicy)| {
-        let mut changed = policy.get_untracked();
-        change(&mut changed);
-        app.command(Command::Lend(changed));
-    };
     let shown = Memo::new(move |_| lending.with(|l| l.as_ref().map(|l| state(l, obstacle.get().flatten()))));
     let offline = move || !known.get();
     view! {
@@ -86,7 +87,7 @@ pub(crate) fn Lend() -> impl IntoView {
                 <h2 id="lend-heading"><label for="lend">{words::LEND}</label></h2>
                 <input id="lend" type="checkbox" role="switch" class="switch" data-testid="lend" aria-describedby="lend-state"
                     disabled=offline prop:checked=move || policy.get().enabled
-                    on:change:target=move |event| { switch(app, policy.get_untracked(), event.target().checked()); }/>
+                    on:change:target=move |event| { switch(app, event.target().checked()); }/>
             </div>
             <p class="lend-state" id="lend-state" role="status" data-testid="lend-state"
                 data-state=move || shown.get().map_or("off", |(state, _)| state)>
@@ -99,21 +100,21 @@ pub(crate) fn Lend() -> impl IntoView {
                 <Slider id="lend-cpu" name=words::COMPUTE min=5 max=100 step=5
                     value=Signal::derive(move || (policy.get().compute_share * 100.0).round() as u64)
                     say=|percent| (format!("{percent} %"), words::compute_hint(percent as u32).to_owned())
-                    set=move |percent| change(&|p| p.compute_share = percent as f32 / 100.0)/>
+                    set=move |percent| change(app, |p| p.compute_share = percent as f32 / 100.0)/>
                 <Slider id="lend-memory" name=words::MEMORY min=100 max=4_000 step=100
                     value=Signal::derive(move || policy.get().memory_bytes / MEGABYTE)
                     say=|megabytes| (format::bytes(megabytes * MEGABYTE), words::memory_hint(megabytes).to_owned())
-                    set=move |megabytes| change(&|p| p.memory_bytes = megabytes * MEGABYTE)/>
+                    set=move |megabytes| change(app, |p| p.memory_bytes = megabytes * MEGABYTE)/>
                 <Slider id="lend-storage" name=words::STORAGE min=50 max=2_000 step=50
                     value=Signal::derive(move || policy.get().storage_bytes / MEGABYTE)
                     say=|megabytes| (format::bytes(megabytes * MEGABYTE), words::storage_hint(megabytes))
-                    set=move |megabytes| change(&|p| p.storage_bytes = megabytes * MEGABYTE)/>
+                    set=move |megabytes| change(app, |p| p.storage_bytes = megabytes * MEGABYTE)/>
                 <Check id="lend-charging" name=words::CHARGING hint=words::CHARGING_HINT
                     value=Signal::derive(move || policy.get().only_charging)
-                    set=move |on| change(&|p| p.only_charging = on)/>
+                    set=move |on| change(app, |p| p.only_charging = on)/>
                 <Check id="lend-unmetered" name=words::UNMETERED hint=words::UNMETERED_HINT
                     value=Signal::derive(move || policy.get().only_unmetered)
-                    set=move |on| change(&|p| p.only_unmetered = on)/>
+                    set=move |on| change(app, |p| p.only_unmetered = on)/>
             </fieldset>
         </section>
     }
