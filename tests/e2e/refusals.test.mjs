@@ -45,3 +45,20 @@ test("refusals: a damaged model is not used, and the reason is shown", { timeout
   await person.goTo("ask");
   await person.see("passage-count", { count: NOTES.passages.length });
 });
+
+test("refusals: a page beyond the first that does not come is said so, and comes when tried again", async (t) => {
+  const relay = await t.relay();
+  const browser = await t.chromium();
+  const person = await browser.open("about:blank");
+  const network = await person.page.createCDPSession();
+  await network.send("Network.enable");
+  await network.send("Network.setBlockedURLs", { urls: ["*/web-ui-later-*"] });
+  await person.page.goto(relay.url);
+  await person.see("app", { state: "ready" });
+  await person.click("nav-market");
+  await person.see("page-again");
+  await network.send("Network.setBlockedURLs", { urls: [] });
+  await person.click("page-again");
+  await person.see("page-market");
+  for (const name of ["reputation", "node", "network", "ask"]) await person.goTo(name);
+});

@@ -1,4 +1,4 @@
-// Loads the program that Trunk named in this script's attributes. A file of its own, so that the page needs no inline script.
+// Loads the program that the build named in this script's attributes. A file of its own, so that the page needs no inline script.
 const { js, wasm } = document.querySelector("script[data-js]").dataset;
 
 // What a first visit does without is a module of its own, which the program asks for when it runs.

@@ -1,7 +1,5 @@
 //! The pinned tools, each in `<target>/tools/<name>-<version>`: a new version is a new directory, an old clone keeps its own.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +11,6 @@ use crate::workspace::Workspace;
 
 /// Fixed by libp2p's browser crates; `Cargo.toml` says why.
 const WASM_BINDGEN: &str = "0.2.108";
-const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
 const ESBUILD: &str = "0.28.2";
 const NEXTEST: &str = "0.9.143";
@@ -60,7 +57,7 @@ impl Work {
 /// Identifies the tools in cache keys: another version may make another file of the same input.
 pub(crate) fn versions() -> String {
     format!(
-        "wasm-bindgen {WASM_BINDGEN}, trunk {TRUNK}, binaryen {BINARYEN}, {}",
+        "wasm-bindgen {WASM_BINDGEN}, binaryen {BINARYEN}, {}",
         WASM_FEATURES.join(" ")
     )
 }
@@ -73,11 +70,6 @@ pub(crate) fn wasm_bindgen(workspace: &Workspace) -> PathBuf {
 /// `wasm-bindgen-test-runner`.
 pub(crate) fn wasm_test_runner(workspace: &Workspace) -> PathBuf {
     cargo_tool(workspace, "wasm-bindgen", WASM_BINDGEN).join("wasm-bindgen-test-runner")
-}
-
-/// `trunk`.
-pub(crate) fn trunk(workspace: &Workspace) -> PathBuf {
-    cargo_tool(workspace, "trunk", TRUNK).join("trunk")
 }
 
 /// `wasm-opt`, with the features that our modules use switched on.
@@ -98,17 +90,6 @@ pub(crate) fn esbuild_version() -> String {
     format!("esbuild {ESBUILD}")
 }
 
-/// The search path on which Trunk finds exactly our tools before any other.
-pub(crate) fn path_with_tools(workspace: &Workspace) -> OsString {
-    let ours = [
-        cargo_tool(workspace, "wasm-bindgen", WASM_BINDGEN),
-        binaryen_dir(workspace).join("bin"),
-    ];
-    let inherited = env::var_os("PATH").unwrap_or_default();
-    let joined = env::join_paths(ours.into_iter().chain(env::split_paths(&inherited)));
-    joined.unwrap_or(inherited)
-}
-
 /// Installs wasm-bindgen's command line.
 pub(crate) fn install_wasm_bindgen(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
     install_crate(
@@ -119,19 +100,6 @@ pub(crate) fn install_wasm_bindgen(workspace: &Workspace, ticker: &mut Ticker) -
         WASM_BINDGEN,
         Work::Heavy,
         &[],
-    )
-}
-
-/// Installs Trunk without OpenSSL, which would need C headers.
-pub(crate) fn install_trunk(workspace: &Workspace, ticker: &mut Ticker) -> Result<Outcome, Error> {
-    install_crate(
-        workspace,
-        ticker,
-        "trunk",
-        "trunk",
-        TRUNK,
-        Work::Light,
-        &["--no-default-features", "--features", "rustls"],
     )
 }
 

@@ -17,7 +17,7 @@ use node_wasm::options::StartOptions;
 use node_wasm::status::TabStatus;
 
 use super::state::{App, Phase};
-use super::{ask, library, platform};
+use super::{ask, library, pages, platform};
 
 /// Changes that come faster are shown together.
 const REFRESH_MS: u32 = 80;
@@ -95,6 +95,7 @@ async fn follow(app: App, node: NodeHandle) {
     app.set_node(node);
     refresh(app);
     app.phase.set(Phase::Ready);
+    pages::fetch(app);
     if app.library().is_none() {
         library::open(app);
     }

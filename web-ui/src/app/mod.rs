@@ -14,6 +14,7 @@ mod market;
 mod models;
 mod network;
 mod own;
+mod pages;
 mod parts;
 mod platform;
 mod prefs;

@@ -6,7 +6,7 @@ use node_proto::view::Balance;
 use node_wasm::status::{Diagnosis, IdentityStatus, TemporaryReason};
 
 use super::state::{App, Phase, use_app};
-use super::{ask, connect, device, invite, market, network, platform, reputation, update};
+use super::{ask, connect, invite, pages, platform, update};
 use crate::route::Page;
 use crate::{format, text};
 
@@ -35,10 +35,7 @@ pub(crate) fn Shell() -> impl IntoView {
                 <Notices/>
                 {move || match app.page.get() {
                     Page::Ask => view! { <ask::AskPage/> }.into_any(),
-                    Page::Market => view! { <market::MarketPage/> }.into_any(),
-                    Page::Reputation => view! { <reputation::ReputationPage/> }.into_any(),
-                    Page::Node => view! { <device::NodePage/> }.into_any(),
-                    Page::Network => view! { <network::NetworkPage/> }.into_any(),
+                    page => view! { <pages::Later page/> }.into_any(),
                 }}
             </main>
             <invite::InviteDialog/>

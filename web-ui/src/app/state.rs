@@ -12,6 +12,7 @@ use web_sys::ServiceWorker;
 
 use super::ask::Run;
 use super::library::{DeviceLibrary, Known};
+use super::pages::Pages;
 use super::prefs::Prefs;
 use super::{connect, platform, prefs};
 use crate::route::{Fragment, Page};
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) online: RwSignal<bool>,
     /// The open page.
     pub(crate) page: RwSignal<Page>,
+    /// Whether the pages beyond the first are here.
+    pub(crate) pages: RwSignal<Pages>,
     /// The core's state.
     pub(crate) snapshot: RwSignal<Option<Snapshot>>,
     /// The shell's state.
@@ -69,6 +72,7 @@ impl App {
             phase: RwSignal::new(Phase::Starting),
             online: RwSignal::new(platform::online()),
             page: RwSignal::new(Page::default()),
+            pages: RwSignal::new(Pages::default()),
             snapshot: RwSignal::new(None),
             status: RwSignal::new(None),
             now: RwSignal::new(Timestamp::default()),

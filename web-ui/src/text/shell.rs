@@ -42,6 +42,10 @@ pub fn start_failed(reason: &str) -> String {
 }
 /// Tries again.
 pub const TRY_AGAIN: &str = "Try again";
+/// A page beyond the first is being fetched.
+pub const PAGE_COMING: &str = "Fetching this page…";
+/// It did not come.
+pub const PAGE_FAILED: &str = "This page could not be fetched. It is needed from the relay once.";
 /// A temporary identity.
 pub const TEMPORARY_INSECURE: &str = "This address is not secure (http), so the browser keeps no key: identity and balance of this device last until the tab closes. Open the page by https to keep them.";
 /// A browser without locks.

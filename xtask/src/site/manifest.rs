@@ -8,20 +8,30 @@ use serde_json::{Value, json};
 use crate::cache::Key;
 use crate::error::Error;
 use crate::site::assemble::Entry;
+use crate::site::page::LATER;
 
 /// What `sw.js` contains in place of the build's id.
 pub(super) const BUILD_PLACEHOLDER: &str = "__BUILD__";
 /// The service worker is fetched by the browser itself and never from its own cache.
 pub(super) const SERVICE_WORKER: &str = "sw.js";
 
-/// What a first visit downloads, and so what counts against the budget.
-const FIRST_LOAD: &[&str] = &["css", "html", "js", "wasm"];
+/// What the page consists of.
+const CODE: &[&str] = &["css", "html", "js", "wasm"];
 /// What the page also needs to look right offline.
 const ALSO_OFFLINE: &[&str] = &["ico", "png", "svg", "webmanifest"];
 
 /// Whether a file belongs to the page itself and not to what it loads later.
 pub(super) fn is_first_load(site_path: &str) -> bool {
-    is_page(site_path) && has_extension(site_path, FIRST_LOAD)
+    is_code(site_path) && !is_later(site_path)
+}
+
+/// Whether a file is part of the page that it loads once it runs.
+pub(super) fn is_later(site_path: &str) -> bool {
+    is_code(site_path) && site_path.starts_with(LATER)
+}
+
+fn is_code(site_path: &str) -> bool {
+    is_page(site_path) && has_extension(site_path, CODE)
 }
 
 /// The id of a build: any change of any file but a model is another build.
@@ -54,7 +64,7 @@ pub(super) fn asset_manifest(build: &str, entries: &[Entry]) -> Value {
     };
     json!({
         "build": build,
-        "files": paths(|path| is_first_load(path) || (is_page(path) && has_extension(path, ALSO_OFFLINE))),
+        "files": paths(|path| is_code(path) || (is_page(path) && has_extension(path, ALSO_OFFLINE))),
         "lazy": paths(|path| path.starts_with("worker/") || path.starts_with("modules/")),
     })
 }
@@ -89,6 +99,7 @@ mod tests {
         let site = entries(&[
             "index.html",
             "web-ui-1.js",
+            "web-ui-later-1-ab.wasm",
             "icons/a.svg",
             "sw.js",
             "embed/node_wasm.js",
@@ -97,13 +108,17 @@ mod tests {
             "models/ab",
         ]);
         let manifest = asset_manifest("id", &site);
-        assert_eq!(manifest["files"], json!(["/", "/web-ui-1.js", "/icons/a.svg"]));
+        assert_eq!(
+            manifest["files"],
+            json!(["/", "/web-ui-1.js", "/web-ui-later-1-ab.wasm", "/icons/a.svg"])
+        );
         assert_eq!(manifest["lazy"], json!(["/worker/w.js", "/modules/m.wasm"]));
     }
 
     #[test]
     fn the_budget_counts_what_the_first_visit_runs() {
         assert!(is_first_load("web-ui-1_bg.wasm"));
+        assert!(!is_first_load("web-ui-later-1-ab.wasm"));
         assert!(!is_first_load("icons/a.svg"));
         assert!(!is_first_load("worker/inference_worker_bg.wasm"));
         assert!(!is_first_load("modules/words.wasm"));

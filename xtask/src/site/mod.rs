@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources ─cargo─▶ wasm ─wasm-bindgen, wasm-opt─▶ module ─┐
-//! index.html ─────────────Trunk─────────────────▶ page ───┼─▶ <target>/site, each file with its .br
+//! web-ui ──cargo, wasm-split, wasm-bindgen, …───▶ page ───┼─▶ <target>/site, each file with its .br
 //! PyPI ───prepare-model─────────────────────────▶ models ─┤
 //! crates/computation/modules ─prepare-modules───▶ modules ┘
 //! ```
@@ -47,7 +47,6 @@ type Step = (
 
 const GROUND: &[Step] = &[
     ("wasm-bindgen", tools::install_wasm_bindgen),
-    ("Trunk", tools::install_trunk),
     ("binaryen", tools::install_binaryen),
     ("esbuild", tools::install_esbuild),
     ("model", model::build),
@@ -70,6 +69,7 @@ const MODULES: &[Step] = &[
 const SITE: &[Step] = &[
     ("site", assemble::build),
     ("size of the first load", size::check),
+    ("size of the pages beyond the first", size::check_later),
     ("size of the library", size::check_library),
     ("size of the computation worker", size::check_computation),
     ("size of the kernels worker", size::check_kernels),

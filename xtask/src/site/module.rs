@@ -43,7 +43,7 @@ pub(super) const FASTER: Family = Family {
 };
 
 impl Family {
-    /// The flags as cargo reads them, also the cargo that Trunk calls.
+    /// The flags as cargo reads them.
     pub(super) fn environment(&self) -> (&'static str, &'static str) {
         ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", self.flags)
     }

@@ -12,6 +12,9 @@ use crate::workspace::Workspace;
 /// The budget of the first load in brotli bytes: about 5 s on a connection of 1.5 Mbit/s.
 const FIRST_LOAD_BYTES_MAX: u64 = 900_000;
 
+/// The budget of the pages that are loaded once the first one runs.
+const LATER_BYTES_MAX: u64 = 150_000;
+
 /// The budget of the WebGPU path, which is loaded when it is first used.
 const KERNELS_BYTES_MAX: u64 = 1_200_000;
 
@@ -26,34 +29,54 @@ const CPU_BYTES_MAX: u64 = 3_000_000;
 
 /// Adds up the brotli siblings of everything that a first visit loads.
 pub(super) fn check(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    check_page(
+        workspace,
+        "the first load",
+        manifest::is_first_load,
+        FIRST_LOAD_BYTES_MAX,
+    )
+}
+
+/// Checks the other pages, which every browser downloads once the first one runs.
+pub(super) fn check_later(workspace: &Workspace, _: &mut Ticker) -> Result<Outcome, Error> {
+    check_page(
+        workspace,
+        "the pages beyond the first",
+        manifest::is_later,
+        LATER_BYTES_MAX,
+    )
+}
+
+fn check_page(
+    workspace: &Workspace,
+    what: &'static str,
+    belongs: fn(&str) -> bool,
+    budget: u64,
+) -> Result<Outcome, Error> {
     let site = workspace.site();
     let mut parts = Vec::new();
-    let mut total = 0;
+    let mut bytes = 0;
     for path in files_below(&site)? {
         let site_path = path
             .strip_prefix(&site)
             .unwrap_or(&path)
             .to_string_lossy()
             .replace('\\', "/");
-        if manifest::is_first_load(&site_path) {
-            let bytes = brotli_bytes(&path)?;
-            total += bytes;
-            parts.push(format!("{site_path} {:.1} KB", kilobytes(bytes)));
+        if belongs(&site_path) {
+            let part = brotli_bytes(&path)?;
+            bytes += part;
+            parts.push(format!("{site_path} {:.1} KB", kilobytes(part)));
         }
     }
     let report = format!(
         "{:.1} KB brotli of {:.0} KB ({})",
-        kilobytes(total),
-        kilobytes(FIRST_LOAD_BYTES_MAX),
+        kilobytes(bytes),
+        kilobytes(budget),
         parts.join(", ")
     );
-    if total > FIRST_LOAD_BYTES_MAX {
+    if bytes > budget {
         eprintln!("\n        {report}");
-        return Err(Error::TooHeavy {
-            what: "the first load",
-            bytes: total,
-            budget: FIRST_LOAD_BYTES_MAX,
-        });
+        return Err(Error::TooHeavy { what, bytes, budget });
     }
     Ok(Outcome::Done(report))
 }

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 
-import { embed, embeddingPage } from "../lib/embed.mjs";
-import { join, lend, NOTES, ownPeerId } from "../lib/journey.mjs";
-import { eventually, test } from "../lib/suite.mjs";
+import { embed, embeddingPage } from "./lib/embed.mjs";
+import { join, lend, NOTES, ownPeerId } from "./lib/journey.mjs";
+import { eventually, test } from "./lib/suite.mjs";
 
 /** The longest that a person may wait for the page to react. */
 const REACTION_MS_MAX = 200;
@@ -24,7 +24,7 @@ function watch() {
   }, 10);
 }
 
-test("endure: a GPU that hangs costs one job; the page reacts meanwhile, and the processor serves on", { timeout: 300_000 }, async (t) => {
+test("gpu: a GPU that hangs costs one job; the page reacts meanwhile, and the processor serves on", { timeout: 300_000 }, async (t) => {
   const relay = await t.relay();
   const lender = await t.chromium({ webgpu: true });
   const ada = await join(lender, relay.url);
