@@ -1,9 +1,12 @@
 // The site's computation worker, as it is served: its modules give their known answers in every browser.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 
 import { embed, embeddingPage } from "./lib/embed.mjs";
-import { join } from "./lib/journey.mjs";
+import { balance, join, lend, ownPeerId, seeBalancesCancel, seePeer } from "./lib/journey.mjs";
 import { lieAboutRuns } from "./lib/liar.mjs";
 import { eventually, test } from "./lib/suite.mjs";
 
@@ -225,4 +228,56 @@ test("computation: a liar is contradicted by a second one, and a provider that g
   assert.equal(outcome.code, undefined, outcome.message);
   assert.notEqual(outcome.provider, first);
   assert.match(outcome.runs[0].failure, /more work than was paid for/);
+});
+
+test("computation: a person has a program run on text and on files, and stops one that is long", { timeout: 300_000 }, async (t) => {
+  const relay = await t.relay();
+  const ada = await join(await t.chromium(), relay.url);
+  const adaId = await ownPeerId(ada);
+  await lend(ada);
+  const bob = await join(await t.chromium(), relay.url);
+  await seePeer(bob, adaId);
+  await bob.goTo("market");
+  await bob.seeWhere("offer", "of computation", ({ data }) => data.peer === adaId && data.service === "computation", PREPARE_MS_MAX);
+  await bob.page.locator('[data-testid="compute"] summary').click();
+
+  await bob.seeWhere("compute-program", "with the site's programs", ({ text }) => /Word statistics/.test(text));
+  await bob.write("compute-input", "one two two");
+  await bob.click("compute-run");
+  await bob.see("compute-progress", { over: true }, RUN_MS_MAX);
+  const [typed] = await bob.all("compute-result");
+  assert.equal(typed.data.right, "true", typed.text);
+  assert.match(typed.text, /word\t2\ttwo/);
+
+  const folder = await mkdtemp(path.join(os.tmpdir(), "knowledge-inputs-"));
+  t.defer(() => rm(folder, { recursive: true, force: true }));
+  const files = await Promise.all(
+    Array.from({ length: 20 }, async (_, place) => {
+      const file = path.join(folder, `text-${place}.txt`);
+      await writeFile(file, `number${place} `.repeat(place + 1));
+      return file;
+    }),
+  );
+  await (await bob.page.$('[data-testid="compute-files"]')).uploadFile(...files);
+  await bob.page.waitForFunction(() => document.querySelector('[data-testid="compute-input"]').disabled);
+  await bob.click("compute-run");
+  await eventually("a result for each file", async () => (await bob.all("compute-result")).length === files.length, RUN_MS_MAX);
+  await bob.see("compute-progress", { over: true });
+  for (const { text, data } of await bob.all("compute-result")) {
+    const [, place] = /^text-(\d+)\.txt/.exec(text);
+    assert.equal(data.right, "true", text);
+    assert.match(text, new RegExp(`word\\t${Number(place) + 1}\\tnumber${place}(?!\\d)`));
+  }
+
+  // Numbers whose factors take a laptop half a minute: stopped, it costs at most what was done of it.
+  await bob.choose("compute-program", "2");
+  await bob.write("compute-input", range(10n ** 18n, 100_000).map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  await bob.choose("compute-fuel", String(2 ** 36));
+  await bob.click("compute-run");
+  await bob.see("compute-progress", { over: false });
+  await eventually("work under way", async () => /Working on/.test((await ada.see("lend-state")).text), 20_000);
+  await bob.click("compute-cancel");
+  await bob.see("compute-progress", { over: true });
+  await seeBalancesCancel(ada, bob);
+  assert.ok((await balance(bob)) < 0, "what was computed was paid");
 });

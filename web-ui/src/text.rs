@@ -12,6 +12,7 @@ use crate::route::Page;
 
 pub mod ask;
 pub mod backup;
+pub mod compute;
 pub mod credit;
 pub mod factors;
 pub mod invite;
@@ -34,6 +35,10 @@ pub const UNKNOWN: &str = "unknown";
 pub const JUST_NOW: &str = "just now";
 /// This node, where peers are named.
 pub const YOU: &str = "this device";
+/// Label of the scope of a request.
+pub const SCOPE: &str = "Who may compute it";
+/// The widest one.
+pub const SCOPE_ANYONE: &str = "Anyone";
 /// Closes a dialog.
 pub const CLOSE: &str = "Close";
 

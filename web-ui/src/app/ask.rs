@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_proto::ids::{JobId, ModelId};
 use node_proto::io::Command;
-use node_proto::service::{Failure, Requirements, Scope, ServiceRequest, TEXTS_MAX};
+use node_proto::service::{Failure, Requirements, ServiceRequest, TEXTS_MAX};
 use node_proto::view::{Outcome, TradeStep, Verification};
 use node_proto::work::WorkOutput;
 use node_wasm::error::RequestError;
@@ -12,7 +12,7 @@ use web_sys::SubmitEvent;
 
 use super::knowledge::KnowledgeForm;
 use super::library::{self, DeviceLibrary, Hit};
-use super::parts::PageFrame;
+use super::parts::{PageFrame, Privacy};
 use super::state::{App, Phase, use_app};
 use super::trade_view::{AnswerView, Steps};
 use crate::route::Page;
@@ -380,39 +380,8 @@ fn QuestionForm() -> impl IntoView {
                 </Show>
             </div>
             {move || missing.get().map(|sentence| view! { <p class="bad-text" role="alert">{sentence}</p> })}
-            <Privacy/>
+            <Privacy id="privacy" members=words::privacy anyone=words::PRIVACY_ANYONE/>
         </form>
-    }
-}
-
-/// Before text leaves the device the page says who can read it.
-#[component]
-fn Privacy() -> impl IntoView {
-    let app = use_app();
-    let scope = move || app.prefs.with(|prefs| prefs.scope);
-    let sentence = move || match scope() {
-        Scope::Anyone => words::PRIVACY_ANYONE.to_owned(),
-        Scope::Device | Scope::Own | Scope::Group => words::privacy(app.group_name()),
-    };
-    let choose = move |value: String| {
-        let scope = if value == "anyone" {
-            Scope::Anyone
-        } else {
-            Scope::Group
-        };
-        app.choose(|prefs| prefs.scope = scope);
-    };
-    view! {
-        <div class="privacy">
-            <p id="privacy" class="hint">{sentence}</p>
-            <label>
-                <span>{words::SCOPE}</span>
-                <select data-testid="ask-scope" on:change:target=move |event| choose(event.target().value())>
-                    <option value="group" selected=move || scope() != Scope::Anyone>{move || app.group_name()}</option>
-                    <option value="anyone" selected=move || scope() == Scope::Anyone>{words::SCOPE_ANYONE}</option>
-                </select>
-            </label>
-        </div>
     }
 }
 

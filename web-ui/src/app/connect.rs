@@ -78,8 +78,6 @@ async fn start(app: App, take_over: bool) {
     match NodeHandle::start(StartOptions {
         group,
         take_over,
-        // Measuring the engine takes lending over what it promises of memory.
-        compute: false,
         ..StartOptions::default()
     })
     .await

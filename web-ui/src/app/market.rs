@@ -6,6 +6,7 @@ use leptos::task::spawn_local;
 use node_proto::ids::NodeId;
 use node_proto::io::Command;
 
+use super::compute::Compute;
 use super::parts::{FactorBar, PageFrame, Peer, Range, written};
 use super::platform;
 use super::state::use_app;
@@ -67,6 +68,7 @@ pub(crate) fn MarketPage() -> impl IntoView {
                     {unlimited.then(|| format!(" {}", words::UNLIMITED))}
                 </p>
             })}
+            <Compute/>
         </PageFrame>
     }
 }

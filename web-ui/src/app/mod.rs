@@ -2,6 +2,7 @@
 
 mod ask;
 mod backup;
+mod compute;
 mod connect;
 mod credit;
 mod device;

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use node_proto::ids::{Millicredits, NodeId};
 use node_proto::price::Factors;
+use node_proto::service::Scope;
 use node_proto::view::Metric;
 
 use super::state::use_app;
@@ -158,5 +159,36 @@ pub(crate) fn PageFrame(page: crate::route::Page, children: Children) -> impl In
             <h1 id=heading tabindex="-1">{text::heading(page)}</h1>
             {children()}
         </section>
+    }
+}
+
+/// Before anything leaves the device the page says who can read it, and lets the person choose.
+#[component]
+pub(crate) fn Privacy(id: &'static str, members: fn(&str) -> String, anyone: &'static str) -> impl IntoView {
+    let app = use_app();
+    let scope = move || app.prefs.with(|prefs| prefs.scope);
+    let sentence = move || match scope() {
+        Scope::Anyone => anyone.to_owned(),
+        Scope::Device | Scope::Own | Scope::Group => members(app.group_name()),
+    };
+    let choose = move |value: String| {
+        let scope = if value == "anyone" {
+            Scope::Anyone
+        } else {
+            Scope::Group
+        };
+        app.choose(|prefs| prefs.scope = scope);
+    };
+    view! {
+        <div class="privacy">
+            <p id=id class="hint">{sentence}</p>
+            <label>
+                <span>{text::SCOPE}</span>
+                <select data-testid=format!("{id}-scope") on:change:target=move |event| choose(event.target().value())>
+                    <option value="group" selected=move || scope() != Scope::Anyone>{move || app.group_name()}</option>
+                    <option value="anyone" selected=move || scope() == Scope::Anyone>{text::SCOPE_ANYONE}</option>
+                </select>
+            </label>
+        </div>
     }
 }

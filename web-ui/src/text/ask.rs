@@ -87,10 +87,6 @@ pub fn privacy(scope: &str) -> String {
 }
 /// Anyone.
 pub const PRIVACY_ANYONE: &str = "To answer, the question, and passages that were never sent before, may go to any device that offers it, also outside your group. Their owners could read them; the relay cannot.";
-/// Label of the scope.
-pub const SCOPE: &str = "Who may compute it";
-/// Anyone.
-pub const SCOPE_ANYONE: &str = "Anyone";
 /// Waits for the node.
 pub const WAITING: &str = "Waiting until this device is connected…";
 /// Steps' heading.
