@@ -86,6 +86,13 @@ def refusal_of_request(frame):
     return None if number <= REQUEST_NUMBER_MAX else UNKNOWN_MESSAGE
 
 
+def tree_root(level):
+    while len(level) > 1:
+        pairs = [level[at : at + 2] for at in range(0, len(level), 2)]
+        level = [blake3(b"knowledge/1/rows\0" + b"".join(pair)) if len(pair) == 2 else pair[0] for pair in pairs]
+    return level[0]
+
+
 def check_names(names):
     node = names["node"]
     expect("public key", ed25519.public_key(unhex(node["secret"])).hex(), node["key"])
@@ -129,6 +136,15 @@ def check_names(names):
     written = [fuel.to_bytes(8, "little") + len(end).to_bytes(8, "little") + end for fuel, end in endings]
     outcomes = b"knowledge/1/outcomes\0" + b"".join(written)
     expect("hash of outcomes", blake3(outcomes).hex(), runs["output hash"])
+
+    cache = names["cache"]
+    keys = [blake3(b"knowledge/1/text\0" + text.encode()) for text in cache["texts"]]
+    expect("names of texts", [key.hex() for key in keys], cache["keys"])
+    expect("hash of names", blake3(b"knowledge/1/keys\0" + b"".join(keys)).hex(), cache["input hash"])
+    rows = zip(keys + keys[:1], map(unhex, cache["values"]))
+    leaves = [blake3(b"knowledge/1/row\0" + key + values) for key, values in rows]
+    expect("root of two rows", tree_root(leaves[:2]).hex(), cache["root of two"])
+    expect("root of three rows", tree_root(leaves).hex(), cache["root of three"])
 
 
 def check_signed(entry):

@@ -5,9 +5,11 @@
 //! machinery is shown.
 
 use node_proto::capability::{PauseReason, Tier};
+use node_proto::ids::Timestamp;
 use node_proto::service::{Failure, Service};
 use node_proto::view::Verification;
 
+use crate::format;
 use crate::route::Page;
 
 pub mod ask;
@@ -145,6 +147,8 @@ pub const fn verification(verification: &Verification) -> &'static str {
         Verification::Unchecked => "not independently checked",
         Verification::SpotChecked { .. } => "spot-checked",
         Verification::TwoAgree { .. } => "two agree",
+        Verification::Kept { signers: 0 | 1, .. } => "kept answer, not independently checked",
+        Verification::Kept { .. } => "kept answer, several agree",
         Verification::Wrong { .. } => "checked and wrong",
     }
 }
@@ -167,12 +171,19 @@ pub fn verification_line(verification: &Verification) -> String {
                 count(*compared as usize, "sample", "samples")
             )
         }
+        Verification::Kept { signer, signers, .. } => {
+            let by = format::short_id(*signer);
+            match signers {
+                0 | 1 => format!("Not computed again: {by} signed it, nobody else did"),
+                n => format!("Not computed again: {by} signed it, and {n} devices in all signed the same"),
+            }
+        }
         Verification::Wrong { .. } => "Checked and wrong: the result is refused and not paid".to_owned(),
     }
 }
 
-/// What the check did, for the trade's details.
-pub fn verification_detail(verification: &Verification) -> String {
+/// What the check did, for the details of a trade of that time.
+pub fn verification_detail(verification: &Verification, at: Timestamp) -> String {
     match verification {
         Verification::Unchecked => "No known answer and no second provider was available.".to_owned(),
         Verification::SpotChecked { probes, cosine_min } => {
@@ -187,6 +198,15 @@ pub fn verification_detail(verification: &Verification) -> String {
             ..
         } => format!(
             "Your texts that a second provider computed as well: {compared}; known answers hidden: {probes}; the least similar pair agrees at {cosine_min:.4} of 1."
+        ),
+        Verification::Kept {
+            signer,
+            computed_at,
+            signers,
+        } => format!(
+            "{} computed it {} before, and signed text, model and time. Devices that signed the same: {signers}.",
+            format::short_id(*signer),
+            format::duration(at.ms_since(*computed_at)),
         ),
         Verification::Wrong { cosine_min, required } => {
             format!("The least similar vector is at {cosine_min:.4} of 1; {required:.4} is required.")
@@ -232,6 +252,7 @@ pub const fn advice(failure: &Failure) -> &'static str {
         Failure::NoProposal { .. } | Failure::Busy | Failure::Paused | Failure::Expired => {
             "Ask again in a moment."
         }
+        Failure::NotHeld => "Ask for it to be computed.",
         Failure::NotAMember => "Open the group's invitation on this device first.",
         Failure::CreditLimit { .. } => {
             "Earn credits by lending this device. In a group of your own, whoever lends can let you owe more."

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use node_proto::cache::{CachedAnswer, key_of};
 use node_proto::group::Purpose;
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::sign::Domain;
@@ -146,6 +147,10 @@ impl Peer {
                 Some(doubtful)
             } else {
                 self.head()
+            },
+            keys: match &input {
+                WorkInput::Cached { keys } if bytes.below(4) > 0 => Some(keys.clone()),
+                _ => None,
             },
         };
         self.asked.push((demand.clone(), input));
@@ -436,9 +441,10 @@ impl Peer {
             agreement,
             output: output.hash(),
             took_ms: 5,
+            origin: None,
         };
         let units = match &output {
-            WorkOutput::Embeddings { .. } => None,
+            WorkOutput::Embeddings { .. } | WorkOutput::Cached { .. } => None,
             // As many as the module's outcomes show.
             WorkOutput::Runs { outcomes } => Some(outcomes.len() as u32),
         };
@@ -498,9 +504,13 @@ fn factors(tokens: u32) -> Factors {
 pub(crate) fn input(bytes: &mut Bytes<'_>) -> WorkInput {
     let how = bytes.byte();
     let count = 1 + how % 3;
-    match how >> 7 {
-        0 => WorkInput::Texts {
-            texts: (0..count).map(|number| format!("text {number}")).collect(),
+    let text = |number: u8| format!("text {number}");
+    match how >> 6 {
+        0 | 1 => WorkInput::Texts {
+            texts: (0..count).map(text).collect(),
+        },
+        3 => WorkInput::Cached {
+            keys: (0..count).map(|number| key_of(&text(number))).collect(),
         },
         _ => WorkInput::Runs {
             module: MODULE,
@@ -523,6 +533,13 @@ pub(crate) fn output(input: &WorkInput, more: usize) -> WorkOutput {
                     .flat_map(|text| embedding(text))
                     .collect(),
                 backend: "cpu".to_owned(),
+            }
+        }
+        WorkInput::Cached { keys } => {
+            let excess = keys.iter().take(more);
+            let answer = |_: &Hash| CachedAnswer { rows: Vec::new() };
+            WorkOutput::Cached {
+                answers: keys.iter().chain(excess).map(answer).collect(),
             }
         }
         WorkInput::Runs { module, inputs, .. } => {

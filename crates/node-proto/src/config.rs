@@ -84,6 +84,11 @@ pub struct Config {
     pub models_max: usize,
     /// Known-answer texts kept per model.
     pub probes_kept_max: usize,
+    /// Texts whose answers are kept to be sold again, in memory: with vectors of 384 numbers about 2.2 KB for each signer. With 0 nothing
+    /// is kept, and no result says what it would take.
+    pub cache_rows_max: usize,
+    /// Kept answers are sold and bought no longer than this after they were computed, milliseconds.
+    pub cache_age_ms: u64,
     /// Most items that a second provider is paid to compute for comparison.
     pub compare_max: usize,
     /// Strangers that are tried out at the same time before one of them is given a whole request.
@@ -215,6 +220,8 @@ impl Default for Config {
             probes_max: 2,
             models_max: 16,
             probes_kept_max: 32,
+            cache_rows_max: 256,
+            cache_age_ms: 7 * 24 * 3_600_000,
             compare_max: 1,
             trials_max: 4,
             trial_ms: 3_000,
@@ -321,6 +328,11 @@ impl Config {
             ("proposals_grace_ms", self.proposals_grace_ms <= self.search_ms),
             // Presence, and every model under its own key; discovery points take 32 in all.
             ("models_max", self.models_max >= 1 && self.models_max <= 30),
+            ("cache_rows_max", self.cache_rows_max <= 65_536),
+            (
+                "cache_age_ms",
+                (1..=365 * 24 * u64::from(HOUR_MS)).contains(&self.cache_age_ms),
+            ),
             (
                 "proposals_max",
                 self.proposals_max >= 1 && self.proposals_max <= 16,

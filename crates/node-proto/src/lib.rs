@@ -21,6 +21,7 @@
 //! - everything that comes from outside is bounded before memory is reserved for it.
 
 pub mod backup;
+pub mod cache;
 pub mod capability;
 pub mod config;
 pub mod discovery;

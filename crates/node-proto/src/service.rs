@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::cache;
 use crate::ids::{Millicredits, ModelId, NodeId};
 use crate::work::{Module, WorkInput};
 
@@ -146,6 +147,13 @@ pub enum ServiceRequest {
         /// The texts, at most [`TEXTS_MAX`] of at most [`TEXT_BYTES_MAX`] bytes.
         texts: Vec<String>,
     },
+    /// Look up what was computed of texts before.
+    CacheQuery {
+        /// With which model.
+        model: ModelId,
+        /// The texts, at most [`TEXTS_MAX`] of at most [`TEXT_BYTES_MAX`] bytes. Only their hashes leave the device.
+        texts: Vec<String>,
+    },
     /// Run a module on inputs.
     Computation {
         /// The module. The shell holds its bytes and gives them to whoever is to run it.
@@ -162,6 +170,10 @@ impl ServiceRequest {
     pub(crate) fn into_work(self) -> (Option<ModelId>, WorkInput) {
         match self {
             Self::Inference { model, texts } => (model, WorkInput::Texts { texts }),
+            Self::CacheQuery { model, texts } => {
+                let keys = texts.iter().map(|text| cache::key_of(text)).collect();
+                (Some(model), WorkInput::Cached { keys })
+            }
             Self::Computation { module, fuel, inputs } => {
                 let input = WorkInput::Runs { module, fuel, inputs };
                 (input.names(), input)
@@ -253,6 +265,9 @@ pub enum Failure {
     /// The provider does not have the model.
     #[error("the provider does not have this model")]
     UnknownModel,
+    /// The provider has not kept what was asked for.
+    #[error("nobody asked has kept an answer to this")]
+    NotHeld,
     /// The service is not offered or not known.
     #[error("this service is not offered")]
     UnknownService,
@@ -321,6 +336,7 @@ impl Failure {
             Self::Busy => "busy",
             Self::Paused => "paused",
             Self::UnknownModel => "unknown_model",
+            Self::NotHeld => "not_held",
             Self::UnknownService => "unknown_service",
             Self::NotAMember => "not_a_member",
             Self::CreditLimit { .. } => "credit_limit",
@@ -359,6 +375,7 @@ mod tests {
             Failure::Busy,
             Failure::Paused,
             Failure::UnknownModel,
+            Failure::NotHeld,
             Failure::UnknownService,
             Failure::NotAMember,
             Failure::CreditLimit {

@@ -244,6 +244,16 @@ pub enum Verification {
         /// The lowest cosine seen.
         cosine_min: f32,
     },
+    /// It was computed before, and kept: whoever signed it said so of this text and model. Two who signed the same are as good as
+    /// two that agree; one alone is "not independently checked".
+    Kept {
+        /// Who computed it.
+        signer: NodeId,
+        /// When, by that device's clock.
+        computed_at: Timestamp,
+        /// How many signed the same.
+        signers: u32,
+    },
     /// A probe or the comparison failed: the result is refused and not paid.
     Wrong {
         /// The lowest cosine seen.

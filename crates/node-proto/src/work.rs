@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | inference | texts | a vector | an estimated token, see [`price::tokens`] | by cosine |
 //! | computation | a module and its inputs | how one run ended | [`FUEL_PER_UNIT`] of fuel | byte for byte |
+//! | cache query | names of texts | vectors with who signed them | a text | not: each shows where it comes from |
 //!
 //! The core reads neither vectors' meaning nor modules: it counts, hashes, and compares row by row. One row belongs to one
 //! item of the input, so a part of the items can be bought from somebody else and compared.
@@ -71,6 +72,13 @@ pub enum WorkInput {
         )]
         inputs: Vec<Vec<u8>>,
     },
+    /// Texts whose answers may have been kept, by their names.
+    #[n(2)]
+    Cached {
+        /// BLAKE3 of each text, see [`cache`](crate::cache).
+        #[cbor(n(0), decode_with = "bounded::vec::<ITEMS_MAX, _, _>")]
+        keys: Vec<Hash>,
+    },
 }
 
 impl WorkInput {
@@ -79,6 +87,7 @@ impl WorkInput {
         match self {
             Self::Texts { .. } => Service::Inference,
             Self::Runs { .. } => Service::Computation,
+            Self::Cached { .. } => Service::CacheQuery,
         }
     }
 
@@ -87,6 +96,7 @@ impl WorkInput {
         match self {
             Self::Texts { texts } => texts.len(),
             Self::Runs { inputs, .. } => inputs.len(),
+            Self::Cached { keys } => keys.len(),
         }
     }
 
@@ -99,14 +109,14 @@ impl WorkInput {
     pub fn rule(&self) -> ComparisonRule {
         match self {
             Self::Texts { .. } => ComparisonRule::Cosine,
-            Self::Runs { .. } => ComparisonRule::Exact,
+            Self::Runs { .. } | Self::Cached { .. } => ComparisonRule::Exact,
         }
     }
 
     /// What demands name beside the service; a model that the buyer leaves open is not known here.
     pub fn names(&self) -> Option<ModelId> {
         match self {
-            Self::Texts { .. } => None,
+            Self::Texts { .. } | Self::Cached { .. } => None,
             Self::Runs { module, .. } => Some(ModelId(module.blob.0)),
         }
     }
@@ -116,11 +126,13 @@ impl WorkInput {
         match self {
             Self::Texts { texts } => price::tokens(texts),
             Self::Runs { fuel, inputs, .. } => run_units(*fuel, inputs.len()),
+            Self::Cached { keys } => u32::try_from(keys.len()).unwrap_or(u32::MAX),
         }
     }
 
     /// Names it, so that an agreement can. Texts: BLAKE3 over each one's length (eight bytes, little-endian) and bytes. Runs:
-    /// the same over a mark, the module's name, its length and the fuel (eight bytes, little-endian), and the inputs.
+    /// the same over a mark, the module's name, its length and the fuel (eight bytes, little-endian), and the inputs. Names of texts: over
+    /// a mark and the names.
     pub fn hash(&self) -> Hash {
         match self {
             Self::Texts { texts } => crate::market::input_hash(texts),
@@ -134,6 +146,14 @@ impl WorkInput {
                 }
                 Hash(*hasher.finalize().as_bytes())
             }
+            Self::Cached { keys } => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(b"knowledge/1/keys\0");
+                for key in keys {
+                    hasher.update(&key.0);
+                }
+                Hash(*hasher.finalize().as_bytes())
+            }
         }
     }
 
@@ -141,7 +161,7 @@ impl WorkInput {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let invalid = |what: String| Err(Failure::InvalidRequest { what });
         let (items, name) = match self {
-            Self::Texts { .. } => ("text", "texts"),
+            Self::Texts { .. } | Self::Cached { .. } => ("text", "texts"),
             Self::Runs { .. } => ("input", "inputs"),
         };
         if self.is_empty() {
@@ -156,6 +176,7 @@ impl WorkInput {
         let (longest, bytes_max) = match self {
             Self::Texts { texts } => (texts.iter().map(String::len).max(), TEXT_BYTES_MAX),
             Self::Runs { inputs, .. } => (inputs.iter().map(Vec::len).max(), RUN_BYTES_MAX),
+            Self::Cached { .. } => (None, TEXT_BYTES_MAX),
         };
         if let Some(longest) = longest.filter(|longest| *longest > bytes_max) {
             let article = if items == "text" { "a" } else { "an" };

@@ -534,6 +534,7 @@ fn nonsense_is_refused_with_a_reason() {
         tokens: 1,
         deadline_ms: 1_000,
         head: None,
+        keys: None,
     };
     let stranger = node_proto::wire::Request::RequestProposal {
         tag: node_proto::Hash([0; 32]),

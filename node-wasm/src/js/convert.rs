@@ -98,6 +98,8 @@ pub(super) fn outcome_to_js(outcome: &Outcome) -> Result<JsValue, JsValue> {
             let runs: Array = outcomes.iter().map(run_to_js).collect();
             set(&result, "runs", &runs);
         }
+        // The core gives the vectors of what was kept.
+        WorkOutput::Cached { .. } => {}
     }
     Ok(result)
 }

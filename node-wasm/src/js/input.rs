@@ -45,7 +45,7 @@ pub(super) fn service_request(
     if service == "computation" {
         return computation(&payload, hold);
     }
-    if service != "inference" {
+    if !["inference", "cache_query"].contains(&service) {
         return Err(error(
             "unknown_service",
             &format!("no node offers the service {service:?} yet"),
@@ -64,7 +64,11 @@ pub(super) fn service_request(
             &format!("text {at} is longer than {TEXT_BYTES_MAX} bytes"),
         ));
     }
-    Ok(ServiceRequest::Inference { model, texts })
+    match (service, model) {
+        ("inference", model) => Ok(ServiceRequest::Inference { model, texts }),
+        (_, Some(model)) => Ok(ServiceRequest::CacheQuery { model, texts }),
+        (_, None) => Err(error(INVALID, &"a query for kept answers names its model")),
+    }
 }
 
 /// What `request` takes for the service "computation". Bytes are not taken through JSON.

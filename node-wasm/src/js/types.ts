@@ -22,6 +22,7 @@ export type Timestamp = number;
  *   to back up; what the device keeps is unchanged
  * - `unknown_service`: the service is not known, or not offered
  * - `no_discovery`, `no_provider`, `no_proposal`: nobody to ask, nobody offers it, no offer fits
+ * - `not_held`: nobody has kept an answer to this
  * - `paused`, `unknown_model`, `not_a_member`: a provider's refusal
  * - `credit_limit`, `too_expensive`, `deadline`, `expired`, `cancelled`: the conditions of the trade
  * - `disconnected`, `wrong_result`, `protocol`, `bad_signature`, `invalid_request`, `engine`: the trade went wrong
@@ -192,6 +193,8 @@ export type Verification =
   | { method: "unchecked" }
   | { method: "spot_checked"; probes: number; cosineMin: number }
   | { method: "two_agree"; second: PeerId; compared: number; probes: number; cosineMin: number }
+  /** Computed before: `signer` signed text, model and time; `signers` signed the same in all. */
+  | { method: "kept"; signer: PeerId; computedAt: Timestamp; signers: number }
   | { method: "wrong"; cosineMin: number; required: number };
 
 export interface Receipt {
@@ -392,6 +395,15 @@ export class KnowledgeNode {
   request(
     service: "inference",
     payload: { texts: string[]; model?: Hash },
+    requirements?: Requirements,
+  ): Promise<InferenceResult>;
+  /**
+   * Buys vectors that were computed before, without computing; only hashes of the texts leave this device. Rejects with
+   * `not_held` where nobody has kept all of them: then ask for inference. `verification` tells who computed them and when.
+   */
+  request(
+    service: "cache_query",
+    payload: { texts: string[]; model: Hash },
     requirements?: Requirements,
   ): Promise<InferenceResult>;
   /**

@@ -4,8 +4,8 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use node_proto::ids::{JobId, ModelId};
 use node_proto::io::Command;
-use node_proto::service::{Failure, Requirements, ServiceRequest, TEXTS_MAX};
-use node_proto::view::{Outcome, TradeStep, Verification};
+use node_proto::service::{Failure, Requirements, Service, ServiceRequest, TEXTS_MAX};
+use node_proto::view::{OfferView, Outcome, TradeStep, Verification};
 use node_proto::work::WorkOutput;
 use node_wasm::error::RequestError;
 use web_sys::SubmitEvent;
@@ -98,6 +98,8 @@ fn ask(app: App, question: &str) -> Result<(), &'static str> {
 /// A person who may cancel at any time waits longer than a program: the only device here may be a slow one. A provider
 /// that breaks its own promise is given up long before.
 const PATIENCE_MS: u32 = 120_000;
+/// What was kept is there at once, or it is computed.
+const LOOK_UP_MS: u32 = 3_000;
 
 /// Takes a waiting question up once node and library are there.
 fn begin(app: App) {
@@ -128,10 +130,14 @@ async fn answer(app: App, question: String) -> Result<(), Refusal> {
     loop {
         let texts = take_along(&library, &question, model.take()).await?;
         let sent = texts.all.len();
-        let Some(outcome) = request(app, &texts) else {
-            return Ok(());
+        let outcome = match look_up(app, &texts).await {
+            Some(kept) => Ok(kept),
+            None => match start(app, embedding(&texts), PATIENCE_MS) {
+                Some(outcome) => outcome.await,
+                None => return Ok(()),
+            },
         };
-        let outcome = match outcome.await {
+        let outcome = match outcome {
             // Nobody runs the model of the known vectors any more; with another one all texts are new.
             Err(RequestError::Trade(Failure::NoProvider | Failure::UnknownModel))
                 if texts.model.is_some() =>
@@ -172,15 +178,47 @@ async fn take_along(
     Ok(Texts { turn, model, all })
 }
 
-/// Hands texts to the node for the question that is being answered; `None` if that was cancelled.
-fn request(app: App, texts: &Texts) -> Option<impl Future<Output = Result<Outcome, RequestError>> + use<>> {
+/// Buys the answer where somebody sells one that was computed before; `None` where nobody does, or more than the question is new.
+async fn look_up(app: App, texts: &Texts) -> Option<Outcome> {
+    let model = model_of(texts).filter(|_| texts.all.len() == 1)?;
+    let is_sold =
+        |offer: &OfferView| offer.service == Service::CacheQuery && offer.model == Some(model) && !offer.mine;
+    let is_sold = app
+        .snapshot
+        .with_untracked(|snapshot| snapshot.iter().flat_map(|snapshot| &snapshot.offers).any(is_sold));
+    let request = ServiceRequest::CacheQuery {
+        model,
+        texts: texts.all.clone(),
+    };
+    let outcome = is_sold.then(|| start(app, request, LOOK_UP_MS)).flatten()?;
+    outcome.await.ok()
+}
+
+fn model_of(texts: &Texts) -> Option<ModelId> {
+    let model = texts.model.as_deref()?;
+    model.try_into().ok().map(ModelId)
+}
+
+fn embedding(texts: &Texts) -> ServiceRequest {
+    ServiceRequest::Inference {
+        model: model_of(texts),
+        texts: texts.all.clone(),
+    }
+}
+
+/// Makes a request for the question that is being answered; `None` if that was cancelled.
+fn start(
+    app: App,
+    request: ServiceRequest,
+    deadline_ms: u32,
+) -> Option<impl Future<Output = Result<Outcome, RequestError>> + use<>> {
     let is_wanted = app
         .run
         .with_untracked(|run| run.as_ref().is_some_and(|run| run.end.is_none()));
     let (job, outcome) = app
         .node()
         .filter(|_| is_wanted)
-        .map(|node| buy(app, &node, texts))?;
+        .map(|node| buy(app, &node, request, deadline_ms))?;
     app.run.update(|run| {
         if let Some(run) = run {
             (run.job, run.trade) = (Some(job), Trade::default());
@@ -192,19 +230,15 @@ fn request(app: App, texts: &Texts) -> Option<impl Future<Output = Result<Outcom
 fn buy(
     app: App,
     node: &node_wasm::NodeHandle,
-    texts: &Texts,
+    request: ServiceRequest,
+    deadline_ms: u32,
 ) -> (JobId, impl Future<Output = Result<Outcome, RequestError>> + use<>) {
-    let model = texts.model.as_deref().and_then(|id| id.try_into().ok());
-    let request = ServiceRequest::Inference {
-        model: model.map(ModelId),
-        texts: texts.all.clone(),
-    };
     let scope = app.prefs.with_untracked(|prefs| prefs.scope);
     node.request(
         request,
         Requirements {
             scope,
-            deadline_ms: PATIENCE_MS,
+            deadline_ms,
             ..Requirements::default()
         },
     )
@@ -259,7 +293,7 @@ async fn prepare(app: App, all: usize) -> Result<(), Refusal> {
             break;
         };
         texts.all[0] = first;
-        let outcome = buy(app, &node, &texts).1.await?;
+        let outcome = buy(app, &node, embedding(&texts), PATIENCE_MS).1.await?;
         read(&library, texts.turn, &outcome).await?;
         let waiting = library.waiting();
         if waiting >= before {

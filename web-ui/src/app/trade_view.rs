@@ -116,6 +116,7 @@ const fn verdict(verification: &Verification) -> &'static str {
         Verification::Unchecked => "unchecked",
         Verification::SpotChecked { .. } => "spot-checked",
         Verification::TwoAgree { .. } => "two-agree",
+        Verification::Kept { .. } => "kept",
         Verification::Wrong { .. } => "failed",
     }
 }
@@ -168,7 +169,7 @@ fn TradeDetails(outcome: Outcome) -> impl IntoView {
                     <dd data-testid="trade-time" data-ms=took_ms>{words::total_time(&format::duration(u64::from(took_ms)))}</dd></div>
                 <div><dt>{words::FACT_CHECK}</dt>
                     <dd data-testid="trade-verification" data-verdict=verdict(&verification)>
-                        {text::verification(&verification)}<small>{text::verification_detail(&verification)}</small>
+                        {text::verification(&verification)}<small>{text::verification_detail(&verification, receipt.at)}</small>
                     </dd></div>
                 {backend.map(|backend| view! {
                     <div><dt>{words::FACT_BACKEND}</dt>

@@ -72,6 +72,10 @@ const BEYOND: &[(&str, Option<Change>, Change)] = &[
     ("probes_kept_max", Some(|c| c.probes_kept_max = 1), |c| {
         c.probes_kept_max = 257
     }),
+    ("cache_rows_max", None, |c| c.cache_rows_max = 65_537),
+    ("cache_age_ms", Some(|c| c.cache_age_ms = 0), |c| {
+        c.cache_age_ms = u64::MAX
+    }),
     ("compare_max", None, |c| c.compare_max = 17),
     ("trials_max", None, |c| c.trials_max = 5),
     ("trial_ms", Some(|c| c.trial_ms = 0), |c| c.trial_ms = 60_001),

@@ -146,7 +146,7 @@ impl From<&Verification> for Check {
             second: None,
         };
         match verification {
-            Verification::Unchecked | Verification::Wrong { .. } => none,
+            Verification::Unchecked | Verification::Kept { .. } | Verification::Wrong { .. } => none,
             Verification::SpotChecked { probes, cosine_min } => Self {
                 method: 1,
                 probes: *probes,

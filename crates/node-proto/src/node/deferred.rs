@@ -194,7 +194,7 @@ impl Node {
             && match &job.input {
                 WorkInput::Texts { texts } => texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX),
                 // Without known answers a second run is the only check that there is.
-                WorkInput::Runs { .. } => false,
+                WorkInput::Runs { .. } | WorkInput::Cached { .. } => false,
             }
     }
 
@@ -217,7 +217,7 @@ impl Node {
         let delivered = delivery.and_then(|delivery| delivery.output.row(*place));
         let text = match &job.input {
             WorkInput::Texts { texts } => texts.get(*item),
-            WorkInput::Runs { .. } => None,
+            WorkInput::Runs { .. } | WorkInput::Cached { .. } => None,
         };
         let (Some(text), Some(Row::Vector(row))) = (text, delivered) else {
             return;

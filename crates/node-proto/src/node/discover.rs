@@ -126,7 +126,7 @@ impl Node {
             tier: self.lending.tier(),
             market_demand: self.lending.demand.multiplier(),
             reputation_factor: self.lending.reputation_factor,
-            models: self.lending.models_version,
+            models: self.lending.models_version + self.cache.version(),
         }
     }
 
@@ -175,6 +175,21 @@ impl Node {
         }
         if let Some(offer) = self.lending.computer_offer(self.config.queue_max) {
             offer_under(self.group.service_key(Service::Computation, None), offer);
+        }
+        // Each model is a key of its own, of which a discovery point takes so many.
+        let room = self.config.models_max.saturating_sub(self.lending.models.len());
+        let cached = self.cache.models();
+        for (model, precision) in cached.iter().take(room) {
+            let offer = self
+                .lending
+                .cache_offer(*model, *precision, self.config.queue_max);
+            offer_under(self.group.service_key(Service::CacheQuery, Some(model)), offer);
+        }
+        if let Some((model, precision)) = cached.iter().next() {
+            let offer = self
+                .lending
+                .cache_offer(*model, *precision, self.config.queue_max);
+            offer_under(self.group.service_key(Service::CacheQuery, None), offer);
         }
         notices
     }
@@ -293,20 +308,25 @@ impl Node {
             timeout_ms,
         );
         self.sample_service(point, self.key_of(Service::Inference, None));
+        if self.cache.is_on() {
+            self.sample_service(point, self.key_of(Service::CacheQuery, None));
+        }
     }
 
     /// The rendezvous key of what is offered: of a model, or of whatever serves any request for the service.
     pub(super) fn key_of(&self, service: Service, model: Option<&ModelId>) -> Hash {
-        let model = model.filter(|_| service == Service::Inference);
+        let model = model.filter(|_| matches!(service, Service::Inference | Service::CacheQuery));
         Hash(self.group.service_key(service, model))
     }
 
     /// Looks again for everyone, and for offers of every service that is sold.
     pub(super) fn refresh_market(&mut self) {
         self.sample_soon();
-        let key = self.key_of(Service::Computation, None);
+        let keys = [Service::Computation, Service::CacheQuery].map(|service| self.key_of(service, None));
         for point in self.network.points.keys().copied().collect::<Vec<_>>() {
-            self.sample_service(&point, key);
+            for key in keys {
+                self.sample_service(&point, key);
+            }
         }
     }
 
@@ -403,10 +423,13 @@ impl Node {
             self.learn_offer(point, key, &record);
         }
         // Whoever offers any model is listed under the key for every model.
-        let every_model = key == self.key_of(Service::Inference, None);
+        let of_every_model = |service| key == self.key_of(service, None);
+        let every_model = [Service::Inference, Service::CacheQuery]
+            .into_iter()
+            .find(|service| of_every_model(*service));
         if complete {
             self.network.offers.retain(|(owner, service, _), known| {
-                let is_meant = known.key == key || (every_model && *service == Service::Inference as u8);
+                let is_meant = known.key == key || every_model.is_some_and(|meant| *service == meant as u8);
                 known.source != *point || !is_meant || listed.contains(owner)
             });
         }

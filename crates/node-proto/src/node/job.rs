@@ -23,7 +23,7 @@ use crate::rng::Rng;
 use crate::service::{Failure, Probe, Requirements};
 use crate::verification::{Slot, hide_probes};
 use crate::view::Verification;
-use crate::wire::{Agreement, Demand, Proposal, Signed};
+use crate::wire::{Agreement, Demand, Origin, Proposal, Signed};
 use crate::work::{WorkInput, WorkOutput, run_units};
 
 /// What a provider does for a request.
@@ -69,6 +69,9 @@ impl Batch {
             WorkInput::Texts { texts } => WorkInput::Texts {
                 texts: self.texts(texts).into_iter().map(str::to_owned).collect(),
             },
+            WorkInput::Cached { .. } => WorkInput::Cached {
+                keys: self.keys(request).unwrap_or_default(),
+            },
             WorkInput::Runs { module, fuel, inputs } => {
                 let items = self.items.iter().filter_map(|item| inputs.get(*item));
                 WorkInput::Runs {
@@ -85,6 +88,7 @@ impl Batch {
         let units = match request {
             WorkInput::Texts { texts } => price::tokens(&self.texts(texts)),
             WorkInput::Runs { fuel, .. } => run_units(*fuel, self.slots.len()),
+            WorkInput::Cached { .. } => u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
         };
         (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), units)
     }
@@ -93,8 +97,22 @@ impl Batch {
     pub(super) fn hash(&self, request: &WorkInput) -> Hash {
         match request {
             WorkInput::Texts { texts } => input_hash(&self.texts(texts)),
-            runs @ WorkInput::Runs { .. } => self.input(runs).hash(),
+            other => self.input(other).hash(),
         }
+    }
+
+    /// The names of the texts that kept answers are asked for, if it is that.
+    pub(super) fn keys(&self, request: &WorkInput) -> Option<Vec<Hash>> {
+        let WorkInput::Cached { keys } = request else {
+            return None;
+        };
+        Some(
+            self.items
+                .iter()
+                .filter_map(|item| keys.get(*item))
+                .copied()
+                .collect(),
+        )
     }
 
     fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {
@@ -164,6 +182,9 @@ pub(super) enum LegStage {
 /// A result as it came.
 pub(super) struct Delivery {
     pub(super) output: WorkOutput,
+    /// The provider's word on it, by which its rows can be shown to others.
+    pub(super) head: Signed,
+    pub(super) origin: Option<Origin>,
     pub(super) hash: Hash,
     /// It shows that less was done than was agreed.
     pub(super) partial: Option<PartialDelivery>,

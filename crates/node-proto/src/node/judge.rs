@@ -27,6 +27,10 @@ impl Node {
             Ok(verification) => verification,
             Err((cosine_min, required)) => return self.wrong(job, cosine_min, required),
         };
+        let alone = match self.check_kept(job, main) {
+            Ok(kept) => kept.unwrap_or(alone),
+            Err(()) => return self.wrong(job, -1.0, 1.0),
+        };
         if self.waits_for_sample(job) {
             return None;
         }
@@ -119,7 +123,7 @@ impl Node {
                 verification: verification.clone(),
             },
         );
-        if verification != Verification::Unchecked {
+        if !matches!(verification, Verification::Unchecked | Verification::Kept { .. }) {
             self.passed = self.passed.saturating_add(1);
         }
         if let Some(hedge) = job.hedge.take() {
@@ -131,6 +135,7 @@ impl Node {
             Err(reason) => return Some(End::Failed(reason)),
         };
         self.keep_for_later(job, &main);
+        self.keep_bought(job, &main);
         for sample in std::mem::take(&mut job.samples)
             .into_iter()
             .filter(|leg| !leg.is_paid)
@@ -140,6 +145,7 @@ impl Node {
                 *second = main.provider;
             }
             if self.pay_leg(&sample, &theirs).is_ok() {
+                self.keep_bought(job, &sample);
                 job.add_check(sample.due());
             }
         }
@@ -159,7 +165,8 @@ impl Node {
         let contract = leg.contract.as_ref().ok_or(Failure::BadSignature)?;
         let place = self.pay(contract, verification)?;
         self.observe(&leg.provider, Aspect::Reliability, true, 1.0);
-        if *verification != Verification::Unchecked {
+        // Who sells another's answer has shown nothing of its own work.
+        if !matches!(verification, Verification::Unchecked | Verification::Kept { .. }) {
             self.observe(&leg.provider, Aspect::Quality, true, 1.0);
         }
         Ok(place)

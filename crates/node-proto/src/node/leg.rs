@@ -21,7 +21,7 @@ use crate::view::TradeStep;
 use crate::wire::{
     Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, encode_frame,
 };
-use crate::work::WorkOutput;
+use crate::work::{WorkInput, WorkOutput};
 
 /// Connections of one peer that may be lost in a row while a result is waited for.
 const SENT_AGAIN_MAX: u8 = 3;
@@ -136,7 +136,9 @@ impl Node {
             leg.sent_at = node.now;
             let promised_ms = u64::from(leg.terms.promised_ms);
             if which == Which::Main {
-                job.hedge_at = Some(node.now.plus_ms(promised_ms));
+                // What is kept comes at once or not at all.
+                let is_kept = matches!(job.input, WorkInput::Cached { .. });
+                job.hedge_at = Some(node.now.plus_ms(promised_ms)).filter(|_| !is_kept);
                 let agreement = *agreement;
                 node.trade(id, TradeStep::Agreed { agreement });
             }
@@ -364,6 +366,8 @@ pub(super) fn read_result(leg: &Leg, response: Response) -> Result<Delivery, Fai
     }
     output.check(leg.terms.items, leg.terms.tokens)?;
     Ok(Delivery {
+        head,
+        origin: opened.origin,
         partial: read_partial(leg, &output, partial.as_ref())?,
         output,
         hash,

@@ -15,6 +15,9 @@ use crate::wire::{Offer, RefusalCode};
 /// What starting an engine for modules and fetching one are taken for, milliseconds; seldom more, and less where it runs already.
 const COMPUTER_WAKE_MS: u32 = 500;
 
+/// Kept answers that a device is taken to give in a second, signatures and sending included.
+const CACHED_ROWS_PER_S: f32 = 1_000.0;
+
 /// What computes, as quotes and the queue see it: a model, or the engine for modules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ability {
@@ -49,6 +52,18 @@ impl Ability {
             precision: Precision::F32,
             units_per_s: computer.units_per_second,
             wake_ms: COMPUTER_WAKE_MS,
+            row_bytes: 0,
+        }
+    }
+
+    /// Answers that are kept: what looking them up takes is little beside the way there, and set, not measured.
+    pub(super) fn of_cache(model: ModelId, precision: Precision) -> Self {
+        Self {
+            service: Service::CacheQuery,
+            names: Some(model),
+            precision,
+            units_per_s: CACHED_ROWS_PER_S,
+            wake_ms: 0,
             row_bytes: 0,
         }
     }
@@ -224,6 +239,11 @@ impl Lending {
     pub(super) fn computer_offer(&self, queue_max: usize) -> Option<Offer> {
         let ability = Ability::of_computer(self.computer()?, None);
         Some(self.offer_of(&ability, queue_max))
+    }
+
+    /// The same for answers that are kept.
+    pub(super) fn cache_offer(&self, model: ModelId, precision: Precision, queue_max: usize) -> Offer {
+        self.offer_of(&Ability::of_cache(model, precision), queue_max)
     }
 
     fn offer_of(&self, ability: &Ability, queue_max: usize) -> Offer {

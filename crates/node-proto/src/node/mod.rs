@@ -47,6 +47,7 @@ mod hold;
 mod job;
 mod journal;
 mod judge;
+mod kept;
 mod leg;
 mod lending;
 mod lines;
@@ -66,6 +67,7 @@ use std::collections::VecDeque;
 
 use litemap::LiteMap;
 
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::group::{Group, Purpose as TagPurpose};
 use crate::ids::{AgreementId, ExchangeId, Hash, JobId, Millicredits, ModelId, NodeId, Timestamp};
@@ -132,6 +134,7 @@ pub struct Node {
     coordination: Coordination,
     exchanges: Exchanges,
     lending: Lending,
+    cache: Cache,
     lines: CreditLines,
     monitor: Monitor,
     paces: Paces,
@@ -182,6 +185,7 @@ impl Node {
             rng,
             journal: Journal::new(config.persist_ms, config.persist_retry_ms),
             lending: Lending::new(&config, now),
+            cache: Cache::new(config.cache_rows_max, config.cache_age_ms),
             lines: stored.lines,
             monitor: Monitor::new(&config, now),
             paces: Paces::new(config.peers_max, config.overhead_ms),

@@ -7,7 +7,7 @@ use crate::monitor::{Engine, Fitting};
 use crate::node::Node;
 use crate::node::lending::Ability;
 use crate::node::seller::Quoted;
-use crate::price;
+use crate::price::{self, Factors};
 use crate::service::{Scope, Service};
 use crate::view::{Quote, ServeStep};
 use crate::wire::{Demand, OBJECT_VERSION, Proposal, Refusal, RefusalCode, Response, Signed};
@@ -66,6 +66,9 @@ impl Node {
     fn propose(&mut self, peer: &NodeId, demand: &Demand) -> Result<Proposal, Refusal> {
         let refuse = |code| Err(Refusal::new(code));
         self.check_demand(demand)?;
+        if demand.service == Service::CacheQuery as u8 {
+            return self.propose_kept(peer, demand);
+        }
         let Some(ability) = self.lending.ability(demand.service, demand.model.as_ref()) else {
             return refuse(self.lending.lacks(demand.service));
         };
@@ -99,7 +102,49 @@ impl Node {
             return refuse(RefusalCode::InvalidRequest);
         };
         self.credit_of(peer, price)?;
-        Ok(Proposal {
+        Ok(self.proposal(peer, demand, &ability, (price, factors), promised_ms))
+    }
+
+    /// A quote for answers that are kept, all that were asked for. No engine has to be waited for.
+    fn propose_kept(&mut self, peer: &NodeId, demand: &Demand) -> Result<Proposal, Refusal> {
+        let refuse = |code| Err(Refusal::new(code));
+        let (Some(model), Some(keys)) = (&demand.model, &demand.keys) else {
+            return refuse(RefusalCode::InvalidRequest);
+        };
+        if keys.len() != demand.items as usize || demand.tokens != demand.items {
+            return refuse(RefusalCode::InvalidRequest);
+        }
+        let precision = self.cache.models().get(model).copied();
+        let Some(precision) = precision.filter(|_| self.cache.holds(model, keys, self.now)) else {
+            return refuse(RefusalCode::NotHeld);
+        };
+        if self.seller.quotes.len() >= self.config.quotes_max {
+            return refuse(RefusalCode::Busy);
+        }
+        let ability = Ability::of_cache(*model, precision);
+        let promised_ms = self
+            .lending
+            .promised_ms(&ability, demand.tokens, 0, demand.deadline_ms);
+        let Some(promised_ms) = promised_ms else {
+            return refuse(RefusalCode::Deadline);
+        };
+        let factors = self.lending.factors(&ability, demand.tokens, 0);
+        let Some(price) = factors.price() else {
+            return refuse(RefusalCode::InvalidRequest);
+        };
+        self.credit_of(peer, price)?;
+        Ok(self.proposal(peer, demand, &ability, (price, factors), promised_ms))
+    }
+
+    fn proposal(
+        &self,
+        peer: &NodeId,
+        demand: &Demand,
+        ability: &Ability,
+        (price, factors): (Millicredits, Factors),
+        promised_ms: u32,
+    ) -> Proposal {
+        Proposal {
             version: OBJECT_VERSION,
             provider: self.me,
             requester: *peer,
@@ -110,7 +155,7 @@ impl Node {
             factors,
             promised_ms,
             valid_ms: self.config.quote_valid_ms,
-        })
+        }
     }
 
     /// Counts work that is wanted and cannot be taken on.
@@ -179,7 +224,7 @@ impl Node {
             (
                 !matches!(
                     Service::from_code(demand.service),
-                    Some(Service::Inference | Service::Computation)
+                    Some(Service::Inference | Service::Computation | Service::CacheQuery)
                 ),
                 RefusalCode::UnknownService,
             ),

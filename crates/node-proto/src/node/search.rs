@@ -2,6 +2,7 @@
 
 use litemap::LiteMap;
 
+use crate::cache::ANSWERS_MAX;
 use crate::ids::{JobId, Millicredits, ModelId, NodeId};
 use crate::io::Path;
 use crate::market::{Candidate, rank_offers};
@@ -21,6 +22,8 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 /// What one text adds to input and result: its length and a vector of 384 numbers. An estimate; the provider, who knows
 /// the dimension, checks again.
 const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
+/// What a kept answer adds to that: further signers' vectors, and what shows where each is from.
+const CACHED_BYTES: usize = ANSWERS_MAX * 600 + (ANSWERS_MAX - 1) * 384 * 4;
 
 /// What an offer without a speed is taken for, milliseconds for 1,000 tokens.
 const UNIT_MS: u32 = 2_000;
@@ -183,10 +186,12 @@ impl Node {
 
     /// Whether a relay may carry it. Modules are fetched, and blobs go over direct connections only.
     fn fits_circuit(&self, job: &Job) -> bool {
-        let WorkInput::Texts { texts } = &job.input else {
-            return false;
+        let texts: Vec<usize> = match &job.input {
+            WorkInput::Texts { texts } => texts.iter().map(String::len).collect(),
+            WorkInput::Cached { keys } => vec![CACHED_BYTES; keys.len()],
+            WorkInput::Runs { .. } => return false,
         };
-        let texts = texts.iter().map(|text| text.len() + ITEM_OVERHEAD_BYTES);
+        let texts = texts.iter().map(|bytes| bytes + ITEM_OVERHEAD_BYTES);
         FRAME_OVERHEAD_BYTES + texts.sum::<usize>() <= self.config.relayed_bytes_max
     }
 
@@ -256,7 +261,10 @@ impl Node {
         let (checkable, others): (Vec<_>, Vec<_>) = match (&job.input, job.model) {
             // Whoever runs modules runs any.
             (WorkInput::Runs { .. }, _) => (vec![None], Vec::new()),
-            (WorkInput::Texts { .. }, Some(model)) => (vec![Some(model)], Vec::new()),
+            (WorkInput::Texts { .. } | WorkInput::Cached { .. }, Some(model)) => {
+                (vec![Some(model)], Vec::new())
+            }
+            (WorkInput::Cached { .. }, None) => (Vec::new(), Vec::new()),
             (WorkInput::Texts { .. }, None) => offers
                 .models(service)
                 .partition(|model| model.is_some_and(|model| self.probes.contains_key(&model))),
@@ -340,10 +348,11 @@ impl Node {
         let model = job.input.names().or(model);
         let probes = match &job.input {
             WorkInput::Texts { texts } => self.probes_among(texts, peer, model, &items, probes_max),
-            WorkInput::Runs { .. } => Vec::new(),
+            WorkInput::Runs { .. } | WorkInput::Cached { .. } => Vec::new(),
         };
         let batch = Batch::new(&mut self.rng, model, items, probes);
         let (items, tokens) = batch.amount(&job.input);
+        let keys = batch.keys(&job.input);
         let demand = Demand {
             nonce: self.rng.bytes(),
             scope: job.requirements.scope,
@@ -353,6 +362,7 @@ impl Node {
             tokens,
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
             head: self.ledger.head(),
+            keys,
         };
         Asked {
             batch,
@@ -432,7 +442,7 @@ impl Node {
     fn take_quote(&mut self, job: &mut Job, peer: NodeId, quoted: Quoted) {
         let proposal = &quoted.proposal;
         let model = match &job.input {
-            WorkInput::Texts { .. } => proposal.model,
+            WorkInput::Texts { .. } | WorkInput::Cached { .. } => proposal.model,
             // Offers to run modules name none.
             WorkInput::Runs { .. } => None,
         };

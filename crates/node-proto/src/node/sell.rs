@@ -8,8 +8,9 @@
 //!
 //! One activity runs at a time; a bounded number waits. Messages that come twice get the same answer twice.
 
+use crate::cache;
 use crate::capability::PauseReason;
-use crate::ids::{AgreementId, ExchangeId, Millicredits, NodeId, Timestamp, WorkId};
+use crate::ids::{AgreementId, ExchangeId, Hash, Millicredits, NodeId, Timestamp, WorkId};
 use crate::io::Output;
 use crate::market::units_done;
 use crate::monitor::{Circumstances, Denied};
@@ -17,7 +18,7 @@ use crate::node::Node;
 use crate::node::seller::{Active, Run, State};
 use crate::price;
 use crate::reputation::Aspect;
-use crate::service::Failure;
+use crate::service::{Failure, Service};
 use crate::sign::Domain;
 use crate::view::ServeStep;
 use crate::wire::{
@@ -101,9 +102,11 @@ impl Node {
         {
             return Err(Refusal::new(RefusalCode::Busy));
         }
-        // Several quotes may stand that only together exceed the queue, or the line.
-        self.admit(&peer, terms.tokens)
-            .map_err(|denied| denied.to_refusal())?;
+        // Several quotes may stand that only together exceed the queue, or the line. Kept answers wait for no engine.
+        if terms.service != Service::CacheQuery as u8 {
+            self.admit(&peer, terms.tokens)
+                .map_err(|denied| denied.to_refusal())?;
+        }
         self.credit_of(&peer, terms.price)?;
         // Others agreed meanwhile. A word that cannot be kept any more is better taken back than broken.
         let ability = self.lending.ability(terms.service, terms.model.as_ref());
@@ -167,6 +170,10 @@ impl Node {
             self.seller.active.remove(&id);
             let refusal = Refusal::because(RefusalCode::InvalidRequest, "the input is not the agreed one");
             return self.refuse(exchange, &refusal);
+        }
+        if let WorkInput::Cached { keys } = &input {
+            let terms = terms.clone();
+            return self.deliver_kept(id, &terms, exchange, keys);
         }
         let (tokens, promised_ms) = (terms.tokens, terms.promised_ms);
         if !active.holds_place(now, self.config.place_ms)
@@ -232,7 +239,17 @@ impl Node {
                 .max(self.config.engine_min_ms);
             let limit_ms = engine_limit_ms(active.terms.promised_ms, self.config.engine_min_ms).min(left_ms);
             let started = self.now;
-            active.state = State::Running { exchanges, started };
+            let keys = match &input {
+                WorkInput::Texts { texts } if self.cache.is_on() => {
+                    texts.iter().map(|text| cache::key_of(text)).collect()
+                }
+                _ => Vec::new(),
+            };
+            active.state = State::Running {
+                exchanges,
+                started,
+                keys,
+            };
             active.until = started.plus_ms(u64::from(limit_ms) + u64::from(self.config.unreported_ms));
             let (model, requester) = (active.terms.model, active.terms.requester);
             let engine = self.lending.ability(active.terms.service, model.as_ref());
@@ -271,14 +288,14 @@ impl Node {
         let Some(active) = self.seller.active.get_mut(&id) else {
             return;
         };
-        let State::Running { exchanges, .. } = &mut active.state else {
+        let State::Running { exchanges, keys, .. } = &mut active.state else {
             return;
         };
-        let exchanges = std::mem::take(exchanges);
+        let (exchanges, keys) = (std::mem::take(exchanges), std::mem::take(keys));
         let terms = active.terms.clone();
         let delivered = result.and_then(|output| deliverable(&terms, output));
         match delivered {
-            Ok(delivery) => self.deliver(id, &terms, exchanges, delivery, took_ms),
+            Ok(delivery) => self.deliver(id, &terms, exchanges, delivery, took_ms, &keys),
             Err(reason) => {
                 self.seller.active.remove(&id);
                 let refusal = Refusal::because(RefusalCode::Engine, reason.to_string());
@@ -290,25 +307,33 @@ impl Node {
         }
     }
 
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         id: AgreementId,
         terms: &Agreement,
         exchanges: Vec<ExchangeId>,
         output: WorkOutput,
         took_ms: u32,
+        keys: &[Hash],
     ) {
+        let origin = self.origin(terms, keys, &output);
         let head = ResultHead {
             version: OBJECT_VERSION,
             agreement: id,
             output: output.hash(),
             took_ms,
+            origin,
         };
+        let head = Signed::seal(self.signer.as_ref(), &head);
+        if let Some(origin) = &origin {
+            let me = self.me;
+            self.keep_rows(terms, origin, &head, me, keys, &output);
+        }
         let units = output.units_done(terms.tokens);
         let due = price::pro_rata(terms.price, units.unwrap_or(terms.tokens), terms.tokens);
         let partial = units.map(|units| self.partial(id, units));
         let frame = encode_frame(&Response::Result {
-            head: Signed::seal(self.signer.as_ref(), &head),
+            head,
             output,
             partial,
         });

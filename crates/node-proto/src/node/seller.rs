@@ -32,6 +32,8 @@ pub(super) enum State {
     Running {
         exchanges: Vec<ExchangeId>,
         started: Timestamp,
+        /// The names of the texts, where answers are kept.
+        keys: Vec<Hash>,
     },
     /// `due` is what it comes to: less than the price where less was done.
     Delivered {
@@ -167,7 +169,9 @@ impl Quoted {
 fn is_rule_of(terms: &Agreement) -> bool {
     match (Service::from_code(terms.service), terms.rule) {
         (Some(Service::Inference), ComparisonRule::Cosine) => (0..=1_000_000).contains(&terms.cosine_min_ppm),
-        (Some(Service::Computation), ComparisonRule::Exact) => terms.cosine_min_ppm == 0,
+        (Some(Service::Computation | Service::CacheQuery), ComparisonRule::Exact) => {
+            terms.cosine_min_ppm == 0
+        }
         _ => false,
     }
 }

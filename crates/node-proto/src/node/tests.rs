@@ -111,6 +111,7 @@ impl Pair {
             tokens: 1,
             deadline_ms: 10_000,
             head: None,
+            keys: None,
         }
     }
 
@@ -172,7 +173,7 @@ fn demands_that_cannot_be_served_are_refused_with_their_reason() {
         service,
         ..demand.clone()
     };
-    assert_eq!(code(service(1)), RefusalCode::UnknownService as u16);
+    assert_eq!(code(service(4)), RefusalCode::UnknownService as u16);
     assert_eq!(code(service(200)), RefusalCode::UnknownService as u16);
     assert_eq!(
         code(Demand {

@@ -204,6 +204,7 @@ mod tests {
             agreement: AgreementId(agreement.hash::<Agreement>().0),
             output: output.hash(),
             took_ms: 1,
+            origin: None,
         };
         Evidence {
             countersignature: Domain::Agreement.sign(&seller, &agreement.body),

@@ -366,7 +366,7 @@ pub enum RefusalCode {
     Fraud = 18,
     /// The buyer gave the agreement up.
     Cancelled = 19,
-    /// The blob, or this part of it, is not here.
+    /// The blob, this part of it, or an answer to this text is not here.
     NotHeld = 20,
 }
 
@@ -402,6 +402,7 @@ impl Refusal {
             (RefusalCode::NotAMember, Failure::NotAMember),
             (RefusalCode::UnknownService, Failure::UnknownService),
             (RefusalCode::UnknownModel, Failure::UnknownModel),
+            (RefusalCode::NotHeld, Failure::NotHeld),
             (RefusalCode::Busy, Failure::Busy),
             (RefusalCode::Full, Failure::Busy),
             (RefusalCode::Paused, Failure::Paused),

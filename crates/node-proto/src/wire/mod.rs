@@ -29,7 +29,8 @@ pub use message::{
 };
 pub(crate) use objects::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX};
 pub use objects::{
-    Agreement, ComparisonRule, Demand, Offer, Partial, Presence, Proposal, Registration, ResultHead, Verdict,
+    Agreement, ComparisonRule, Demand, Offer, Origin, Partial, Presence, Proposal, Registration, ResultHead,
+    Verdict,
 };
 
 /// The first byte of every frame.

@@ -8,7 +8,7 @@ use crate::ids::{AgreementId, Hash, Millicredits, ModelId, NodeId};
 use crate::price::Factors;
 use crate::service::{Precision, Scope};
 use crate::sign::Domain;
-use crate::wire::{Head, Object, bounded};
+use crate::wire::{Head, ITEMS_MAX, Object, bounded};
 
 /// Longest multiaddr of a registration, bytes of text.
 pub(crate) const ADDRESS_BYTES_MAX: usize = 512;
@@ -118,6 +118,9 @@ pub struct Demand {
     /// The newest block of the buyer's chain; whoever is shown two different ones for one place holds a proof of fraud.
     #[n(7)]
     pub head: Option<Head>,
+    /// Of a cache query: the names of the texts, so that only who holds all of them quotes.
+    #[cbor(n(8), decode_with = "bounded::vec_or_none::<ITEMS_MAX, _, _>")]
+    pub keys: Option<Vec<Hash>>,
 }
 
 impl Demand {
@@ -250,10 +253,33 @@ pub struct ResultHead {
     /// Time in the engine, milliseconds.
     #[n(3)]
     pub took_ms: u32,
+    /// From who keeps answers: what each row can be sold again with, see [`cache`](crate::cache).
+    #[n(4)]
+    pub origin: Option<Origin>,
 }
 
 impl Object for ResultHead {
     const DOMAIN: Domain = Domain::Result;
+}
+
+/// What a result says of itself apart from its trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Origin {
+    /// With which model.
+    #[n(0)]
+    pub model: ModelId,
+    /// In which precision.
+    #[n(1)]
+    pub precision: Precision,
+    /// When, by the provider's clock, milliseconds since the Unix epoch.
+    #[n(2)]
+    pub computed_at: u64,
+    /// The root of the hash tree over its rows, and the texts' names.
+    #[n(3)]
+    pub rows: Hash,
+    /// How many rows.
+    #[n(4)]
+    pub count: u32,
 }
 
 /// A buyer's word on why it does not pay.

@@ -3,12 +3,16 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::CachedAnswer;
 use crate::ids::Hash;
 use crate::market::output_hash;
 use crate::service::{Failure, Service};
 use crate::verification::cosine;
-use crate::wire::{ComparisonRule, ITEMS_MAX, NAME_BYTES_MAX, bounded};
+use crate::wire::{ComparisonRule, ITEMS_MAX, NAME_BYTES_MAX, bounded, to_cbor};
 use crate::work::{RUN_BYTES_MAX, RUNS_BYTES_MAX, units_of};
+
+/// What stands for a backend where nothing was computed.
+const CACHE: &str = "cache";
 
 /// What an engine gives back, as it travels. The numbers are the wire format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Encode, Decode)]
@@ -33,6 +37,14 @@ pub enum WorkOutput {
         /// How each run ended.
         #[cbor(n(0), decode_with = "bounded::vec::<ITEMS_MAX, _, _>")]
         outcomes: Vec<RunOutcome>,
+    },
+    /// What was kept of each text, in order. A buyer is given the vectors, as [`Embeddings`](Self::Embeddings).
+    #[n(2)]
+    #[serde(skip)]
+    Cached {
+        /// With what shows where each comes from.
+        #[cbor(n(0), decode_with = "bounded::vec::<ITEMS_MAX, _, _>")]
+        answers: Vec<CachedAnswer>,
     },
 }
 
@@ -64,6 +76,7 @@ impl WorkOutput {
         match self {
             Self::Embeddings { .. } => Service::Inference,
             Self::Runs { .. } => Service::Computation,
+            Self::Cached { .. } => Service::CacheQuery,
         }
     }
 
@@ -77,6 +90,7 @@ impl WorkOutput {
                 (dimension > 0 && values.len() % dimension == 0).then(|| values.len() / dimension)
             }
             Self::Runs { outcomes } => Some(outcomes.len()),
+            Self::Cached { answers } => Some(answers.len()),
         }
     }
 
@@ -90,6 +104,10 @@ impl WorkOutput {
                 values.get(start..start.checked_add(dimension)?).map(Row::Vector)
             }
             Self::Runs { outcomes } => outcomes.get(row).map(Row::Run),
+            Self::Cached { answers } => {
+                let first = answers.get(row).and_then(|answer| answer.rows.first());
+                first.map(|row| Row::Vector(&row.values))
+            }
         }
     }
 
@@ -118,11 +136,25 @@ impl WorkOutput {
                 let outcomes = picked.collect::<Option<Vec<_>>>()?;
                 Some(Self::Runs { outcomes })
             }
+            Self::Cached { answers } => {
+                let (mut dimension, mut picked) = (0, Vec::new());
+                for place in places {
+                    let row = answers.get(place?)?.rows.first()?;
+                    dimension = row.values.len();
+                    picked.extend_from_slice(&row.values);
+                }
+                Some(Self::Embeddings {
+                    dimension: u32::try_from(dimension).ok()?,
+                    values: picked,
+                    backend: CACHE.to_owned(),
+                })
+            }
         }
     }
 
     /// Names it, so that its provider's signature can. Vectors: see [`output_hash`]. Runs: BLAKE3 over a mark and, for each
-    /// outcome, its fuel and its ending's length (eight bytes each, little-endian) and the ending.
+    /// outcome, its fuel and its ending's length (eight bytes each, little-endian) and the ending. Kept answers: BLAKE3 over a mark
+    /// and their encoding.
     pub fn hash(&self) -> Hash {
         match self {
             Self::Embeddings {
@@ -136,6 +168,11 @@ impl WorkOutput {
                     hasher.update(&(outcome.ending.len() as u64).to_le_bytes());
                     hasher.update(&outcome.ending);
                 }
+                Hash(*hasher.finalize().as_bytes())
+            }
+            Self::Cached { answers } => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(b"knowledge/1/answers\0").update(&to_cbor(answers));
                 Hash(*hasher.finalize().as_bytes())
             }
         }
@@ -155,7 +192,7 @@ impl WorkOutput {
     pub(crate) fn backend(&self) -> Option<&String> {
         match self {
             Self::Embeddings { backend, .. } => Some(backend),
-            Self::Runs { .. } => None,
+            Self::Runs { .. } | Self::Cached { .. } => None,
         }
     }
 
@@ -184,6 +221,20 @@ impl WorkOutput {
                 true => Ok(()),
                 false => Err(Failure::WrongResult),
             },
+            Self::Cached { answers } => {
+                let mut rows = answers.iter().flat_map(|answer| &answer.rows);
+                let first = answers.iter().filter_map(|answer| answer.rows.first());
+                let dimension = first.clone().map(|row| row.values.len()).next();
+                let is_even = first.count() == answers.len()
+                    && rows.all(|row| {
+                        Some(row.values.len()) == dimension
+                            && row.values.iter().all(|value| value.is_finite())
+                    });
+                match is_even && dimension.is_some_and(|dimension| dimension > 0) {
+                    true => Ok(()),
+                    false => wrong("kept answers of no or different lengths"),
+                }
+            }
             Self::Runs { outcomes } => {
                 let each = u64::from(units / items.max(1));
                 let bytes: usize = outcomes.iter().map(|outcome| outcome.ending.len()).sum();

@@ -4,7 +4,7 @@ use node_proto::wire::{
     Agreement, Blocks, FetchBlocks, Gossip, Head, Receipt, Refusal, RefusalCode, Request, Response,
     ResultHead, Rumour, SampledRecord, Signed, decode_frame, encode_frame,
 };
-use node_proto::{AgreementId, Hash, Millicredits};
+use node_proto::{AgreementId, Hash, Millicredits, WorkInput};
 use serde_json::{Value, json};
 
 use crate::meaning::{self, bytes, hex, kind};
@@ -115,6 +115,43 @@ fn requests() -> Vec<(Request, Value)> {
                                 ["fuel", 5_000_000],
                                 ["inputs", [bytes(b"one"), bytes(b"")]],
                             ])
+                        )
+                    ]
+                ]),
+            ),
+        ),
+        (
+            Request::RequestProposal {
+                tag: TAG,
+                demand: objects::demand_of_kept(),
+            },
+            kind(
+                3,
+                "RequestProposal",
+                json!([
+                    ["tag", bytes(&TAG.0)],
+                    ["demand", meaning::demand(&objects::demand_of_kept())]
+                ]),
+            ),
+        ),
+        (
+            Request::Execute {
+                agreement: AgreementId([2; 32]),
+                input: WorkInput::Cached {
+                    keys: objects::keys(),
+                },
+            },
+            kind(
+                6,
+                "Execute",
+                json!([
+                    ["agreement", bytes(&[2; 32])],
+                    [
+                        "input",
+                        kind(
+                            2,
+                            "Cached",
+                            json!([["names of texts", meaning::hashes(&objects::keys())]])
                         )
                     ]
                 ]),
@@ -269,8 +306,10 @@ fn responses() -> Vec<(Response, Value)> {
             agreement: AgreementId(signed.hash::<Agreement>().0),
             output: node_proto::market::output_hash(2, &values()),
             took_ms: 61,
+            origin: None,
         },
     );
+    let (row, kept) = objects::kept();
     vec![
         (
             Response::Refused(refusal),
@@ -370,6 +409,31 @@ fn responses() -> Vec<(Response, Value)> {
                         )
                     ],
                     ["partial", meaning::signed(&word)],
+                ]),
+            ),
+        ),
+        (
+            Response::Result {
+                head: result.clone(),
+                output: kept,
+                partial: None,
+            },
+            kind(
+                6,
+                "Result",
+                json!([
+                    ["head", meaning::signed(&result)],
+                    [
+                        "output",
+                        kind(
+                            2,
+                            "Cached",
+                            json!([[
+                                "answers",
+                                [[["rows", [meaning::cached_row(&row, &values()[8..])]]]]
+                            ]])
+                        )
+                    ],
                 ]),
             ),
         ),

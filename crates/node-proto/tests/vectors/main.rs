@@ -14,10 +14,11 @@ mod meaning;
 mod objects;
 mod refused;
 
+use node_proto::cache::root;
 use node_proto::group::Purpose;
 use node_proto::market::{input_hash, output_hash};
 use node_proto::service::Service;
-use node_proto::{Ed25519Signer, Group, GroupSecret, ModelId, NodeId, Signer};
+use node_proto::{Ed25519Signer, Group, GroupSecret, ModelId, NodeId, Signer, WorkInput};
 use serde_json::{Value, json};
 
 use meaning::hex;
@@ -39,6 +40,10 @@ fn names() -> Value {
     let secret = GroupSecret::from_bytes([7; 32]);
     let group = Group::private(&secret);
     let (from, to) = (id(1), id(2));
+    let mut keys = objects::keys();
+    keys.push(keys[0]);
+    let numbers = objects::numbers();
+    let three = root(&keys, 2, &[&numbers[..], &numbers[..2]].concat());
     json!({
         "node": { "secret": hex(&[1; 32]), "key": hex(&from.0), "text": from.to_string() },
         "group": {
@@ -75,6 +80,15 @@ fn names() -> Value {
             "input hash": objects::runs().hash().to_string(),
             "outcomes": [[3_000_000, hex(b"first")], [0, ""]],
             "output hash": objects::outcomes().hash().to_string(),
+        },
+        "cache": {
+            "texts": objects::TEXTS,
+            "keys": objects::keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "input hash": WorkInput::Cached { keys: objects::keys() }.hash().to_string(),
+            "values": [hex(&objects::values()[..8]), hex(&objects::values()[8..]), hex(&objects::values()[..8])],
+            "root of two": root(&objects::keys(), 2, &objects::numbers()).map(|root| root.to_string()),
+            "root of three": three.map(|root| root.to_string()),
+            "output hash": objects::kept().1.hash().to_string(),
         },
     })
 }

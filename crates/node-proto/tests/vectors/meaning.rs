@@ -3,11 +3,12 @@
 //! Numbers, texts and nulls stand for themselves, `{"bytes": hex}` for a byte string, an array for an array. A structure
 //! is `[[name, value], …]` in the order of its places, an enumeration with content `{"number", "name", "fields"}`.
 
+use node_proto::cache::CachedRow;
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::wire::{
     Agreement, Demand, Head, Offer, Partial, Proposal, Registration, ResultHead, Signed, Verdict,
 };
-use node_proto::{Factors, ModelId, NodeId};
+use node_proto::{Factors, Hash, ModelId, NodeId};
 use serde_json::{Value, json};
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -55,7 +56,7 @@ pub(crate) fn head(head: &Head) -> Value {
 }
 
 pub(crate) fn demand(demand: &Demand) -> Value {
-    json!([
+    let mut said = json!([
         ["nonce", bytes(&demand.nonce)],
         ["scope", demand.scope as u8],
         ["service", demand.service],
@@ -64,7 +65,11 @@ pub(crate) fn demand(demand: &Demand) -> Value {
         ["tokens", demand.tokens],
         ["deadline ms", demand.deadline_ms],
         ["head", demand.head.as_ref().map_or(Value::Null, head)],
-    ])
+    ]);
+    if let (Some(said), Some(keys)) = (said.as_array_mut(), &demand.keys) {
+        said.push(json!(["names of texts", hashes(keys)]));
+    }
+    said
 }
 
 fn offer(offer: &Offer) -> Value {
@@ -134,13 +139,38 @@ pub(crate) fn agreement(terms: &Agreement) -> Value {
     ])
 }
 
-pub(crate) fn result_head(head: &ResultHead) -> Value {
+pub(crate) fn hashes(hashes: &[Hash]) -> Value {
+    hashes.iter().map(|hash| bytes(&hash.0)).collect()
+}
+
+pub(crate) fn cached_row(row: &CachedRow, values: &[u8]) -> Value {
     json!([
+        ["signer", node(&row.signer)],
+        ["head", signed(&row.head)],
+        ["place", row.place],
+        ["way up", hashes(&row.path)],
+        ["values", bytes(values)],
+    ])
+}
+
+pub(crate) fn result_head(head: &ResultHead) -> Value {
+    let mut said = json!([
         ["version", head.version],
         ["agreement", bytes(head.agreement.as_bytes())],
         ["output hash", bytes(&head.output.0)],
         ["engine ms", head.took_ms],
-    ])
+    ]);
+    if let (Some(said), Some(origin)) = (said.as_array_mut(), &head.origin) {
+        let origin = json!([
+            ["model", bytes(origin.model.as_bytes())],
+            ["precision", origin.precision as u8],
+            ["computed at", origin.computed_at],
+            ["root of rows", bytes(&origin.rows.0)],
+            ["rows", origin.count],
+        ]);
+        said.push(json!(["origin", origin]));
+    }
+    said
 }
 
 pub(crate) fn partial(partial: &Partial) -> Value {

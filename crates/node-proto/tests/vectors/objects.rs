@@ -1,10 +1,11 @@
 //! Signed objects: one trade from the registration to both halves of its receipt, and a fork.
 
+use node_proto::cache::{CachedAnswer, CachedRow, key_of, root, rows};
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::market::{input_hash, output_hash};
 use node_proto::wire::{
-    Agreement, ComparisonRule, Demand, Head, OBJECT_VERSION, Object, Offer, Partial, Presence, Proposal,
-    Registration, ResultHead, Signed, Verdict,
+    Agreement, ComparisonRule, Demand, Head, OBJECT_VERSION, Object, Offer, Origin, Partial, Presence,
+    Proposal, Registration, ResultHead, Signed, Verdict,
 };
 use node_proto::{
     AgreementId, Ed25519Signer, Factors, Hash, Millicredits, ModelId, Module, Precision, RunOutcome, Scope,
@@ -85,7 +86,64 @@ pub(crate) fn demand() -> Demand {
             sequence: 7,
             hash: Hash([4; 32]),
         }),
+        keys: None,
     }
+}
+
+/// The names of the texts.
+pub(crate) fn keys() -> Vec<Hash> {
+    TEXTS.map(key_of).to_vec()
+}
+
+pub(crate) fn demand_of_kept() -> Demand {
+    Demand {
+        service: 1,
+        model: Some(ModelId([6; 32])),
+        tokens: 2,
+        head: None,
+        keys: Some(keys()),
+        ..demand()
+    }
+}
+
+/// The vectors as numbers.
+pub(crate) fn numbers() -> Vec<f32> {
+    let numbers = values();
+    let numbers = numbers.as_chunks::<4>().0;
+    numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// What a provider that keeps answers says of its result.
+pub(crate) fn head_with_origin() -> ResultHead {
+    ResultHead {
+        version: OBJECT_VERSION,
+        agreement: AgreementId([2; 32]),
+        output: output_hash(2, &values()),
+        took_ms: 61,
+        origin: Some(Origin {
+            model: ModelId([6; 32]),
+            precision: Precision::Int8,
+            computed_at: 1_700_000_000_123,
+            rows: root(&keys(), 2, &numbers()).unwrap(),
+            count: 2,
+        }),
+    }
+}
+
+/// The second of its rows, kept.
+pub(crate) fn kept() -> (CachedRow, WorkOutput) {
+    let seller = signer(2);
+    let head = Signed::seal(&seller, &head_with_origin());
+    let (_, row) = rows(seller.id(), &head, &keys(), 2, &numbers()).remove(1);
+    let answer = CachedAnswer {
+        rows: vec![row.clone()],
+    };
+    (
+        row,
+        WorkOutput::Cached {
+            answers: vec![answer],
+        },
+    )
 }
 
 fn presence() -> Registration {
@@ -273,7 +331,9 @@ pub(crate) fn vectors() -> Value {
         agreement: agreed,
         output: output_hash(2, &values()),
         took_ms: 61,
+        origin: None,
     };
+    let kept = head_with_origin();
     let verdict = Verdict {
         version: OBJECT_VERSION,
         agreement: agreed,
@@ -298,6 +358,7 @@ pub(crate) fn vectors() -> Value {
             object("agreement", "countersigned", &seller, &terms, meaning::agreement(&terms)),
             object("agreement", "exact agreement", &buyer, &exact, meaning::agreement(&exact)),
             object("result", "result head", &seller, &head, meaning::result_head(&head)),
+            object("result", "result head with its origin", &seller, &kept, meaning::result_head(&kept)),
             object("verdict", "verdict", &buyer, &verdict, meaning::verdict(&verdict)),
             object("partial", "work given up", &seller, &partial, meaning::partial(&partial)),
             object("block", "payer's half of a part", &buyer, &part, meaning::block(&part)),

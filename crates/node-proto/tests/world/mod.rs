@@ -122,6 +122,8 @@ pub struct World {
     pub registry: Registry,
     pub relay: NodeId,
     pub fate: Box<dyn FnMut(Passing<'_>) -> Fate>,
+    /// What a host makes of its own answers before they leave.
+    pub forge: Box<dyn FnMut(usize, Vec<u8>) -> Vec<u8>>,
     /// What the web server has, and what it does.
     pub web: BTreeMap<node_proto::Hash, Vec<u8>>,
     pub origin: blobs::Origin,
@@ -197,6 +199,7 @@ impl World {
             registry: Registry::new(RegistryLimits::default(), 7),
             relay: Ed25519Signer::from_secret(&[255; 32]).id(),
             fate: Box::new(|_| Fate::Arrives),
+            forge: Box::new(|_, frame| frame),
             web: BTreeMap::new(),
             origin: blobs::Origin::default(),
             silent: false,

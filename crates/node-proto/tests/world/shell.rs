@@ -45,6 +45,7 @@ impl World {
                     frame: &frame,
                 };
                 if (self.fate)(passing) != Fate::Lost {
+                    let frame = (self.forge)(from, frame);
                     self.input(
                         to,
                         Input::Response {
@@ -237,6 +238,7 @@ fn compute(engine: Engine, input: &WorkInput) -> WorkOutput {
                 backend: "cpu".to_owned(),
             }
         }
+        WorkInput::Cached { .. } => unreachable!("no engine is asked for what is kept"),
         WorkInput::Runs { module, inputs, .. } => {
             let outcome = |input: &Vec<u8>| {
                 let mut outcome = super::outcome(module, input);
