@@ -261,29 +261,35 @@ impl Cache {
 
     /// Whether all of these texts are kept; counts as a use, so that what was quoted for is not what goes next.
     pub(crate) fn holds(&mut self, model: &ModelId, keys: &[Hash], now: Timestamp) -> bool {
-        self.answers(model, keys, now).is_some()
+        keys.iter().all(|key| self.fresh(model, key, now).is_some())
     }
 
-    /// What is kept of these texts, all of them; what has become too old is forgotten.
+    /// What is kept of these texts, all of them.
     pub(crate) fn answers(
         &mut self,
         model: &ModelId,
         keys: &[Hash],
         now: Timestamp,
     ) -> Option<Vec<CachedAnswer>> {
-        let age_ms_max = self.age_ms_max;
         let answers = keys.iter().map(|key| {
-            self.uses += 1;
-            let entry = self.entries.get_mut(&(*model, *key))?;
-            entry.used = self.uses;
-            // A buyer refuses the whole where one of them is too old.
-            entry
-                .rows
-                .retain(|kept| now.ms_since(kept.computed_at) <= age_ms_max);
-            let rows: Vec<CachedRow> = entry.rows.iter().map(|kept| kept.row.clone()).collect();
-            (!rows.is_empty()).then_some(CachedAnswer { rows })
+            let kept = self.fresh(model, key, now)?;
+            Some(CachedAnswer {
+                rows: kept.iter().map(|kept| kept.row.clone()).collect(),
+            })
         });
         answers.collect()
+    }
+
+    /// What is kept of a text, at least one row. What has become too old is forgotten: a buyer would refuse the whole for it.
+    fn fresh(&mut self, model: &ModelId, key: &Hash, now: Timestamp) -> Option<&[Kept]> {
+        let age_ms_max = self.age_ms_max;
+        self.uses += 1;
+        let entry = self.entries.get_mut(&(*model, *key))?;
+        entry.used = self.uses;
+        entry
+            .rows
+            .retain(|kept| now.ms_since(kept.computed_at) <= age_ms_max);
+        (!entry.rows.is_empty()).then_some(entry.rows.as_slice())
     }
 }
 
