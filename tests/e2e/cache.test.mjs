@@ -70,6 +70,16 @@ test("cache: the same text again is not computed, costs less, and says who compu
   assert.ok(performance.now() - asked < 5_000, "it is said at once");
   assert.equal((await buy(carol, "cache_query", { texts: TEXTS })).code, "invalid_input");
 
+  // It is still there when its maker's page was loaded anew.
+  await ada.node.page.reload();
+  await eventually("the module being loaded", () => ada.node.page.evaluate(() => "KnowledgeNode" in window));
+  await ada.node.start({});
+  const later = await eventually("an answer after the reload", async () => {
+    const outcome = await lookUp(carol, computed.model, TEXTS);
+    return outcome.code === undefined && outcome;
+  }, PREPARE_MS_MAX);
+  assert.equal(later.verification.computedAt, kept.verification.computedAt);
+
   // Who bought it and lends sells it when its maker is gone.
   await bob.call("lend", { storageBytes: 50e6 });
   const bobId = await bob.peerId;

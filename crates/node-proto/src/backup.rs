@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use crate::cache::CACHE_PREFIX;
 use crate::ids::NodeId;
 use crate::io::Write;
 use crate::ledger::{BLOCK_PREFIX, LedgerError, META_PREFIX, folds_more, restored_meta};
@@ -57,10 +58,11 @@ struct Pair {
     value: Vec<u8>,
 }
 
-/// Writes everything that is stored into a file.
+/// Writes what is stored into a file, but for answers that are kept to be sold: they can be computed again.
 pub fn export(owner: NodeId, stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Vec<u8> {
     let pairs = stored
         .into_iter()
+        .filter(|(key, _)| key.first() != Some(&CACHE_PREFIX))
         .map(|(key, value)| Pair { key, value })
         .collect();
     let mut file = to_cbor(&File {

@@ -11,7 +11,7 @@ use node_proto::cache::CachedAnswer;
 use node_proto::wire::{Response, ResultHead, Signed, decode_frame, encode_frame};
 use node_proto::{
     Command, Config, Ed25519Signer, Event, Failure, JobId, Outcome, Requirements, ServeStep, Service,
-    ServiceRequest, Signer, Verification, WorkOutput,
+    ServiceRequest, Signer, Verification, WorkOutput, Write,
 };
 use world::{Engine, MODEL, World, embedding, private};
 
@@ -167,6 +167,40 @@ fn it_stays_in_the_group_it_was_computed_in() {
         world.finish(outsider, 2).unwrap_err(),
         Failure::NoProvider | Failure::NoDiscovery
     ));
+}
+
+#[test]
+fn it_lasts_over_a_restart() {
+    let mut world = World::new();
+    let provider = world.join_provider(private(1), Engine::Honest);
+    let first = world.join_buyer(private(1));
+    let second = world.join_buyer(private(1));
+    world.run(3_000);
+    asked_before(&mut world, first, &[QUESTION]);
+    world.crash(provider);
+    world.run(1_000);
+    world.start(provider);
+    world.lend(provider);
+    world.run(20_000);
+    let worked = world.hosts[provider].works;
+    look_up(&mut world, second, 2, &[QUESTION]);
+    let outcome = world.finish(second, 2).unwrap();
+    assert_eq!(outcome.provider, world.hosts[provider].id);
+    assert_eq!(vectors(&outcome), embedding(QUESTION));
+    assert_eq!(world.hosts[provider].works, worked);
+
+    let stored = world.hosts[provider].stored.clone();
+    let is_kept = |key: &[u8]| key.first() == Some(&b'k');
+    assert!(stored.keys().any(|key| is_kept(key)));
+    let backup = node_proto::backup::export(world.hosts[provider].id, stored);
+    let writes = node_proto::backup::import(world.hosts[provider].id, &backup, &Default::default()).unwrap();
+    assert!(!writes.is_empty());
+    for write in writes {
+        assert!(
+            matches!(write, Write::Put { key, .. } if !is_kept(&key)),
+            "no backup has it"
+        );
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! the other rows: the head, the row's place, and the hashes beside the way up. What is kept and asked for goes by the hash of
 //! the text; the text itself is not kept.
 //!
-//! Both sides of a trade keep its rows, in memory, [`cache_rows_max`](crate::Config::cache_rows_max) texts of them; the ones that were not
-//! asked for longest go first. Of one text up to [`ANSWERS_MAX`] rows of different signers are kept, and all of them are sold
+//! Both sides of a trade keep its rows, [`cache_rows_max`](crate::Config::cache_rows_max) texts of them; the ones that were not
+//! asked for longest go first. They last in the node's storage, under `k` ‖ group ‖ model ‖ text's name; a device that is in another
+//! group from then on forgets them, and no backup has them. Of one text up to [`ANSWERS_MAX`] rows of different signers are kept, and all of them are sold
 //! together, so that a buyer sees for itself how many agree. Only what was computed for a group, or for anyone, is kept,
 //! and it is sold inside the group it was computed in.
 //!
@@ -18,11 +19,14 @@ mod tree;
 use litemap::LiteMap;
 use minicbor::{Decode, Encode};
 
-use crate::ids::{Hash, ModelId, NodeId, Timestamp};
+use crate::ids::{GroupId, Hash, ModelId, NodeId, Timestamp};
+use crate::io::Write;
 use crate::service::{Precision, Scope};
 use crate::verification::cosine;
-use crate::wire::{Origin, ResultHead, Signed, bounded};
+use crate::wire::{Origin, ResultHead, Signed, bounded, from_cbor, to_cbor};
 
+/// First byte of the key of what is kept of a text.
+pub(crate) const CACHE_PREFIX: u8 = b'k';
 /// Rows of one text, each of another signer.
 pub(crate) const ANSWERS_MAX: usize = 3;
 /// The longest way up a tree: 2^8 rows are as many as go into one request.
@@ -174,23 +178,39 @@ impl CachedAnswer {
 }
 
 /// A row and what its signer said of it.
+#[derive(Encode, Decode)]
 struct Kept {
-    computed_at: Timestamp,
+    /// By its signer's clock, milliseconds since the Unix epoch.
+    #[n(0)]
+    computed_at: u64,
+    #[n(1)]
     precision: Precision,
+    #[n(2)]
     row: CachedRow,
 }
 
-#[derive(Default)]
-struct Entry {
-    /// Counts uses; the lowest goes first.
-    used: u64,
-    /// The newest first.
-    rows: Vec<Kept>,
+impl Kept {
+    fn at(&self) -> Timestamp {
+        Timestamp(self.computed_at)
+    }
 }
+
+#[derive(Default, Encode, Decode)]
+struct Entry {
+    /// The newest first.
+    #[cbor(n(0), decode_with = "bounded::vec::<ANSWERS_MAX, _, _>")]
+    rows: Vec<Kept>,
+    /// Counts uses; the lowest goes first.
+    #[cbor(skip)]
+    used: u64,
+}
+
+type Place = (ModelId, Hash);
 
 /// The answers that are kept.
 pub(crate) struct Cache {
-    entries: LiteMap<(ModelId, Hash), Entry>,
+    group: GroupId,
+    entries: LiteMap<Place, Entry>,
     rows_max: usize,
     age_ms_max: u64,
     uses: u64,
@@ -199,8 +219,9 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(rows_max: usize, age_ms_max: u64) -> Self {
+    pub(crate) fn new(group: GroupId, rows_max: usize, age_ms_max: u64) -> Self {
         Self {
+            group,
             entries: LiteMap::new(),
             rows_max,
             age_ms_max,
@@ -230,33 +251,97 @@ impl Cache {
         models
     }
 
-    /// Keeps rows that were proved, or are of this node's own result. A signer's newer row takes the place of its older one.
-    pub(crate) fn keep(&mut self, origin: &Origin, scope: Scope, rows: Vec<(Hash, CachedRow)>) {
-        if !self.is_on() || !matches!(scope, Scope::Group | Scope::Anyone) {
-            return;
+    /// Takes back what [`keep`](Self::keep) wrote, and returns what is to be deleted of it: what is of another group, too old, too
+    /// much, or cannot be read. It can be computed again.
+    pub(crate) fn restore(&mut self, now: Timestamp, stored: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<Write> {
+        let mut read: Vec<(Timestamp, Place, Entry)> = Vec::new();
+        let mut writes = Vec::new();
+        for (key, value) in stored {
+            let entry: Option<Entry> = from_cbor(&value).ok();
+            let newest = entry.as_ref().and_then(|entry| entry.rows.first().map(Kept::at));
+            let is_fresh = newest.is_some_and(|at| now.ms_since(at) <= self.age_ms_max);
+            match (self.place_of(&key), entry, newest) {
+                (Some(place), Some(entry), Some(at)) if is_fresh => read.push((at, place, entry)),
+                _ => writes.push(Write::Delete { key }),
+            }
         }
-        let before = self.models();
-        for (key, row) in rows {
+        // When each was used last is not stored.
+        read.sort_by_key(|(at, ..)| *at);
+        for (_, place, entry) in read {
             self.uses += 1;
-            let entry = self.entries.entry((origin.model, key)).or_default();
-            entry.used = self.uses;
-            entry.rows.retain(|kept| kept.row.signer != row.signer);
-            let kept = Kept {
-                computed_at: Timestamp(origin.computed_at),
-                precision: origin.precision,
-                row,
-            };
-            entry.rows.insert(0, kept);
-            entry.rows.truncate(ANSWERS_MAX);
+            self.entries.insert(
+                place,
+                Entry {
+                    used: self.uses,
+                    ..entry
+                },
+            );
         }
+        writes.extend(self.make_room());
+        writes
+    }
+
+    fn key_of(&self, (model, text): &Place) -> Vec<u8> {
+        let parts: [&[u8]; 4] = [&[CACHE_PREFIX], self.group.as_bytes(), model.as_bytes(), &text.0];
+        parts.concat()
+    }
+
+    fn place_of(&self, key: &[u8]) -> Option<Place> {
+        let rest = key.get(1..)?.strip_prefix(self.group.as_bytes().as_slice())?;
+        let (model, text) = rest.split_first_chunk()?;
+        Some((ModelId(*model), Hash(text.try_into().ok()?)))
+    }
+
+    /// Lets those go that were not used for longest, until the others fit.
+    fn make_room(&mut self) -> Vec<Write> {
+        let mut writes = Vec::new();
         while self.entries.len() > self.rows_max {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
             let Some(place) = oldest.map(|(place, _)| *place) else {
                 break;
             };
             self.entries.remove(&place);
+            writes.push(Write::Delete {
+                key: self.key_of(&place),
+            });
+        }
+        writes
+    }
+
+    /// Keeps rows that were proved, or are of this node's own result, and returns what is to be written. A signer's newer row takes the
+    /// place of its older one.
+    pub(crate) fn keep(&mut self, origin: &Origin, scope: Scope, rows: Vec<(Hash, CachedRow)>) -> Vec<Write> {
+        if !self.is_on() || !matches!(scope, Scope::Group | Scope::Anyone) {
+            return Vec::new();
+        }
+        let before = self.models();
+        let mut places: Vec<Place> = Vec::new();
+        for (key, row) in rows {
+            self.uses += 1;
+            places.push((origin.model, key));
+            let entry = self.entries.entry((origin.model, key)).or_default();
+            entry.used = self.uses;
+            entry.rows.retain(|kept| kept.row.signer != row.signer);
+            let kept = Kept {
+                computed_at: origin.computed_at,
+                precision: origin.precision,
+                row,
+            };
+            entry.rows.insert(0, kept);
+            entry.rows.truncate(ANSWERS_MAX);
+        }
+        let mut writes = self.make_room();
+        for place in places {
+            // More rows than there is room for push each other out.
+            if let Some(entry) = self.entries.get(&place) {
+                writes.push(Write::Put {
+                    key: self.key_of(&place),
+                    value: to_cbor(entry),
+                });
+            }
         }
         self.version += u64::from(self.models() != before);
+        writes
     }
 
     /// Whether all of these texts are kept; counts as a use, so that what was quoted for is not what goes next.
@@ -286,9 +371,7 @@ impl Cache {
         self.uses += 1;
         let entry = self.entries.get_mut(&(*model, *key))?;
         entry.used = self.uses;
-        entry
-            .rows
-            .retain(|kept| now.ms_since(kept.computed_at) <= age_ms_max);
+        entry.rows.retain(|kept| now.ms_since(kept.at()) <= age_ms_max);
         (!entry.rows.is_empty()).then_some(entry.rows.as_slice())
     }
 }

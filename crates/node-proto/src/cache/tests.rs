@@ -2,6 +2,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::group::Group;
 use crate::ids::AgreementId;
 use crate::sign::{Ed25519Signer, Signer};
 use crate::wire::OBJECT_VERSION;
@@ -51,7 +52,7 @@ fn result(
 }
 
 fn cache(rows_max: usize) -> Cache {
-    Cache::new(rows_max, AGE_MS)
+    Cache::new(Group::open().id(), rows_max, AGE_MS)
 }
 
 fn wanted(text: &str) -> Wanted {
@@ -188,4 +189,50 @@ fn what_was_for_one_persons_devices_is_not_kept() {
     let (origin, rows) = result(1, &["a"], &[1.0, 0.0], NOW);
     off.keep(&origin, Scope::Group, rows);
     assert!(off.models().is_empty());
+}
+
+/// What a cache writes, as its storage has it.
+fn stored(writes: Vec<Write>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let put = |write| match write {
+        Write::Put { key, value } => (key, value),
+        Write::Delete { key } => panic!("{key:?} was deleted"),
+    };
+    writes.into_iter().map(put).collect()
+}
+
+#[test]
+fn it_lasts() {
+    let mut first = cache(10);
+    let (origin, rows) = result(1, &["a", "b"], &[1.0, 0.0, 0.0, 1.0], NOW);
+    let pairs = stored(first.keep(&origin, Scope::Group, rows));
+    let mut second = cache(10);
+    assert_eq!(second.restore(NOW, pairs.clone()), []);
+    let texts = keys(&["a", "b"]);
+    assert_eq!(
+        second.answers(&MODEL, &texts, NOW),
+        first.answers(&MODEL, &texts, NOW)
+    );
+    assert_eq!(second.models(), first.models());
+
+    let deletes = |mut cache: Cache, now: Timestamp, pairs: &[(Vec<u8>, Vec<u8>)]| {
+        let writes = cache.restore(now, pairs.to_vec());
+        assert!(writes.iter().all(|write| matches!(write, Write::Delete { .. })));
+        (writes.len(), cache.models().len())
+    };
+    let other = Group::private(&crate::GroupSecret::from_bytes([1; 32])).id();
+    assert_eq!(
+        deletes(Cache::new(other, 10, AGE_MS), NOW, &pairs),
+        (2, 0),
+        "another group's"
+    );
+    assert_eq!(
+        deletes(cache(10), NOW.plus_ms(AGE_MS + 1), &pairs),
+        (2, 0),
+        "too old"
+    );
+    assert_eq!(deletes(cache(1), NOW, &pairs), (1, 1), "too much");
+    let mut damaged = pairs;
+    damaged[0].1.truncate(9);
+    damaged[1].0.truncate(40);
+    assert_eq!(deletes(cache(10), NOW, &damaged), (2, 0), "not to be read");
 }

@@ -40,6 +40,8 @@ pub(super) struct Journal<After> {
     last_seq: u64,
     under_way: Option<Batch<After>>,
     gathering: Batch<After>,
+    /// Writes that nothing waits for.
+    along: Vec<Write>,
     retry_at: Option<Timestamp>,
     /// When the write under way was handed out.
     since: Timestamp,
@@ -54,6 +56,7 @@ impl<After> Journal<After> {
             last_seq: 0,
             under_way: None,
             gathering: Batch::new(),
+            along: Vec::new(),
             retry_at: None,
             since: Timestamp(0),
             overdue: false,
@@ -62,12 +65,14 @@ impl<After> Journal<After> {
 
     /// Writes, then does what `afters` say.
     pub(super) fn commit(&mut self, writes: Vec<Write>, afters: impl IntoIterator<Item = After>) {
-        for write in writes {
-            // All of a batch is durable or nothing, so only the last value of a key matters.
-            self.gathering.writes.retain(|former| former.key() != write.key());
-            self.gathering.writes.push(write);
-        }
+        gather(&mut self.gathering.writes, writes);
         self.gathering.afters.extend(afters);
+    }
+
+    /// Writes these beside whatever is written next: neither do they hold up what others wait for, nor do they take it along when
+    /// storage has no room for both. Then they are not written.
+    pub(super) fn commit_along(&mut self, writes: Vec<Write>) {
+        gather(&mut self.along, writes);
     }
 
     /// The next thing to do: a write to hand out, or what waited for nothing.
@@ -80,9 +85,11 @@ impl<After> Journal<After> {
             return (!batch.afters.is_empty()).then_some(Step::Do(batch.afters));
         }
         self.last_seq += 1;
+        let mut writes = batch.writes.clone();
+        writes.append(&mut self.along);
         let output = Output::Persist {
             seq: self.last_seq,
-            writes: batch.writes.clone(),
+            writes,
         };
         self.under_way = Some(batch);
         self.since = now;
@@ -155,6 +162,14 @@ pub(super) enum Step<After> {
     Do(Vec<After>),
 }
 
+/// All of a batch is durable or nothing, so only the last value of a key matters.
+fn gather(gathered: &mut Vec<Write>, writes: Vec<Write>) {
+    for write in writes {
+        gathered.retain(|former| former.key() != write.key());
+        gathered.push(write);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -190,6 +205,17 @@ mod tests {
         assert_eq!(journal.persisted(2), [2, 3]);
         journal.commit(vec![], [4]);
         assert!(matches!(journal.poll(now), Some(Step::Do(afters)) if afters == [4]));
+    }
+
+    #[test]
+    fn what_goes_along_waits_for_others_and_is_left_when_storage_refuses() {
+        let mut journal: Journal<u8> = Journal::new(9_000, 1_000);
+        journal.commit_along(vec![put(7), put(8)]);
+        assert!(journal.poll(Timestamp(0)).is_none());
+        journal.commit(vec![put(1)], [1]);
+        assert_eq!(writes(journal.poll(Timestamp(0))), Some((1, 3)));
+        journal.failed(Timestamp(0), 1);
+        assert_eq!(writes(journal.poll(Timestamp(1_000))), Some((2, 1)));
     }
 
     #[test]

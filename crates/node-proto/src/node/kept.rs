@@ -48,7 +48,8 @@ impl Node {
         } = output
         {
             let rows = cache::rows(signer, head, keys, *dimension, values);
-            self.cache.keep(origin, terms.scope, rows);
+            let writes = self.cache.keep(origin, terms.scope, rows);
+            self.journal.commit_along(writes);
             self.changed = true;
         }
     }
@@ -82,7 +83,8 @@ impl Node {
                 let slots = leg.batch.slots.iter().zip(rows);
                 let own = slots.filter(|(slot, _)| matches!(slot, Slot::Item(_)));
                 let own = own.map(|(_, row)| row).collect();
-                self.cache.keep(&origin, leg.terms.scope, own);
+                let writes = self.cache.keep(&origin, leg.terms.scope, own);
+                self.journal.commit_along(writes);
             }
             (WorkOutput::Cached { answers }, WorkInput::Cached { .. }) => {
                 let keys = leg.batch.keys(&job.input).unwrap_or_default();

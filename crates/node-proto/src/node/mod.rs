@@ -185,7 +185,7 @@ impl Node {
             rng,
             journal: Journal::new(config.persist_ms, config.persist_retry_ms),
             lending: Lending::new(&config, now),
-            cache: Cache::new(config.cache_rows_max, config.cache_age_ms),
+            cache: Cache::new(group.id(), config.cache_rows_max, config.cache_age_ms),
             lines: stored.lines,
             monitor: Monitor::new(&config, now),
             paces: Paces::new(config.peers_max, config.overhead_ms),
@@ -217,6 +217,8 @@ impl Node {
             changed: true,
         };
         node.restore_convictions(stored.proofs);
+        let writes = node.cache.restore(now, stored.cache);
+        node.journal.commit_along(writes);
         node.rate_own_standing();
         node.resume_payments();
         Ok(node)

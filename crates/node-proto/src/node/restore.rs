@@ -1,5 +1,6 @@
 //! A node from what was stored: every pair goes to whoever wrote it.
 
+use crate::cache::CACHE_PREFIX;
 use crate::config::ConfigError;
 use crate::ledger::{FRAUD_PREFIX, FraudProof, LedgerError, StoredLedger};
 use crate::node::lines::{CreditLines, LINE_PREFIX};
@@ -32,6 +33,7 @@ pub(super) struct Stored {
     pub(super) ledger: StoredLedger,
     pub(super) proofs: Vec<FraudProof>,
     pub(super) lines: CreditLines,
+    pub(super) cache: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Stored {
@@ -44,6 +46,7 @@ impl Stored {
             match key.first() {
                 Some(&reputation::KEY_PREFIX) => reputation.restore(&key, &value)?,
                 Some(&LINE_PREFIX) => sorted.lines.restore(&key, &value)?,
+                Some(&CACHE_PREFIX) => sorted.cache.push((key, value)),
                 Some(&FRAUD_PREFIX) => sorted.proofs.push(from_cbor(&value)?),
                 _ => sorted.ledger.take(key, value)?,
             }
