@@ -60,7 +60,9 @@ pub(crate) fn AnswerView(answer: Answer) -> impl IntoView {
         recalled,
         outcome,
     } = answer;
-    let by = words::by(
+    let is_kept = matches!(outcome.verification, Verification::Kept { .. });
+    let by = if is_kept { words::kept_by } else { words::by };
+    let by = by(
         &app.name(outcome.provider),
         &format::duration(u64::from(outcome.took_ms)),
         &format::credits(outcome.price),
@@ -85,7 +87,7 @@ pub(crate) fn AnswerView(answer: Answer) -> impl IntoView {
                 </details>
             })}
             <p class="answer-by">
-                <span class=format!("badge {}", verdict(&outcome.verification))>{check}</span>
+                <span class=format!("badge {}", badge(&outcome.verification))>{check}</span>
                 {by}
             </p>
             {(recalled > 0).then(|| view! { <p class="hint">{words::recalled(recalled)}</p> })}
@@ -118,6 +120,14 @@ const fn verdict(verification: &Verification) -> &'static str {
         Verification::TwoAgree { .. } => "two-agree",
         Verification::Kept { .. } => "kept",
         Verification::Wrong { .. } => "failed",
+    }
+}
+
+/// The check's colour: one signer's word is no check.
+const fn badge(verification: &Verification) -> &'static str {
+    match verification {
+        Verification::Kept { signers: 0 | 1, .. } => "unchecked",
+        other => verdict(other),
     }
 }
 

@@ -165,6 +165,10 @@ pub const ANSWER: &str = "Closest passages";
 pub fn by(name: &str, took: &str, price: &str) -> String {
     format!("Computed by {name} in {took} for {price}")
 }
+/// The same where nothing was computed.
+pub fn kept_by(name: &str, took: &str, price: &str) -> String {
+    format!("Kept by {name}, here in {took} for {price}")
+}
 /// Vectors from before.
 pub fn recalled(passages: usize) -> String {
     let known = count(passages, "passage was", "passages were");
