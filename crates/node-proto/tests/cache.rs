@@ -204,6 +204,37 @@ fn it_lasts_over_a_restart() {
 }
 
 #[test]
+fn what_was_bought_from_a_cache_lasts_as_well() {
+    let mut world = World::new();
+    let maker = world.join_provider(private(1), Engine::Honest);
+    let reseller = world.join_provider(private(1), Engine::Honest);
+    let first = world.join_buyer(private(1));
+    let second = world.join_buyer(private(1));
+    world.run(3_000);
+    let requirements = Requirements {
+        provider: Some(world.hosts[maker].id),
+        ..Requirements::default()
+    };
+    world.ask_with(first, 1, &[QUESTION], requirements);
+    world.finish(first, 1).unwrap();
+    world.run(10_000);
+    look_up(&mut world, reseller, 2, &[QUESTION]);
+    world.finish(reseller, 2).unwrap();
+    world.run(10_000);
+    for host in [maker, reseller] {
+        world.crash(host);
+    }
+    world.run(1_000);
+    world.start(reseller);
+    world.lend(reseller);
+    world.run(20_000);
+    look_up(&mut world, second, 4, &[QUESTION]);
+    let outcome = world.finish(second, 4).unwrap();
+    assert_eq!(outcome.provider, world.hosts[reseller].id);
+    assert_eq!(signers(&outcome), 1);
+}
+
+#[test]
 fn what_has_become_too_old_is_not_sold() {
     let mut world = World::new();
     let config = Config {

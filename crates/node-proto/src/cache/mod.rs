@@ -29,6 +29,8 @@ use crate::wire::{Origin, ResultHead, Signed, bounded, from_cbor, to_cbor};
 pub(crate) const CACHE_PREFIX: u8 = b'k';
 /// Rows of one text, each of another signer.
 pub(crate) const ANSWERS_MAX: usize = 3;
+/// What a row takes on its way beside its vector: the signed head, the way up, names and places.
+pub(crate) const PROOF_BYTES: usize = 600;
 /// The longest way up a tree: 2^8 rows are as many as go into one request.
 pub(crate) const PATH_MAX: usize = 8;
 /// Clocks may differ by so much, milliseconds.
@@ -310,6 +312,7 @@ impl Cache {
 
     /// Keeps rows that were proved, or are of this node's own result, and returns what is to be written. A signer's newer row takes the
     /// place of its older one.
+    #[must_use = "what is not written is lost, or stays for ever"]
     pub(crate) fn keep(&mut self, origin: &Origin, scope: Scope, rows: Vec<(Hash, CachedRow)>) -> Vec<Write> {
         if !self.is_on() || !matches!(scope, Scope::Group | Scope::Anyone) {
             return Vec::new();
@@ -344,9 +347,15 @@ impl Cache {
         writes
     }
 
-    /// Whether all of these texts are kept; counts as a use, so that what was quoted for is not what goes next.
-    pub(crate) fn holds(&mut self, model: &ModelId, keys: &[Hash], now: Timestamp) -> bool {
-        keys.iter().all(|key| self.fresh(model, key, now).is_some())
+    /// About how many bytes all of these texts' answers take on their way; `None` where one is not kept. Counts as a use, so that what
+    /// was quoted for is not what goes next.
+    pub(crate) fn holds(&mut self, model: &ModelId, keys: &[Hash], now: Timestamp) -> Option<u64> {
+        let bytes = keys.iter().map(|key| {
+            let kept = self.fresh(model, key, now)?;
+            let bytes = kept.iter().map(|kept| PROOF_BYTES + 4 * kept.row.values.len());
+            Some(bytes.sum::<usize>() as u64)
+        });
+        bytes.sum()
     }
 
     /// What is kept of these texts, all of them.

@@ -66,7 +66,7 @@ fn wanted(text: &str) -> Wanted {
 fn a_row_shows_where_it_comes_from_without_the_others() {
     let (origin, rows) = result(1, &["a", "b", "c"], &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8], NOW);
     let mut cache = cache(10);
-    cache.keep(&origin, Scope::Group, rows);
+    let _ = cache.keep(&origin, Scope::Group, rows);
     let answers = cache.answers(&MODEL, &keys(&["b"]), NOW).unwrap();
     let proved = answers[0].prove(&wanted("b"), NOW, AGE_MS).unwrap();
     assert_eq!(
@@ -138,7 +138,7 @@ fn who_signed_the_same_is_counted_once() {
         (1, [1.0, 0.001]),
     ] {
         let (origin, rows) = result(seed, &["a"], &values, NOW);
-        cache.keep(&origin, Scope::Group, rows);
+        let _ = cache.keep(&origin, Scope::Group, rows);
     }
     let answers = cache.answers(&MODEL, &keys(&["a"]), NOW).unwrap();
     assert_eq!(answers[0].rows.len(), 3);
@@ -155,21 +155,23 @@ fn it_keeps_to_its_bounds() {
     let mut cache = cache(2);
     for text in ["a", "b"] {
         let (origin, rows) = result(1, &[text], &[1.0, 0.0], NOW);
-        cache.keep(&origin, Scope::Group, rows);
+        let _ = cache.keep(&origin, Scope::Group, rows);
     }
     // What was asked for last stays.
-    assert!(cache.holds(&MODEL, &keys(&["a"]), NOW));
+    assert!(cache.holds(&MODEL, &keys(&["a"]), NOW).is_some());
     let (origin, rows) = result(1, &["c"], &[1.0, 0.0], NOW);
-    cache.keep(&origin, Scope::Group, rows);
-    assert!(!cache.holds(&MODEL, &keys(&["b"]), NOW));
-    assert!(cache.holds(&MODEL, &keys(&["a", "c"]), NOW));
+    let _ = cache.keep(&origin, Scope::Group, rows);
+    assert!(cache.holds(&MODEL, &keys(&["b"]), NOW).is_none());
+    assert!(cache.holds(&MODEL, &keys(&["a", "c"]), NOW).is_some());
     assert!(
-        !cache.holds(&MODEL, &keys(&["a"]), NOW.plus_ms(AGE_MS + 1)),
+        cache
+            .holds(&MODEL, &keys(&["a"]), NOW.plus_ms(AGE_MS + 1))
+            .is_none(),
         "too old"
     );
     for seed in 1..=5 {
         let (origin, rows) = result(seed, &["c"], &[1.0, 0.0], NOW);
-        cache.keep(&origin, Scope::Group, rows);
+        let _ = cache.keep(&origin, Scope::Group, rows);
     }
     assert_eq!(
         cache.answers(&MODEL, &keys(&["c"]), NOW).unwrap()[0].rows.len(),
@@ -182,12 +184,12 @@ fn what_was_for_one_persons_devices_is_not_kept() {
     for scope in [Scope::Device, Scope::Own] {
         let mut cache = cache(10);
         let (origin, rows) = result(1, &["a"], &[1.0, 0.0], NOW);
-        cache.keep(&origin, scope, rows);
+        let _ = cache.keep(&origin, scope, rows);
         assert!(cache.models().is_empty());
     }
     let mut off = cache(0);
     let (origin, rows) = result(1, &["a"], &[1.0, 0.0], NOW);
-    off.keep(&origin, Scope::Group, rows);
+    let _ = off.keep(&origin, Scope::Group, rows);
     assert!(off.models().is_empty());
 }
 

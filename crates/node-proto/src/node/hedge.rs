@@ -32,6 +32,7 @@ use crate::ids::{AgreementId, Millicredits, NodeId};
 use crate::ledger::PartialDelivery;
 use crate::node::Node;
 use crate::node::job::{Job, Leg, LegStage, Parting, Which};
+use crate::node::judge::UNPROVED;
 use crate::node::leg::read_result;
 use crate::node::network::Purpose;
 use crate::node::sample::SAMPLES_MAX;
@@ -184,7 +185,11 @@ impl Node {
 
     /// Pays for a right result that nobody waits for, and rejects a wrong one.
     pub(super) fn settle_alone(&mut self, leg: &Leg) -> Millicredits {
-        let verification = match leg.check_probes() {
+        let checked = leg.check_probes().and_then(|verification| {
+            let kept = self.check_kept(leg).map_err(|()| UNPROVED)?;
+            Ok(kept.unwrap_or(verification))
+        });
+        let verification = match checked {
             Ok(verification) => verification,
             Err((cosine_min, required)) => {
                 self.reject(leg, cosine_min, required);

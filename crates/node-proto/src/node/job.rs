@@ -45,12 +45,27 @@ pub(super) struct Batch {
     items: Vec<usize>,
     pub(super) probes: Vec<Probe>,
     pub(super) slots: Vec<Slot>,
+    /// The names of the texts, where kept answers are asked for.
+    pub(super) keys: Option<Vec<Hash>>,
 }
 
 impl Batch {
-    pub(super) fn new(rng: &mut Rng, model: Option<ModelId>, items: Vec<usize>, probes: Vec<Probe>) -> Self {
+    pub(super) fn new(
+        rng: &mut Rng,
+        request: &WorkInput,
+        model: Option<ModelId>,
+        items: Vec<usize>,
+        probes: Vec<Probe>,
+    ) -> Self {
         let slots = hide_probes(rng, items.len(), probes.len());
+        let keys = match request {
+            WorkInput::Cached { keys } => {
+                Some(items.iter().filter_map(|item| keys.get(*item)).copied().collect())
+            }
+            WorkInput::Texts { .. } | WorkInput::Runs { .. } => None,
+        };
         Self {
+            keys,
             model,
             items,
             probes,
@@ -70,7 +85,7 @@ impl Batch {
                 texts: self.texts(texts).into_iter().map(str::to_owned).collect(),
             },
             WorkInput::Cached { .. } => WorkInput::Cached {
-                keys: self.keys(request).unwrap_or_default(),
+                keys: self.keys.clone().unwrap_or_default(),
             },
             WorkInput::Runs { module, fuel, inputs } => {
                 let items = self.items.iter().filter_map(|item| inputs.get(*item));
@@ -99,20 +114,6 @@ impl Batch {
             WorkInput::Texts { texts } => input_hash(&self.texts(texts)),
             other => self.input(other).hash(),
         }
-    }
-
-    /// The names of the texts that kept answers are asked for, if it is that.
-    pub(super) fn keys(&self, request: &WorkInput) -> Option<Vec<Hash>> {
-        let WorkInput::Cached { keys } = request else {
-            return None;
-        };
-        Some(
-            self.items
-                .iter()
-                .filter_map(|item| keys.get(*item))
-                .copied()
-                .collect(),
-        )
     }
 
     fn texts<'a>(&'a self, request: &'a [String]) -> Vec<&'a str> {

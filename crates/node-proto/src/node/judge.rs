@@ -12,6 +12,8 @@ use crate::view::{Outcome, TradeStep, Verification};
 use crate::wire::{ComparisonRule, OBJECT_VERSION, Request, Signed, Verdict};
 use crate::work::likeness;
 
+/// What is said of a kept answer that does not show where it comes from, as a cosine and what was required: it is all or nothing.
+pub(super) const UNPROVED: (f32, f32) = (-1.0, 1.0);
 /// What a wrong result costs in quality, in ordinary trades.
 pub(super) const WRONG_WEIGHT: f64 = 3.0;
 
@@ -27,9 +29,9 @@ impl Node {
             Ok(verification) => verification,
             Err((cosine_min, required)) => return self.wrong(job, cosine_min, required),
         };
-        let alone = match self.check_kept(job, main) {
+        let alone = match self.check_kept(main) {
             Ok(kept) => kept.unwrap_or(alone),
-            Err(()) => return self.wrong(job, -1.0, 1.0),
+            Err(()) => return self.wrong(job, UNPROVED.0, UNPROVED.1),
         };
         if self.waits_for_sample(job) {
             return None;

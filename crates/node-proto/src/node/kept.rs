@@ -1,12 +1,13 @@
 //! Answers that are kept and sold again: see [`cache`](crate::cache).
 
-use crate::cache::{self, Wanted};
-use crate::ids::{AgreementId, ExchangeId, Hash, NodeId, Timestamp};
+use crate::cache::{self, CachedAnswer, CachedRow, Provenance, Wanted};
+use crate::ids::{AgreementId, ExchangeId, Hash};
 use crate::node::Node;
 use crate::node::job::{Job, Leg};
-use crate::verification::{Slot, required, to_ppm};
+use crate::service::Scope;
+use crate::verification::Slot;
 use crate::view::Verification;
-use crate::wire::{Agreement, ComparisonRule, Origin, Refusal, RefusalCode, Signed};
+use crate::wire::{Agreement, Origin, Refusal, RefusalCode, Signed};
 use crate::work::{WorkInput, WorkOutput};
 
 impl Node {
@@ -33,13 +34,12 @@ impl Node {
         })
     }
 
-    /// Keeps the rows of a result.
-    pub(super) fn keep_rows(
+    /// Keeps the rows of this node's own result.
+    pub(super) fn keep_own(
         &mut self,
-        terms: &Agreement,
+        scope: Scope,
         origin: &Origin,
         head: &Signed,
-        signer: NodeId,
         keys: &[Hash],
         output: &WorkOutput,
     ) {
@@ -47,11 +47,15 @@ impl Node {
             dimension, values, ..
         } = output
         {
-            let rows = cache::rows(signer, head, keys, *dimension, values);
-            let writes = self.cache.keep(origin, terms.scope, rows);
-            self.journal.commit_along(writes);
-            self.changed = true;
+            let rows = cache::rows(self.me, head, keys, *dimension, values);
+            self.keep_rows(origin, scope, rows);
         }
+    }
+
+    fn keep_rows(&mut self, origin: &Origin, scope: Scope, rows: Vec<(Hash, CachedRow)>) {
+        let writes = self.cache.keep(origin, scope, rows);
+        self.journal.commit_along(writes);
+        self.changed = true;
     }
 
     /// Keeps what was bought and found right, of others' results the request's own texts: known answers are nobody's questions.
@@ -83,23 +87,19 @@ impl Node {
                 let slots = leg.batch.slots.iter().zip(rows);
                 let own = slots.filter(|(slot, _)| matches!(slot, Slot::Item(_)));
                 let own = own.map(|(_, row)| row).collect();
-                let writes = self.cache.keep(&origin, leg.terms.scope, own);
-                self.journal.commit_along(writes);
+                self.keep_rows(&origin, leg.terms.scope, own);
             }
             (WorkOutput::Cached { answers }, WorkInput::Cached { .. }) => {
-                let keys = leg.batch.keys(&job.input).unwrap_or_default();
-                for (key, answer) in keys.iter().zip(answers) {
+                for (key, answer) in leg.batch.keys.iter().flatten().zip(answers) {
                     for row in answer.rows.iter().rev() {
                         if let Some(origin) = row.origin(key) {
-                            self.cache
-                                .keep(&origin, leg.terms.scope, vec![(*key, row.clone())]);
+                            self.keep_rows(&origin, leg.terms.scope, vec![(*key, row.clone())]);
                         }
                     }
                 }
             }
-            _ => return,
+            _ => {}
         }
-        self.changed = true;
     }
 
     /// Gives what is kept to whoever agreed to pay for it.
@@ -126,39 +126,38 @@ impl Node {
 
     /// Where kept answers come from; `Err` where they do not show it. Of several texts the one that the fewest signed, and of those
     /// the oldest, speaks for all.
-    pub(super) fn check_kept(&self, job: &Job, leg: &Leg) -> Result<Option<Verification>, ()> {
+    pub(super) fn check_kept(&self, leg: &Leg) -> Result<Option<Verification>, ()> {
         let Some(WorkOutput::Cached { answers }) = leg.delivery.as_ref().map(|delivery| &delivery.output)
         else {
             return Ok(None);
         };
-        let (Some(model), Some(keys)) = (leg.terms.model, leg.batch.keys(&job.input)) else {
+        let (Some(model), Some(keys)) = (leg.terms.model, &leg.batch.keys) else {
             return Err(());
         };
-        let mut weakest: Option<(NodeId, u32, Timestamp)> = None;
-        for (key, answer) in keys.iter().zip(answers) {
+        let prove = |(key, answer): (&Hash, &CachedAnswer)| {
             let wanted = Wanted {
                 key: *key,
                 model,
                 precision: leg.terms.precision,
-                cosine_min: required(ComparisonRule::Cosine, to_ppm(self.config.cosine_min)),
+                cosine_min: self.config.cosine_min,
             };
-            let proved = answer
-                .prove(&wanted, self.now, self.config.cache_age_ms)
-                .ok_or(())?;
-            if self.reputation.is_fraud(&proved.signer) {
-                return Err(());
-            }
-            let is_weaker =
-                weakest.is_none_or(|(_, signers, at)| (proved.signers, proved.computed_at) < (signers, at));
-            if is_weaker {
-                weakest = Some((proved.signer, proved.signers, proved.computed_at));
-            }
-        }
-        let verification = weakest.map(|(signer, signers, computed_at)| Verification::Kept {
+            let proved = answer.prove(&wanted, self.now, self.config.cache_age_ms)?;
+            (!self.reputation.is_fraud(&proved.signer)).then_some(proved)
+        };
+        let proved: Option<Vec<Provenance>> = keys.iter().zip(answers).map(prove).collect();
+        let weakest = proved.and_then(|proved| {
+            let weakness = |proved: &Provenance| (proved.signers, proved.computed_at);
+            proved.into_iter().min_by_key(weakness)
+        });
+        let Provenance {
             signer,
             computed_at,
             signers,
-        });
-        verification.map(Some).ok_or(())
+        } = weakest.ok_or(())?;
+        Ok(Some(Verification::Kept {
+            signer,
+            computed_at,
+            signers,
+        }))
     }
 }

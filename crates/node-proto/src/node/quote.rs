@@ -73,16 +73,7 @@ impl Node {
             return refuse(self.lending.lacks(demand.service));
         };
         let answer_bytes = u64::from(demand.items) * u64::from(ability.row_bytes);
-        let answer_bytes_max = match self.network.path(peer) {
-            Some(Path::Relayed) => self.config.relayed_bytes_max,
-            _ => crate::wire::FRAME_BYTES_MAX / 2,
-        };
-        if answer_bytes > answer_bytes_max as u64 {
-            return Err(Refusal::because(
-                RefusalCode::InvalidRequest,
-                "the result is too large for this path",
-            ));
-        }
+        self.check_path(peer, answer_bytes)?;
         let full = self.seller.quotes.len() >= self.config.quotes_max
             || self.seller.active.len() >= self.config.agreements_max;
         if full {
@@ -105,6 +96,21 @@ impl Node {
         Ok(self.proposal(peer, demand, &ability, (price, factors), promised_ms))
     }
 
+    /// Whether so large a result gets there.
+    fn check_path(&self, peer: &NodeId, answer_bytes: u64) -> Result<(), Refusal> {
+        let answer_bytes_max = match self.network.path(peer) {
+            Some(Path::Relayed) => self.config.relayed_bytes_max,
+            _ => crate::wire::FRAME_BYTES_MAX / 2,
+        };
+        match answer_bytes > answer_bytes_max as u64 {
+            true => Err(Refusal::because(
+                RefusalCode::InvalidRequest,
+                "the result is too large for this path",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// A quote for answers that are kept, all that were asked for. No engine has to be waited for.
     fn propose_kept(&mut self, peer: &NodeId, demand: &Demand) -> Result<Proposal, Refusal> {
         let refuse = |code| Err(Refusal::new(code));
@@ -115,9 +121,11 @@ impl Node {
             return refuse(RefusalCode::InvalidRequest);
         }
         let precision = self.cache.models().get(model).copied();
-        let Some(precision) = precision.filter(|_| self.cache.holds(model, keys, self.now)) else {
+        let held = self.cache.holds(model, keys, self.now);
+        let (Some(precision), Some(answer_bytes)) = (precision, held) else {
             return refuse(RefusalCode::NotHeld);
         };
+        self.check_path(peer, answer_bytes)?;
         if self.seller.quotes.len() >= self.config.quotes_max {
             return refuse(RefusalCode::Busy);
         }

@@ -2,7 +2,7 @@
 
 use litemap::LiteMap;
 
-use crate::cache::ANSWERS_MAX;
+use crate::cache::{ANSWERS_MAX, PROOF_BYTES};
 use crate::ids::{JobId, Millicredits, ModelId, NodeId};
 use crate::io::Path;
 use crate::market::{Candidate, rank_offers};
@@ -23,7 +23,7 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 /// the dimension, checks again.
 const ITEM_OVERHEAD_BYTES: usize = 5 + 384 * 4;
 /// What a kept answer adds to that: further signers' vectors, and what shows where each is from.
-const CACHED_BYTES: usize = ANSWERS_MAX * 600 + (ANSWERS_MAX - 1) * 384 * 4;
+const CACHED_BYTES: usize = ANSWERS_MAX * PROOF_BYTES + (ANSWERS_MAX - 1) * 384 * 4;
 
 /// What an offer without a speed is taken for, milliseconds for 1,000 tokens.
 const UNIT_MS: u32 = 2_000;
@@ -350,9 +350,8 @@ impl Node {
             WorkInput::Texts { texts } => self.probes_among(texts, peer, model, &items, probes_max),
             WorkInput::Runs { .. } | WorkInput::Cached { .. } => Vec::new(),
         };
-        let batch = Batch::new(&mut self.rng, model, items, probes);
+        let batch = Batch::new(&mut self.rng, &job.input, model, items, probes);
         let (items, tokens) = batch.amount(&job.input);
-        let keys = batch.keys(&job.input);
         let demand = Demand {
             nonce: self.rng.bytes(),
             scope: job.requirements.scope,
@@ -362,7 +361,7 @@ impl Node {
             tokens,
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
             head: self.ledger.head(),
-            keys,
+            keys: batch.keys.clone(),
         };
         Asked {
             batch,

@@ -326,8 +326,7 @@ impl Node {
         };
         let head = Signed::seal(self.signer.as_ref(), &head);
         if let Some(origin) = &origin {
-            let me = self.me;
-            self.keep_rows(terms, origin, &head, me, keys, &output);
+            self.keep_own(terms.scope, origin, &head, keys, &output);
         }
         let units = output.units_done(terms.tokens);
         let due = price::pro_rata(terms.price, units.unwrap_or(terms.tokens), terms.tokens);
