@@ -57,9 +57,30 @@ export class Person {
     return value;
   }
 
-  /** Clicks an element once it is in view and has come to rest, as a person does: data that arrives moves what is below it. */
+  /**
+   * Clicks an element once it is in view and has come to rest, as a person does: data that arrives moves what is below it.
+   * A click that goes astray because it moved just then is made again.
+   */
   async click(id) {
-    await this.page.locator(select(id)).setTimeout(SEE_MS_MAX).click();
+    const selector = select(id);
+    const until = performance.now() + SEE_MS_MAX;
+    do {
+      await this.page.evaluate((wanted) => {
+        window.wasReached = false;
+        const look = (event) => (window.wasReached ||= event.target.closest(wanted) !== null);
+        document.addEventListener("click", look, { capture: true, once: true });
+      }, selector);
+      await this.page.locator(selector).setTimeout(SEE_MS_MAX).click();
+    } while (!(await this.#wasReached()) && performance.now() < until);
+  }
+
+  /** Whether the last click came to what it was meant for; one that led to another document did. */
+  async #wasReached() {
+    try {
+      return await this.page.evaluate(() => window.wasReached ?? true);
+    } catch {
+      return true;
+    }
   }
 
   /** Replaces the text of a field. */
