@@ -38,6 +38,8 @@ pub struct Effort {
 pub struct Piece {
     /// When it began.
     pub at: Millis,
+    /// For whom.
+    pub buyer: u32,
     /// Who did it.
     pub provider: u32,
     /// Its tokens, known answers not counted.
@@ -95,6 +97,7 @@ pub fn pieces(summary: &Summary<'_>) -> Vec<Piece> {
             };
             pieces.push(Piece {
                 at: work.at,
+                buyer: work.buyer,
                 provider: host.index(),
                 tokens: work.item_tokens.into(),
                 probe_tokens: work.probe_tokens.into(),

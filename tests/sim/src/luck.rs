@@ -59,6 +59,38 @@ pub fn moved(subjects: &[Subject]) -> Vec<Moved> {
     moved.collect()
 }
 
+/// What one member of a crowd adds to two shares: a part of something and its whole, for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Added {
+    /// To the part and the whole of the first share.
+    pub first: (f64, f64),
+    /// To those of the second.
+    pub second: (f64, f64),
+}
+
+/// The first share over the second, and half the width of the interval that holds it in 95 of 100 such crowds. Each member is
+/// one draw, whatever it adds (linearised ratio estimator: W. G. Cochran, *Sampling Techniques*, 1977, chapter 6). Without
+/// anything in one of the parts there is no such ratio: 0 where the first is empty, else infinite.
+pub fn ratio(crowd: &[Added]) -> Moved {
+    let sum = |of: fn(&Added) -> f64| crowd.iter().map(of).sum::<f64>();
+    let first = (sum(|added| added.first.0), sum(|added| added.first.1));
+    let second = (sum(|added| added.second.0), sum(|added| added.second.1));
+    if first.0 == 0.0 || second.0 == 0.0 {
+        let by = if first.0 == 0.0 { 0.0 } else { f64::INFINITY };
+        return Moved { by, within: 0.0 };
+    }
+    let by = (first.0 / first.1) / (second.0 / second.1);
+    let pulls = crowd.iter().map(|added| {
+        let part = added.first.0 / first.0 - added.second.0 / second.0;
+        let whole = added.first.1 / first.1 - added.second.1 / second.1;
+        (part - whole) * (part - whole)
+    });
+    Moved {
+        by,
+        within: student(crowd.len().saturating_sub(1)) * by * pulls.sum::<f64>().sqrt(),
+    }
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -114,6 +146,46 @@ mod tests {
     fn a_move_within_luck_is_none() {
         let moves = moved(&[subject(&[10.0, 12.0, 8.0], &[11.0, 13.0, 9.0])]);
         assert_eq!(moves[0].at_least(), 0.0);
+    }
+
+    /// Members that add to both shares what chance gives them.
+    fn crowd(members: u32, chance_percent: (u64, u64)) -> Vec<Added> {
+        let mut rng = crate::rng::Rng::new(7, "crowd", 0);
+        let mut draw = |percent: u64| f64::from(u8::from(rng.below(100) < percent));
+        (0..members)
+            .map(|_| Added {
+                first: (draw(chance_percent.0), 1.0),
+                second: (draw(chance_percent.1), 1.0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn equal_shares_differ_by_luck_alone() {
+        let ratio = ratio(&crowd(2_000, (20, 20)));
+        assert!(
+            (ratio.by - 1.0).abs() < ratio.within && ratio.within < 0.2,
+            "{ratio:?}"
+        );
+    }
+
+    #[test]
+    fn a_larger_share_is_told_from_luck() {
+        let ratio = ratio(&crowd(2_000, (30, 20)));
+        assert!(ratio.by - ratio.within > 1.2, "{ratio:?}");
+    }
+
+    #[test]
+    fn without_a_part_there_is_no_ratio() {
+        let added = |first, second| {
+            [Added {
+                first: (first, 1.0),
+                second: (second, 1.0),
+            }]
+        };
+        assert_eq!(ratio(&added(0.0, 1.0)).by, 0.0);
+        assert_eq!(ratio(&added(1.0, 0.0)).by, f64::INFINITY);
+        assert_eq!(ratio(&[]).by, 0.0);
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Fake identities, ten to one: each cheat's machine lends under ten names, and the names praise each other with trades
 //! that never took any work. The bound is for the whole run; a row shows the second half, when there are records.
+//!
+//! The coalition gets some hundred jobs of a run, so its share of them and its share of verified work differ by a few percent from
+//! luck alone. The bound is broken when the 95 % interval of their ratio lies above it; rows show the ratio itself.
+
+use std::collections::BTreeMap;
 
 use crate::check::{Bound, share};
-use crate::effort::{Kind, Piece, pieces};
+use crate::effort::{Kind, pieces};
+use crate::luck::{Added, Moved, ratio};
 use crate::network::Millis;
 use crate::record::End;
 use crate::report::Report;
@@ -37,21 +43,36 @@ pub(super) fn run(setting: Setting) -> Report {
     let outsiders = Summary::new(&world).of_honest();
     let mut report = begin("colluders", setting, &outsiders);
     report.row("fake identities", all.count);
-    let whole = Shares::of(&world, &all, false);
-    let late = Shares::of(&world, &all, true);
+    let whole = shares(&world, &all, false);
+    let late = shares(&world, &all, true);
     for (when, shares) in [("whole run", &whole), ("second half", &late)] {
-        let mut row = |name: &str, value: f64| report.row(&format!("{when}: {name}"), format!("{value:.4}"));
-        row("their share of outsiders' jobs", shares.jobs);
-        row("their share of work that outsiders verified", shares.work);
+        let sum = |of: fn(&Added) -> (f64, f64)| {
+            let (part, whole) = shares
+                .iter()
+                .map(of)
+                .fold((0.0, 0.0), |(part, whole), more| (part + more.0, whole + more.1));
+            share(part, whole)
+        };
+        let Moved { by, within } = ratio(shares);
+        let mut row = |name: &str, value: String| report.row(&format!("{when}: {name}"), value);
+        row(
+            "their share of outsiders' jobs",
+            format!("{:.4}", sum(|added| added.first)),
+        );
+        row(
+            "their share of work that outsiders verified",
+            format!("{:.4}", sum(|added| added.second)),
+        );
+        row("the one over the other", format!("{by:.4} ± {within:.4}"));
     }
     gains(&mut report, &world, &all);
+    let whole = ratio(&whole);
     report.check(
-        "share of jobs over share of verified work",
+        "share of jobs over share of verified work, beyond luck",
         "×",
-        whole.over_work(),
+        whole.by - whole.within,
         Bound::AtMost(1.0),
     );
-    report.row("second half: the same", format!("{:.4}", late.over_work()));
     report
 }
 
@@ -81,48 +102,29 @@ fn gains(report: &mut Report, world: &World, all: &Coalition) {
     );
 }
 
-/// What part of the market is the coalition's.
-struct Shares {
-    /// Of the jobs that outsiders gave.
-    jobs: f64,
-    /// Of the work that outsiders checked and found right: whole requests and samples, known answers included.
-    work: f64,
+/// What each outsider adds to the coalition's part of the market: of the jobs that it gave, and of the work, in tokens, that it checked
+/// and found right (whole requests and samples, known answers included).
+fn shares(world: &World, all: &Coalition, late_only: bool) -> Vec<Added> {
+    let then = |at: Millis| !late_only || world.shared().is_late(at);
+    let mut outsiders: BTreeMap<u32, Added> = BTreeMap::new();
+    for host in world.hosts().filter(|host| host.spec().is_honest()) {
+        let added = outsiders.entry(host.index()).or_default();
+        for (_, provider) in host.requests.given.iter().filter(|(at, _)| then(*at)) {
+            add(&mut added.first, all.contains(*provider), 1.0);
+        }
+    }
+    let requests = Summary::new(world).of_honest();
+    let requests = if late_only { requests.late() } else { requests };
+    let verified = |kind| matches!(kind, Kind::Accepted { verified: true } | Kind::Sample);
+    for piece in pieces(&requests).iter().filter(|piece| verified(piece.kind)) {
+        let tokens = (piece.tokens + piece.probe_tokens) as f64;
+        let added = outsiders.entry(piece.buyer).or_default();
+        add(&mut added.second, all.contains(piece.provider), tokens);
+    }
+    outsiders.into_values().collect()
 }
 
-impl Shares {
-    /// Their part of the jobs over their part of the verified work; jobs without any verified work are beyond every bound.
-    fn over_work(&self) -> f64 {
-        match self.work > 0.0 || self.jobs == 0.0 {
-            true => share(self.jobs, self.work),
-            false => f64::INFINITY,
-        }
-    }
-
-    fn of(world: &World, all: &Coalition, late_only: bool) -> Self {
-        let then = |at: Millis| !late_only || world.shared().is_late(at);
-        let given = || {
-            let hosts = world.hosts().filter(|host| host.spec().is_honest());
-            let given = hosts.flat_map(|host| &host.requests.given);
-            given.filter(|(at, _)| then(*at))
-        };
-        let count = given().filter(|(_, provider)| all.contains(*provider)).count() as f64;
-        let requests = Summary::new(world).of_honest();
-        let requests = if late_only { requests.late() } else { requests };
-        let verified: Vec<Piece> = pieces(&requests)
-            .into_iter()
-            .filter(|piece| matches!(piece.kind, Kind::Accepted { verified: true } | Kind::Sample))
-            .collect();
-        let tokens = |inside: bool| -> f64 {
-            let theirs = verified
-                .iter()
-                .filter(|piece| !inside || all.contains(piece.provider));
-            theirs
-                .map(|piece| (piece.tokens + piece.probe_tokens) as f64)
-                .sum()
-        };
-        Self {
-            jobs: share(count, given().count() as f64),
-            work: share(tokens(true), tokens(false)),
-        }
-    }
+fn add((part, whole): &mut (f64, f64), inside: bool, amount: f64) {
+    *part += if inside { amount } else { 0.0 };
+    *whole += amount;
 }
