@@ -146,6 +146,16 @@ def check_names(names):
     expect("root of two rows", tree_root(leaves[:2]).hex(), cache["root of two"])
     expect("root of three rows", tree_root(leaves).hex(), cache["root of three"])
 
+    store = names["storage"]
+    number = lambda name, size=8: store[name].to_bytes(size, "little")
+    asked = b"knowledge/1/blob\0" + unhex(store["blob"]) + number("bytes") + number("hours")
+    asked += number("block", 4) + unhex(store["nonce"])
+    expect("hash of a blob to keep", blake3(asked).hex(), store["input hash"])
+    expect("units of storage", -(-store["bytes"] // 1024) * store["hours"], store["units"])
+    block = unhex(store["block bytes"]) * (store["block length"] // 16)
+    answer = keyed_hash(unhex(store["nonce"]), number("block", 4) + block)
+    expect("hash of answers", blake3(b"knowledge/1/held\0" + answer).hex(), store["output hash"])
+
 
 def check_signed(entry):
     what, body = entry["name"], unhex(entry["body"])

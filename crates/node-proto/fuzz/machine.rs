@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 
 use node_proto::ledger::Block;
+use node_proto::storage::Keep;
+use node_proto::verification::storage::Questions;
 use node_proto::wire::{Request, Response, Signed, decode_frame, encode_frame};
 use node_proto::work::FUEL_PER_UNIT;
 use node_proto::{
     Command, ComputerInfo, Config, Ed25519Signer, Environment, ExchangeFailure, ExchangeId, Failure, Group,
-    Input, JobId, LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output, Path,
-    Precision, Probe, Reading, ReceiptView, Requirements, ServiceRequest, Timestamp, WorkId, WorkInput,
-    WorkOutput, Write,
+    Hash, Input, JobId, LendPolicy, Line, Measurements, Millicredits, ModelInfo, Node, NodeId, Output, Path,
+    Precision, Probe, Reading, ReceiptView, Requirements, Scope, ServiceRequest, StoreInfo, Timestamp,
+    WorkId, WorkInput, WorkOutput, Write,
 };
 
 use super::peers::{self, Peer};
@@ -355,7 +357,30 @@ impl Machine {
     fn owner_commands(&mut self, bytes: &mut Bytes<'_>) {
         let (how, value) = (bytes.byte(), bytes.byte());
         let bit = |number: u8| value >> number & 1 == 1;
-        let command = match how % 9 {
+        let command = match how % 12 {
+            9 => Command::Store {
+                store: bit(0).then_some(StoreInfo {
+                    free_bytes: u64::from(value) << 12,
+                }),
+            },
+            10 => Command::Keep(Keep {
+                blob: Hash([value % 4; 32]),
+                bytes: u32::from(value) << 8,
+                copies: u32::from(value % 6),
+                slice_hours: 1,
+                until: Timestamp(self.now + (u64::from(value) << 17)),
+                scope: Scope::Group,
+                price_max: None,
+                questions: Questions::prepare(
+                    1,
+                    &self.peers[0].id(),
+                    &[value; 40_000],
+                    usize::from(value % 8),
+                ),
+            }),
+            11 => Command::Release {
+                blob: Hash([value % 4; 32]),
+            },
             0 => Command::Measured(measurements(f64::from(value) * 40.0, Timestamp(self.now))),
             1 => Command::Environment(Environment {
                 charging: bit(0).then_some(bit(1)),

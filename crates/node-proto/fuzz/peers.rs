@@ -6,6 +6,7 @@ use node_proto::cache::{CachedAnswer, key_of};
 use node_proto::group::Purpose;
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::sign::Domain;
+use node_proto::verification::storage::Question;
 use node_proto::wire::{
     Agreement, Blocks, ComparisonRule, Demand, FetchBlocks, Gossip, Head, OBJECT_VERSION, Offer, Partial,
     Presence, Proposal, Receipt, Registration, Request, Response, ResultHead, Rumour, SampledRecord, Signed,
@@ -150,6 +151,10 @@ impl Peer {
             },
             keys: match &input {
                 WorkInput::Cached { keys } if bytes.below(4) > 0 => Some(keys.clone()),
+                _ => None,
+            },
+            bytes: match &input {
+                WorkInput::Keep { bytes: of, .. } if bytes.below(4) > 0 => Some(*of),
                 _ => None,
             },
         };
@@ -444,7 +449,7 @@ impl Peer {
             origin: None,
         };
         let units = match &output {
-            WorkOutput::Embeddings { .. } | WorkOutput::Cached { .. } => None,
+            WorkOutput::Embeddings { .. } | WorkOutput::Cached { .. } | WorkOutput::Held { .. } => None,
             // As many as the module's outcomes show.
             WorkOutput::Runs { outcomes } => Some(outcomes.len() as u32),
         };
@@ -512,11 +517,25 @@ pub(crate) fn input(bytes: &mut Bytes<'_>) -> WorkInput {
         3 => WorkInput::Cached {
             keys: (0..count).map(|number| key_of(&text(number))).collect(),
         },
+        _ if how & 32 != 0 => WorkInput::Keep {
+            blob: MODULE.blob,
+            bytes: MODULE.bytes,
+            hours: 1 + u32::from(how % 4),
+            questions: (0..count).map(question).collect(),
+            answers: Vec::new(),
+        },
         _ => WorkInput::Runs {
             module: MODULE,
             fuel: FUEL_PER_UNIT * u64::from(1 + how % 4),
             inputs: (0..count).map(|number| vec![number]).collect(),
         },
+    }
+}
+
+fn question(number: u8) -> Question {
+    Question {
+        block: number.into(),
+        nonce: [number; 32],
     }
 }
 
@@ -540,6 +559,13 @@ pub(crate) fn output(input: &WorkInput, more: usize) -> WorkOutput {
             let answer = |_: &Hash| CachedAnswer { rows: Vec::new() };
             WorkOutput::Cached {
                 answers: keys.iter().chain(excess).map(answer).collect(),
+            }
+        }
+        WorkInput::Keep { questions, .. } => {
+            let excess = questions.iter().take(more);
+            let answer = |question: &Question| Hash(question.nonce);
+            WorkOutput::Held {
+                answers: questions.iter().chain(excess).map(answer).collect(),
             }
         }
         WorkInput::Runs { module, inputs, .. } => {

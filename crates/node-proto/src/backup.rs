@@ -18,6 +18,7 @@ use crate::cache::CACHE_PREFIX;
 use crate::ids::NodeId;
 use crate::io::Write;
 use crate::ledger::{BLOCK_PREFIX, LedgerError, META_PREFIX, folds_more, restored_meta};
+use crate::storage::STORED_PREFIX;
 use crate::wire::{from_canonical, to_cbor};
 
 /// The format that is written.
@@ -58,11 +59,12 @@ struct Pair {
     value: Vec<u8>,
 }
 
-/// Writes what is stored into a file, but for answers that are kept to be sold: they can be computed again.
+/// Writes what is stored into a file, but for answers that are kept to be sold, which can be computed again, and for what others keep:
+/// a question about it must not be asked a second time.
 pub fn export(owner: NodeId, stored: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Vec<u8> {
     let pairs = stored
         .into_iter()
-        .filter(|(key, _)| key.first() != Some(&CACHE_PREFIX))
+        .filter(|(key, _)| !matches!(key.first(), Some(&CACHE_PREFIX | &STORED_PREFIX)))
         .map(|(key, value)| Pair { key, value })
         .collect();
     let mut file = to_cbor(&File {

@@ -261,9 +261,12 @@ counter_id! {
 }
 
 /// Monotone milliseconds since the Unix epoch, given by the shell; it never runs backwards within one run of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[cbor(transparent)]
 #[serde(transparent)]
-pub struct Timestamp(pub u64);
+pub struct Timestamp(#[n(0)] pub u64);
 
 impl Timestamp {
     /// This much later.

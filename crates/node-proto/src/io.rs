@@ -8,8 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{Environment, LendPolicy, Measurements};
-use crate::ids::{ExchangeId, JobId, Millicredits, ModelId, NodeId, WorkId};
-use crate::service::{ComputerInfo, Failure, ModelInfo, Probe, Requirements, ServiceRequest};
+use crate::ids::{ExchangeId, Hash, JobId, Millicredits, ModelId, NodeId, WorkId};
+use crate::service::{ComputerInfo, Failure, ModelInfo, Probe, Requirements, ServiceRequest, StoreInfo};
+use crate::storage::Keep;
 use crate::transfer::{BlobInput, BlobOutput};
 use crate::view::Event;
 use crate::work::{WorkInput, WorkOutput};
@@ -128,6 +129,19 @@ pub enum Command {
     Computer {
         /// Checked against a known answer, and measured.
         computer: Option<ComputerInfo>,
+    },
+    /// Room for others' blobs, or that there is none.
+    Store {
+        /// As far as the person and the device's class allow.
+        store: Option<StoreInfo>,
+    },
+    /// Have a blob kept by others until a time: see [`storage`](crate::storage). Said again of the same blob it changes everything but who
+    /// keeps it.
+    Keep(Keep),
+    /// Have it kept no more. What was paid stays paid.
+    Release {
+        /// The blob.
+        blob: Hash,
     },
     /// Known answers for checking what others compute with a model.
     Probes {

@@ -39,6 +39,7 @@ pub mod reputation;
 mod rng;
 pub mod service;
 pub mod sign;
+pub mod storage;
 pub mod transfer;
 pub mod verification;
 pub mod view;
@@ -67,7 +68,7 @@ pub use node::{Node, RestoreError};
 pub use price::Factors;
 pub use service::{
     ComputerInfo, Failure, ModelInfo, Precision, Probe, Requirements, Scope, Service, ServiceRequest,
-    TEXT_BYTES_MAX, TEXTS_MAX,
+    StoreInfo, TEXT_BYTES_MAX, TEXTS_MAX,
 };
 pub use sign::{Ed25519Signer, Signer};
 pub use transfer::{BlobInput, BlobOutput, BlobStep, HeldBy, Part, Progress};

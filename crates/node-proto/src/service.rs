@@ -4,7 +4,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::cache;
-use crate::ids::{Millicredits, ModelId, NodeId};
+use crate::ids::{Hash, Millicredits, ModelId, NodeId};
+use crate::verification::storage::Prepared;
 use crate::work::{Module, WorkInput};
 
 /// The twelve services of the source document. The numbers are the wire format and never change.
@@ -107,6 +108,13 @@ pub struct ComputerInfo {
     pub units_per_second: f32,
 }
 
+/// Room for others' blobs on this device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreInfo {
+    /// What is left of it, bytes.
+    pub free_bytes: u64,
+}
+
 /// The precision that a model is computed in, so that like is compared with like. The numbers are the wire format.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
@@ -163,6 +171,17 @@ pub enum ServiceRequest {
         /// One run for each, at most [`TEXTS_MAX`].
         inputs: Vec<Vec<u8>>,
     },
+    /// Keep a blob for some time. The shell holds its bytes and gives them to whoever is to keep it.
+    Storage {
+        /// BLAKE3 of its bytes.
+        blob: Hash,
+        /// How many, at most [`STORED_BYTES_MAX`](crate::work::STORED_BYTES_MAX).
+        bytes: u32,
+        /// For how long, at most [`STORED_HOURS_MAX`](crate::work::STORED_HOURS_MAX).
+        hours: u32,
+        /// What is asked to see that it is there, at least one question.
+        questions: Vec<Prepared>,
+    },
 }
 
 impl ServiceRequest {
@@ -176,6 +195,21 @@ impl ServiceRequest {
             }
             Self::Computation { module, fuel, inputs } => {
                 let input = WorkInput::Runs { module, fuel, inputs };
+                (input.names(), input)
+            }
+            Self::Storage {
+                blob,
+                bytes,
+                hours,
+                questions,
+            } => {
+                let input = WorkInput::Keep {
+                    blob,
+                    bytes,
+                    hours,
+                    answers: questions.iter().map(|prepared| prepared.answer).collect(),
+                    questions: questions.iter().map(|prepared| prepared.question).collect(),
+                };
                 (input.names(), input)
             }
         }
@@ -268,6 +302,9 @@ pub enum Failure {
     /// The provider has not kept what was asked for.
     #[error("nobody asked has kept an answer to this")]
     NotHeld,
+    /// The provider has no room left.
+    #[error("the provider has no room left for it")]
+    NoRoom,
     /// The service is not offered or not known.
     #[error("this service is not offered")]
     UnknownService,
@@ -337,6 +374,7 @@ impl Failure {
             Self::Paused => "paused",
             Self::UnknownModel => "unknown_model",
             Self::NotHeld => "not_held",
+            Self::NoRoom => "no_room",
             Self::UnknownService => "unknown_service",
             Self::NotAMember => "not_a_member",
             Self::CreditLimit { .. } => "credit_limit",
@@ -376,6 +414,7 @@ mod tests {
             Failure::Paused,
             Failure::UnknownModel,
             Failure::NotHeld,
+            Failure::NoRoom,
             Failure::UnknownService,
             Failure::NotAMember,
             Failure::CreditLimit {

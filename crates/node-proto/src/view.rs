@@ -10,6 +10,7 @@ use crate::ids::{AgreementId, GroupId, Hash, JobId, Millicredits, ModelId, NodeI
 use crate::io::{Line, Path};
 use crate::price::{Explained, Factors};
 use crate::service::{Failure, Service};
+use crate::storage::{StoredStep, StoredView};
 use crate::transfer::BlobStep;
 use crate::work::WorkOutput;
 
@@ -55,6 +56,13 @@ pub enum Event {
         blob: Hash,
         /// How far.
         step: BlobStep,
+    },
+    /// Of a blob that others keep for this node.
+    Stored {
+        /// Its name.
+        blob: Hash,
+        /// What happened.
+        step: StoredStep,
     },
     /// The snapshot changed; ask for a new one when it suits.
     Changed,
@@ -254,6 +262,11 @@ pub enum Verification {
         /// How many signed the same.
         signers: u32,
     },
+    /// Whoever keeps the blob answered questions about blocks of it that only who has them can answer.
+    Proved {
+        /// How many.
+        questions: u32,
+    },
     /// A probe or the comparison failed: the result is refused and not paid.
     Wrong {
         /// The lowest cosine seen.
@@ -346,6 +359,9 @@ pub struct Snapshot {
     pub discovery_points: u32,
     /// Members of the group that discovery told of, this node not counted; `None` until the first answer.
     pub members_seen: Option<u32>,
+    /// Blobs that others keep for this node.
+    #[serde(default)]
+    pub stored: Vec<StoredView>,
 }
 
 /// The group a node is in.

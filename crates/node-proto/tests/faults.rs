@@ -535,6 +535,7 @@ fn nonsense_is_refused_with_a_reason() {
         deadline_ms: 1_000,
         head: None,
         keys: None,
+        bytes: None,
     };
     let stranger = node_proto::wire::Request::RequestProposal {
         tag: node_proto::Hash([0; 32]),

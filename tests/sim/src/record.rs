@@ -243,7 +243,7 @@ impl Requests {
                     };
                 }
             }
-            Event::Served { .. } | Event::Blob { .. } | Event::Changed => {}
+            Event::Served { .. } | Event::Blob { .. } | Event::Stored { .. } | Event::Changed => {}
         }
     }
 

@@ -119,10 +119,10 @@ impl Block {
 /// How a payer checked a result, in integers. A wrong result has no receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Check {
-    /// 0 unchecked, 1 spot-checked, 2 two agree.
+    /// 0 unchecked, 1 spot-checked, 2 two agree, 3 questions about a blob were answered.
     #[n(0)]
     pub method: u8,
-    /// Probes that were right.
+    /// Probes, or answers, that were right.
     #[n(1)]
     pub probes: u32,
     /// Items that a second provider computed alike.
@@ -147,6 +147,11 @@ impl From<&Verification> for Check {
         };
         match verification {
             Verification::Unchecked | Verification::Kept { .. } | Verification::Wrong { .. } => none,
+            Verification::Proved { questions } => Self {
+                method: 3,
+                probes: *questions,
+                ..none
+            },
             Verification::SpotChecked { probes, cosine_min } => Self {
                 method: 1,
                 probes: *probes,
@@ -176,6 +181,9 @@ impl From<&Check> for Verification {
             (1, _) => Self::SpotChecked {
                 probes: check.probes,
                 cosine_min,
+            },
+            (3, _) => Self::Proved {
+                questions: check.probes,
             },
             (2, Some(second)) => Self::TwoAgree {
                 second,

@@ -26,6 +26,9 @@ impl Node {
             check_request(&input, &requirements).err()
         };
         if let Some(failure) = refusal {
+            if self.keeper.is_own(id) {
+                return self.keeper_ended(End::Failed(failure));
+            }
             return self.event(Event::Failed { job: id, failure });
         }
         let now = self.now;
@@ -127,6 +130,10 @@ impl Node {
                 self.give_up_all(&mut job);
                 self.deferred_ended(end);
             }
+            Some(end) if self.keeper.is_own(id) => {
+                self.give_up_all(&mut job);
+                self.keeper_ended(end);
+            }
             Some(End::Finished(outcome)) => self.event(Event::Finished { job: id, outcome }),
             Some(End::Failed(failure)) => {
                 self.give_up_all(&mut job);
@@ -153,7 +160,7 @@ impl Node {
     }
 
     pub(super) fn trade(&mut self, job: JobId, step: TradeStep) {
-        if self.deferred.is_own(job) {
+        if self.deferred.is_own(job) || self.keeper.is_own(job) {
             return;
         }
         self.event(Event::Trade {

@@ -194,7 +194,7 @@ impl Node {
             && match &job.input {
                 WorkInput::Texts { texts } => texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX),
                 // Without known answers a second run is the only check that there is.
-                WorkInput::Runs { .. } | WorkInput::Cached { .. } => false,
+                WorkInput::Runs { .. } | WorkInput::Cached { .. } | WorkInput::Keep { .. } => false,
             }
     }
 
@@ -217,7 +217,7 @@ impl Node {
         let delivered = delivery.and_then(|delivery| delivery.output.row(*place));
         let text = match &job.input {
             WorkInput::Texts { texts } => texts.get(*item),
-            WorkInput::Runs { .. } | WorkInput::Cached { .. } => None,
+            WorkInput::Runs { .. } | WorkInput::Cached { .. } | WorkInput::Keep { .. } => None,
         };
         let (Some(text), Some(Row::Vector(row))) = (text, delivered) else {
             return;

@@ -176,6 +176,9 @@ impl Node {
         if let Some(offer) = self.lending.computer_offer(self.config.queue_max) {
             offer_under(self.group.service_key(Service::Computation, None), offer);
         }
+        if let Some(offer) = self.lending.store_offer(self.config.queue_max) {
+            offer_under(self.group.service_key(Service::Storage, None), offer);
+        }
         // Each model is a key of its own, of which a discovery point takes so many.
         let room = self.config.models_max.saturating_sub(self.lending.models.len());
         let cached = self.cache.models();
@@ -322,7 +325,8 @@ impl Node {
     /// Looks again for everyone, and for offers of every service that is sold.
     pub(super) fn refresh_market(&mut self) {
         self.sample_soon();
-        let keys = [Service::Computation, Service::CacheQuery].map(|service| self.key_of(service, None));
+        let keys = [Service::Computation, Service::CacheQuery, Service::Storage]
+            .map(|service| self.key_of(service, None));
         for point in self.network.points.keys().copied().collect::<Vec<_>>() {
             for key in keys {
                 self.sample_service(&point, key);

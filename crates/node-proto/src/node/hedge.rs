@@ -186,8 +186,8 @@ impl Node {
     /// Pays for a right result that nobody waits for, and rejects a wrong one.
     pub(super) fn settle_alone(&mut self, leg: &Leg) -> Millicredits {
         let checked = leg.check_probes().and_then(|verification| {
-            let kept = self.check_kept(leg).map_err(|()| UNPROVED)?;
-            Ok(kept.unwrap_or(verification))
+            let shown = self.check_shown(leg).map_err(|()| UNPROVED)?;
+            Ok(shown.unwrap_or(verification))
         });
         let verification = match checked {
             Ok(verification) => verification,

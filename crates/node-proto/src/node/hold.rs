@@ -27,6 +27,10 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    pub(super) fn has(&self, blob: &Hash) -> bool {
+        self.blobs.contains(blob)
+    }
+
     pub(super) fn set(&mut self, blobs: Vec<Hash>) {
         self.blobs = blobs.into_iter().collect();
     }
@@ -41,8 +45,8 @@ impl Node {
         blob: Hash,
         chunk: Option<u32>,
     ) -> Result<(), Refusal> {
-        // A module goes to whoever runs it for this node, whether this node lends or not.
-        if !self.buys_runs_of(&blob, peer) {
+        // A module goes to whoever runs it for this node and a blob to whoever is to keep it, whether this node lends or not.
+        if !self.buys_with(&blob, peer) {
             if !self.monitor.policy.enabled || self.paused().is_some() {
                 return Err(Refusal::new(RefusalCode::Paused));
             }
@@ -68,13 +72,15 @@ impl Node {
         Ok(())
     }
 
-    /// Whether a peer has agreed to run this module.
-    fn buys_runs_of(&self, blob: &Hash, peer: &NodeId) -> bool {
+    /// Whether a peer has agreed to run this module, or to keep this blob. Who has it already is asked whether it still has, and must not
+    /// get it for the answer.
+    fn buys_with(&self, blob: &Hash, peer: &NodeId) -> bool {
         let mut legs = self.jobs.values().flat_map(Job::legs);
         legs.any(|leg| {
             leg.provider == *peer
-                && leg.terms.service == Service::Computation as u8
                 && leg.terms.model == Some(ModelId(blob.0))
+                && (leg.terms.service == Service::Computation as u8
+                    || leg.terms.service == Service::Storage as u8 && !self.keeper.is_at(blob, peer))
         })
     }
 

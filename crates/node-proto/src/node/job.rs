@@ -47,6 +47,8 @@ pub(super) struct Batch {
     pub(super) slots: Vec<Slot>,
     /// The names of the texts, where kept answers are asked for.
     pub(super) keys: Option<Vec<Hash>>,
+    /// The right answers to the questions, where a blob is to be kept.
+    pub(super) answers: Vec<Hash>,
 }
 
 impl Batch {
@@ -62,10 +64,15 @@ impl Batch {
             WorkInput::Cached { keys } => {
                 Some(items.iter().filter_map(|item| keys.get(*item)).copied().collect())
             }
-            WorkInput::Texts { .. } | WorkInput::Runs { .. } => None,
+            WorkInput::Texts { .. } | WorkInput::Runs { .. } | WorkInput::Keep { .. } => None,
+        };
+        let answers = match request {
+            WorkInput::Keep { answers, .. } => answers.clone(),
+            _ => Vec::new(),
         };
         Self {
             keys,
+            answers,
             model,
             items,
             probes,
@@ -87,6 +94,8 @@ impl Batch {
             WorkInput::Cached { .. } => WorkInput::Cached {
                 keys: self.keys.clone().unwrap_or_default(),
             },
+            // Whoever is asked is asked everything.
+            WorkInput::Keep { .. } => request.clone(),
             WorkInput::Runs { module, fuel, inputs } => {
                 let items = self.items.iter().filter_map(|item| inputs.get(*item));
                 WorkInput::Runs {
@@ -104,6 +113,7 @@ impl Batch {
             WorkInput::Texts { texts } => price::tokens(&self.texts(texts)),
             WorkInput::Runs { fuel, .. } => run_units(*fuel, self.slots.len()),
             WorkInput::Cached { .. } => u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
+            WorkInput::Keep { .. } => request.units(),
         };
         (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), units)
     }

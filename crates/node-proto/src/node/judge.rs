@@ -12,7 +12,7 @@ use crate::view::{Outcome, TradeStep, Verification};
 use crate::wire::{ComparisonRule, OBJECT_VERSION, Request, Signed, Verdict};
 use crate::work::likeness;
 
-/// What is said of a kept answer that does not show where it comes from, as a cosine and what was required: it is all or nothing.
+/// What is said of a kept answer that does not show where it comes from, or of a blob that is not shown to be there, as a cosine and what was required: it is all or nothing.
 pub(super) const UNPROVED: (f32, f32) = (-1.0, 1.0);
 /// What a wrong result costs in quality, in ordinary trades.
 pub(super) const WRONG_WEIGHT: f64 = 3.0;
@@ -29,8 +29,8 @@ impl Node {
             Ok(verification) => verification,
             Err((cosine_min, required)) => return self.wrong(job, cosine_min, required),
         };
-        let alone = match self.check_kept(main) {
-            Ok(kept) => kept.unwrap_or(alone),
+        let alone = match self.check_shown(main) {
+            Ok(shown) => shown.unwrap_or(alone),
             Err(()) => return self.wrong(job, UNPROVED.0, UNPROVED.1),
         };
         if self.waits_for_sample(job) {
@@ -45,6 +45,14 @@ impl Node {
             Err(cosine_min) => return self.disagree(job, cosine_min, required),
         };
         self.settle_legs(job, verification)
+    }
+
+    /// What a result that shows itself shows; `Ok(None)` of any other.
+    pub(super) fn check_shown(&self, leg: &Leg) -> Result<Option<Verification>, ()> {
+        match self.check_kept(leg)? {
+            Some(kept) => Ok(Some(kept)),
+            None => Self::check_held(leg),
+        }
     }
 
     fn waits_for_sample(&self, job: &mut Job) -> bool {
@@ -125,7 +133,7 @@ impl Node {
                 verification: verification.clone(),
             },
         );
-        if !matches!(verification, Verification::Unchecked | Verification::Kept { .. }) {
+        if is_work(&verification) {
             self.passed = self.passed.saturating_add(1);
         }
         if let Some(hedge) = job.hedge.take() {
@@ -167,8 +175,7 @@ impl Node {
         let contract = leg.contract.as_ref().ok_or(Failure::BadSignature)?;
         let place = self.pay(contract, verification)?;
         self.observe(&leg.provider, Aspect::Reliability, true, 1.0);
-        // Who sells another's answer has shown nothing of its own work.
-        if !matches!(verification, Verification::Unchecked | Verification::Kept { .. }) {
+        if is_work(verification) {
             self.observe(&leg.provider, Aspect::Quality, true, 1.0);
         }
         Ok(place)
@@ -251,6 +258,15 @@ impl Leg {
             &self.batch.probes,
         )
     }
+}
+
+/// Whether a result was checked as work. Who sells another's answer has shown nothing of its own, and who keeps bytes nothing of how it
+/// computes.
+const fn is_work(verification: &Verification) -> bool {
+    matches!(
+        verification,
+        Verification::SpotChecked { .. } | Verification::TwoAgree { .. }
+    )
 }
 
 /// What a comparison adds to what was known of a result. The first one that agrees is named.

@@ -21,7 +21,7 @@ use crate::view::TradeStep;
 use crate::wire::{
     Agreement, ComparisonRule, OBJECT_VERSION, Request, Response, ResultHead, Signed, encode_frame,
 };
-use crate::work::{WorkInput, WorkOutput};
+use crate::work::WorkOutput;
 
 /// Connections of one peer that may be lost in a row while a result is waited for.
 const SENT_AGAIN_MAX: u8 = 3;
@@ -136,8 +136,8 @@ impl Node {
             leg.sent_at = node.now;
             let promised_ms = u64::from(leg.terms.promised_ms);
             if which == Which::Main {
-                // What is kept comes at once or not at all.
-                let is_kept = matches!(job.input, WorkInput::Cached { .. });
+                // What is kept comes at once or not at all, and where it is kept is not doubled in a hurry.
+                let is_kept = job.input.shows_itself();
                 job.hedge_at = Some(node.now.plus_ms(promised_ms)).filter(|_| !is_kept);
                 let agreement = *agreement;
                 node.trade(id, TradeStep::Agreed { agreement });

@@ -9,7 +9,7 @@ use crate::ids::{Millicredits, ModelId, Timestamp};
 use crate::monitor::Engines;
 use crate::pace::PROMISE_SLACK;
 use crate::price::{self, DemandController, Factors};
-use crate::service::{ComputerInfo, ModelInfo, Precision, Service};
+use crate::service::{ComputerInfo, ModelInfo, Precision, Service, StoreInfo};
 use crate::wire::{Offer, RefusalCode};
 
 /// What starting an engine for modules and fetching one are taken for, milliseconds; seldom more, and less where it runs already.
@@ -17,6 +17,12 @@ const COMPUTER_WAKE_MS: u32 = 500;
 
 /// Kept answers that a device is taken to give in a second, signatures and sending included.
 const CACHED_ROWS_PER_S: f32 = 1_000.0;
+
+/// Units of storage that are as dear as a second of the engine: 16 MiB for an hour. It also stands for how fast a blob comes from its
+/// buyer, so that a megabyte for a day is promised within seconds.
+const STORED_UNITS_PER_S: f32 = 16_384.0;
+/// What fetching a small blob and asking the disk are taken for, milliseconds.
+const STORE_WAKE_MS: u32 = 1_000;
 
 /// What computes, as quotes and the queue see it: a model, or the engine for modules.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +74,18 @@ impl Ability {
         }
     }
 
+    /// Room on the disk.
+    fn of_store(blob: Option<ModelId>) -> Self {
+        Self {
+            service: Service::Storage,
+            names: blob,
+            precision: Precision::F32,
+            units_per_s: STORED_UNITS_PER_S,
+            wake_ms: STORE_WAKE_MS,
+            row_bytes: 32,
+        }
+    }
+
     /// What a module gives is the same wherever it runs, so no machine's is better.
     fn quality_multiplier(&self) -> u32 {
         match self.service {
@@ -83,7 +101,9 @@ pub(super) struct Lending {
     pub(super) models: LiteMap<ModelId, ModelInfo>,
     /// The engine for modules.
     computer: Option<ComputerInfo>,
-    /// Counts how often models or engine changed.
+    /// Room for others' blobs.
+    store: Option<StoreInfo>,
+    /// Counts how often models, engine or room changed.
     pub(super) models_version: u64,
     pub(super) demand: DemandController,
     pub(super) busy_ms: u64,
@@ -101,6 +121,7 @@ impl Lending {
             tiering: Tiering::default(),
             models: LiteMap::new(),
             computer: None,
+            store: None,
             models_version: 0,
             demand: DemandController::new(now),
             busy_ms: 0,
@@ -140,6 +161,24 @@ impl Lending {
         self.computer = computer.filter(|computer| computer.units_per_second > 0.0);
     }
 
+    /// Offers tell only whether there is room, so that they are not filed anew for every blob.
+    pub(super) fn set_store(&mut self, store: Option<StoreInfo>) {
+        self.models_version += u64::from(self.store.is_some() != store.is_some());
+        self.store = store;
+    }
+
+    /// Room for others' blobs, where the device's class lends it.
+    fn store(&self) -> Option<StoreInfo> {
+        let runs_a_model = !self.models.is_empty();
+        let may = |tier| capability::can_provide(tier, runs_a_model).contains(&Service::Storage);
+        self.store.filter(|_| self.tier().is_some_and(may))
+    }
+
+    /// Whether so many bytes more find room.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.store().is_some_and(|store| bytes <= store.free_bytes)
+    }
+
     /// The engine for modules, where the device's class lends one.
     fn computer(&self) -> Option<ComputerInfo> {
         let runs_a_model = !self.models.is_empty();
@@ -154,6 +193,7 @@ impl Lending {
             Service::Computation => self
                 .computer()
                 .map(|computer| Ability::of_computer(computer, names.copied())),
+            Service::Storage => self.store().map(|_| Ability::of_store(names.copied())),
             _ => None,
         }
     }
@@ -170,7 +210,7 @@ impl Lending {
     pub(super) fn engines(&self) -> Engines {
         let fast_enough = |model: &ModelInfo| model.tokens_per_second >= capability::LENDING_TOKENS_PER_S_MIN;
         match () {
-            () if self.computer().is_some() => Engines::Ready,
+            () if self.computer().is_some() || self.store().is_some() => Engines::Ready,
             () if self.models.is_empty() => Engines::None,
             () if self.models.values().any(fast_enough) => Engines::Ready,
             () => Engines::TooSlow,
@@ -239,6 +279,12 @@ impl Lending {
     pub(super) fn computer_offer(&self, queue_max: usize) -> Option<Offer> {
         let ability = Ability::of_computer(self.computer()?, None);
         Some(self.offer_of(&ability, queue_max))
+    }
+
+    /// The same for room.
+    pub(super) fn store_offer(&self, queue_max: usize) -> Option<Offer> {
+        self.store()?;
+        Some(self.offer_of(&Ability::of_store(None), queue_max))
     }
 
     /// The same for answers that are kept.

@@ -47,6 +47,7 @@ mod hold;
 mod job;
 mod journal;
 mod judge;
+mod keeper;
 mod kept;
 mod leg;
 mod lending;
@@ -79,6 +80,7 @@ use crate::reputation::{Aspect, Reputation};
 use crate::rng::Rng;
 use crate::service::{Failure, Probe};
 use crate::sign::Signer;
+use crate::storage::Keeper;
 use crate::transfer::Transfer;
 use crate::view::{Event, ReceiptView, ReputationView, ServeStep};
 use crate::wire::{Refusal, RefusalCode, Request, Response, decode_frame, encode_frame};
@@ -150,6 +152,8 @@ pub struct Node {
     holding: Holding,
     /// Checks that are put off while engines are scarce.
     deferred: Deferred,
+    /// Blobs that others keep for this node.
+    keeper: Keeper,
     scarcity: Scarcity,
     /// Results since a comparison last contradicted the probes, see [`verification`](crate::verification).
     passed: u32,
@@ -212,6 +216,7 @@ impl Node {
             transfers: LiteMap::new(),
             holding: Holding::default(),
             deferred: Deferred::default(),
+            keeper: stored.keeper,
             scarcity: Scarcity::default(),
             passed: 0,
             changed: true,
@@ -292,6 +297,7 @@ impl Node {
             self.recovery_timeout(),
             self.transfers_timeout(),
             self.deferred.timeout(),
+            self.keeper.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -328,6 +334,7 @@ impl Node {
         self.connections_due();
         self.jobs_due();
         self.deferred_due();
+        self.keeper_due();
         self.settle_due();
         self.gossip_due();
         self.recovery_due();
@@ -365,6 +372,9 @@ impl Node {
             Command::Lend(policy) => self.monitor.policy = policy,
             Command::Models { models } => self.lending.set_models(models),
             Command::Computer { computer } => self.lending.set_computer(computer),
+            Command::Store { store } => self.lending.set_store(store),
+            Command::Keep(keep) => self.keep_elsewhere(keep),
+            Command::Release { blob } => self.release(&blob),
             Command::Probes { model, mut probes } => {
                 probes.truncate(self.config.probes_kept_max);
                 if self.probes.len() < self.config.models_max || self.probes.contains_key(&model) {

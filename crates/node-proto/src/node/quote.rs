@@ -72,6 +72,7 @@ impl Node {
         let Some(ability) = self.lending.ability(demand.service, demand.model.as_ref()) else {
             return refuse(self.lending.lacks(demand.service));
         };
+        self.check_room(demand)?;
         let answer_bytes = u64::from(demand.items) * u64::from(ability.row_bytes);
         self.check_path(peer, answer_bytes)?;
         let full = self.seller.quotes.len() >= self.config.quotes_max
@@ -94,6 +95,20 @@ impl Node {
         };
         self.credit_of(peer, price)?;
         Ok(self.proposal(peer, demand, &ability, (price, factors), promised_ms))
+    }
+
+    /// Whether a blob that is to be kept finds room, or is here already.
+    fn check_room(&self, demand: &Demand) -> Result<(), Refusal> {
+        if demand.service != Service::Storage as u8 {
+            return Ok(());
+        }
+        let (Some(blob), Some(bytes)) = (demand.model, demand.bytes) else {
+            return Err(Refusal::new(RefusalCode::InvalidRequest));
+        };
+        match self.holding.has(&Hash(blob.0)) || self.lending.has_room(bytes.into()) {
+            true => Ok(()),
+            false => Err(Refusal::new(RefusalCode::NoRoom)),
+        }
     }
 
     /// Whether so large a result gets there.
@@ -232,7 +247,7 @@ impl Node {
             (
                 !matches!(
                     Service::from_code(demand.service),
-                    Some(Service::Inference | Service::Computation | Service::CacheQuery)
+                    Some(Service::Inference | Service::CacheQuery | Service::Storage | Service::Computation)
                 ),
                 RefusalCode::UnknownService,
             ),

@@ -5,6 +5,7 @@ use crate::config::ConfigError;
 use crate::ledger::{FRAUD_PREFIX, FraudProof, LedgerError, StoredLedger};
 use crate::node::lines::{CreditLines, LINE_PREFIX};
 use crate::reputation::{self, Reputation};
+use crate::storage::{Keeper, STORED_PREFIX};
 use crate::wire::{WireError, from_cbor};
 
 /// Why a node could not be made from what was stored. The stored pairs are left as they are.
@@ -34,6 +35,7 @@ pub(super) struct Stored {
     pub(super) proofs: Vec<FraudProof>,
     pub(super) lines: CreditLines,
     pub(super) cache: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) keeper: Keeper,
 }
 
 impl Stored {
@@ -47,6 +49,7 @@ impl Stored {
                 Some(&reputation::KEY_PREFIX) => reputation.restore(&key, &value)?,
                 Some(&LINE_PREFIX) => sorted.lines.restore(&key, &value)?,
                 Some(&CACHE_PREFIX) => sorted.cache.push((key, value)),
+                Some(&STORED_PREFIX) => sorted.keeper.restore(&key, &value)?,
                 Some(&FRAUD_PREFIX) => sorted.proofs.push(from_cbor(&value)?),
                 _ => sorted.ledger.take(key, value)?,
             }

@@ -34,7 +34,6 @@ use crate::service::Failure;
 use crate::verification::compare_chance_ppm;
 use crate::view::TradeStep;
 use crate::wire::{Request, Response};
-use crate::work::WorkInput;
 
 /// A request of fewer texts is hardly larger than a trial.
 const TRIAL_ITEMS_MIN: usize = 8;
@@ -83,8 +82,7 @@ impl Node {
 
     /// Nothing speaks for a provider that can be checked.
     fn is_stranger(&self, job: &Job, peer: &NodeId) -> bool {
-        if matches!(job.input, WorkInput::Cached { .. }) {
-            // What it sells shows whose word it is.
+        if job.input.shows_itself() {
             return false;
         }
         let model = job.quotes.get(peer).and_then(|quoted| quoted.proposal.model);
@@ -201,7 +199,7 @@ impl Node {
         let is_sampled = job.samples.iter().any(|leg| leg.provider != *main);
         // A comparison is not compared, and what goes without known answers is compared later.
         let is_later = self.deferred.is_own(job.id) || self.is_put_off(&quoted.batch);
-        let is_kept = matches!(job.input, WorkInput::Cached { .. });
+        let is_kept = job.input.shows_itself();
         if is_sampled || is_later || is_kept || self.config.compare_max == 0 || !self.rng.chance_ppm(chance) {
             return;
         }

@@ -189,7 +189,7 @@ impl Node {
         let texts: Vec<usize> = match &job.input {
             WorkInput::Texts { texts } => texts.iter().map(String::len).collect(),
             WorkInput::Cached { keys } => vec![CACHED_BYTES; keys.len()],
-            WorkInput::Runs { .. } => return false,
+            WorkInput::Runs { .. } | WorkInput::Keep { .. } => return false,
         };
         let texts = texts.iter().map(|bytes| bytes + ITEM_OVERHEAD_BYTES);
         FRAME_OVERHEAD_BYTES + texts.sum::<usize>() <= self.config.relayed_bytes_max
@@ -259,8 +259,8 @@ impl Node {
         let service = job.input.service() as u8;
         let offers = &self.network.offers;
         let (checkable, others): (Vec<_>, Vec<_>) = match (&job.input, job.model) {
-            // Whoever runs modules runs any.
-            (WorkInput::Runs { .. }, _) => (vec![None], Vec::new()),
+            // Whoever runs modules runs any, and whoever has room has it for any blob.
+            (WorkInput::Runs { .. } | WorkInput::Keep { .. }, _) => (vec![None], Vec::new()),
             (WorkInput::Texts { .. } | WorkInput::Cached { .. }, Some(model)) => {
                 (vec![Some(model)], Vec::new())
             }
@@ -293,6 +293,7 @@ impl Node {
             && !job.tried.contains(provider)
             && !job.approached.contains(provider)
             && !self.deferred.excludes(job.id, provider)
+            && !self.keeper.excludes(job.id, provider)
             && !self.reputation.is_fraud(provider)
             && (job.requirements.reputation_min <= 0.0
                 || self.reputation.view(self.now, provider).lower >= job.requirements.reputation_min)
@@ -348,7 +349,7 @@ impl Node {
         let model = job.input.names().or(model);
         let probes = match &job.input {
             WorkInput::Texts { texts } => self.probes_among(texts, peer, model, &items, probes_max),
-            WorkInput::Runs { .. } | WorkInput::Cached { .. } => Vec::new(),
+            WorkInput::Runs { .. } | WorkInput::Cached { .. } | WorkInput::Keep { .. } => Vec::new(),
         };
         let batch = Batch::new(&mut self.rng, &job.input, model, items, probes);
         let (items, tokens) = batch.amount(&job.input);
@@ -362,6 +363,10 @@ impl Node {
             deadline_ms: u32::try_from(job.deadline.ms_since(self.now)).unwrap_or(u32::MAX),
             head: self.ledger.head(),
             keys: batch.keys.clone(),
+            bytes: match job.input {
+                WorkInput::Keep { bytes, .. } => Some(bytes),
+                _ => None,
+            },
         };
         Asked {
             batch,
@@ -442,8 +447,8 @@ impl Node {
         let proposal = &quoted.proposal;
         let model = match &job.input {
             WorkInput::Texts { .. } | WorkInput::Cached { .. } => proposal.model,
-            // Offers to run modules name none.
-            WorkInput::Runs { .. } => None,
+            // Offers to run modules or to keep blobs name none.
+            WorkInput::Runs { .. } | WorkInput::Keep { .. } => None,
         };
         let place = (peer, job.input.service() as u8, model);
         let offered = self.network.offers.get(&place).map(|known| &known.offer.factors);

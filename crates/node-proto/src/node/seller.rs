@@ -169,7 +169,7 @@ impl Quoted {
 fn is_rule_of(terms: &Agreement) -> bool {
     match (Service::from_code(terms.service), terms.rule) {
         (Some(Service::Inference), ComparisonRule::Cosine) => (0..=1_000_000).contains(&terms.cosine_min_ppm),
-        (Some(Service::Computation | Service::CacheQuery), ComparisonRule::Exact) => {
+        (Some(Service::Computation | Service::CacheQuery | Service::Storage), ComparisonRule::Exact) => {
             terms.cosine_min_ppm == 0
         }
         _ => false,

@@ -36,6 +36,7 @@ impl Node {
             receipts: self.ledger.receipts(RECEIPTS_MAX),
             discovery_points: u32::try_from(self.network.points.len()).unwrap_or(u32::MAX),
             members_seen: self.network.members_total,
+            stored: self.keeper.views(),
         }
     }
 

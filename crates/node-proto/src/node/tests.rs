@@ -112,6 +112,7 @@ impl Pair {
             deadline_ms: 10_000,
             head: None,
             keys: None,
+            bytes: None,
         }
     }
 

@@ -8,27 +8,45 @@
 //! *Provable Data Possession at Untrusted Stores*, CCS 2007): one percent missing is found with 99 % certainty by 459
 //! questions, a tenth by 44. What cannot be told this way is how many copies there are, or where.
 
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{Hash, NodeId};
 use crate::rng::Rng;
+use crate::wire::bounded;
 
 /// Size of the blocks that questions are about, bytes; the last one may be shorter.
 pub const BLOCK_BYTES: usize = 16 * 1024;
 /// Most questions that are prepared for one file.
 pub const QUESTIONS_MAX: usize = 4_096;
 
-/// A question: which block, under which nonce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A question: which block, under which nonce. The numbers are the wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Question {
     /// Number of the block.
+    #[n(0)]
     pub block: u32,
     /// Known to nobody before it is asked.
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub nonce: [u8; 32],
 }
 
+/// A question with the answer that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Prepared {
+    /// What is asked.
+    #[n(0)]
+    pub question: Question,
+    /// What only a holder of the block can say.
+    #[n(1)]
+    pub answer: Hash,
+}
+
 /// Questions whose answers are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Questions {
-    prepared: Vec<(Question, Hash)>,
+    #[cbor(n(0), decode_with = "bounded::vec::<QUESTIONS_MAX, _, _>")]
+    prepared: Vec<Prepared>,
 }
 
 impl Questions {
@@ -44,7 +62,8 @@ impl Questions {
                 block,
                 nonce: rng.bytes(),
             };
-            Some((question, answer(&question, file)?))
+            let answer = answer(&question, file)?;
+            Some(Prepared { question, answer })
         });
         Self {
             prepared: prepared.collect(),
@@ -52,8 +71,13 @@ impl Questions {
     }
 
     /// The next question and the answer that is right. Each comes once: a holder that heard it could keep its answer.
-    pub fn take(&mut self) -> Option<(Question, Hash)> {
+    pub fn take(&mut self) -> Option<Prepared> {
         self.prepared.pop()
+    }
+
+    /// Takes back one that nobody heard.
+    pub fn put_back(&mut self, prepared: Prepared) {
+        self.prepared.push(prepared);
     }
 
     /// How many are left.
@@ -94,7 +118,11 @@ mod tests {
         let file = file(20);
         let mut questions = prepare(&file, 100);
         assert_eq!(questions.left(), 100);
-        while let Some((question, right)) = questions.take() {
+        while let Some(Prepared {
+            question,
+            answer: right,
+        }) = questions.take()
+        {
             assert_eq!(answer(&question, &file), Some(right));
         }
     }
@@ -106,7 +134,11 @@ mod tests {
         kept[5 * BLOCK_BYTES..7 * BLOCK_BYTES].fill(0);
         let mut questions = prepare(&file, 100);
         let mut wrong = 0;
-        while let Some((question, right)) = questions.take() {
+        while let Some(Prepared {
+            question,
+            answer: right,
+        }) = questions.take()
+        {
             wrong += u32::from(answer(&question, &kept) != Some(right));
         }
         assert!(wrong >= 3, "{wrong}");

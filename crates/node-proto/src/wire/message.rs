@@ -368,6 +368,8 @@ pub enum RefusalCode {
     Cancelled = 19,
     /// The blob, this part of it, or an answer to this text is not here.
     NotHeld = 20,
+    /// There is no room for the blob.
+    NoRoom = 21,
 }
 
 impl Refusal {
@@ -403,6 +405,7 @@ impl Refusal {
             (RefusalCode::UnknownService, Failure::UnknownService),
             (RefusalCode::UnknownModel, Failure::UnknownModel),
             (RefusalCode::NotHeld, Failure::NotHeld),
+            (RefusalCode::NoRoom, Failure::NoRoom),
             (RefusalCode::Busy, Failure::Busy),
             (RefusalCode::Full, Failure::Busy),
             (RefusalCode::Paused, Failure::Paused),

@@ -121,6 +121,9 @@ pub struct Demand {
     /// Of a cache query: the names of the texts, so that only who holds all of them quotes.
     #[cbor(n(8), decode_with = "bounded::vec_or_none::<ITEMS_MAX, _, _>")]
     pub keys: Option<Vec<Hash>>,
+    /// Of a blob that is to be kept: its bytes, so that only who has room quotes.
+    #[n(9)]
+    pub bytes: Option<u32>,
 }
 
 impl Demand {

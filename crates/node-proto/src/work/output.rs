@@ -46,6 +46,13 @@ pub enum WorkOutput {
         #[cbor(n(0), decode_with = "bounded::vec::<ITEMS_MAX, _, _>")]
         answers: Vec<CachedAnswer>,
     },
+    /// One answer per question, in order.
+    #[n(3)]
+    Held {
+        /// See [`answer`](crate::verification::storage::answer).
+        #[cbor(n(0), decode_with = "bounded::vec::<ITEMS_MAX, _, _>")]
+        answers: Vec<Hash>,
+    },
 }
 
 /// How one run of a module ended: the same on every machine.
@@ -68,6 +75,7 @@ pub struct RunOutcome {
 pub(crate) enum Row<'a> {
     Vector(&'a [f32]),
     Run(&'a RunOutcome),
+    Answer(&'a Hash),
 }
 
 impl WorkOutput {
@@ -77,6 +85,7 @@ impl WorkOutput {
             Self::Embeddings { .. } => Service::Inference,
             Self::Runs { .. } => Service::Computation,
             Self::Cached { .. } => Service::CacheQuery,
+            Self::Held { .. } => Service::Storage,
         }
     }
 
@@ -91,6 +100,7 @@ impl WorkOutput {
             }
             Self::Runs { outcomes } => Some(outcomes.len()),
             Self::Cached { answers } => Some(answers.len()),
+            Self::Held { answers } => Some(answers.len()),
         }
     }
 
@@ -108,6 +118,7 @@ impl WorkOutput {
                 let first = answers.get(row).and_then(|answer| answer.rows.first());
                 first.map(|row| Row::Vector(&row.values))
             }
+            Self::Held { answers } => answers.get(row).map(Row::Answer),
         }
     }
 
@@ -136,6 +147,11 @@ impl WorkOutput {
                 let outcomes = picked.collect::<Option<Vec<_>>>()?;
                 Some(Self::Runs { outcomes })
             }
+            Self::Held { answers } => {
+                let picked = places.map(|place| answers.get(place?).copied());
+                let answers = picked.collect::<Option<Vec<_>>>()?;
+                Some(Self::Held { answers })
+            }
             Self::Cached { answers } => {
                 let (mut dimension, mut picked) = (0, Vec::new());
                 for place in places {
@@ -154,7 +170,7 @@ impl WorkOutput {
 
     /// Names it, so that its provider's signature can. Vectors: see [`output_hash`]. Runs: BLAKE3 over a mark and, for each
     /// outcome, its fuel and its ending's length (eight bytes each, little-endian) and the ending. Kept answers: BLAKE3 over a mark
-    /// and their encoding.
+    /// and their encoding. Answers of who keeps a blob: BLAKE3 over a mark and them.
     pub fn hash(&self) -> Hash {
         match self {
             Self::Embeddings {
@@ -175,6 +191,14 @@ impl WorkOutput {
                 hasher.update(b"knowledge/1/answers\0").update(&to_cbor(answers));
                 Hash(*hasher.finalize().as_bytes())
             }
+            Self::Held { answers } => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(b"knowledge/1/held\0");
+                for answer in answers {
+                    hasher.update(&answer.0);
+                }
+                Hash(*hasher.finalize().as_bytes())
+            }
         }
     }
 
@@ -192,7 +216,7 @@ impl WorkOutput {
     pub(crate) fn backend(&self) -> Option<&String> {
         match self {
             Self::Embeddings { backend, .. } => Some(backend),
-            Self::Runs { .. } | Self::Cached { .. } => None,
+            Self::Runs { .. } | Self::Cached { .. } | Self::Held { .. } => None,
         }
     }
 
@@ -217,6 +241,7 @@ impl WorkOutput {
             return wrong("a result of the wrong shape");
         }
         match self {
+            Self::Held { .. } => Ok(()),
             Self::Embeddings { values, .. } => match values.iter().all(|value| value.is_finite()) {
                 true => Ok(()),
                 false => Err(Failure::WrongResult),

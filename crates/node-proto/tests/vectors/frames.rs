@@ -135,6 +135,46 @@ fn requests() -> Vec<(Request, Value)> {
             ),
         ),
         (
+            Request::RequestProposal {
+                tag: TAG,
+                demand: objects::demand_for_room(),
+            },
+            kind(
+                3,
+                "RequestProposal",
+                json!([
+                    ["tag", bytes(&TAG.0)],
+                    ["demand", meaning::demand(&objects::demand_for_room())]
+                ]),
+            ),
+        ),
+        (
+            Request::Execute {
+                agreement: AgreementId([2; 32]),
+                input: objects::keep(),
+            },
+            kind(
+                6,
+                "Execute",
+                json!([
+                    ["agreement", bytes(&[2; 32])],
+                    [
+                        "input",
+                        kind(
+                            3,
+                            "Keep",
+                            json!([
+                                ["blob", bytes(&[6; 32])],
+                                ["bytes", 30_000],
+                                ["hours", 24],
+                                ["questions", [[["block", 1], ["nonce", bytes(&[9; 32])]]]],
+                            ])
+                        )
+                    ]
+                ]),
+            ),
+        ),
+        (
             Request::Execute {
                 agreement: AgreementId([2; 32]),
                 input: WorkInput::Cached {
@@ -438,6 +478,21 @@ fn responses() -> Vec<(Response, Value)> {
             ),
         ),
         (
+            Response::Result {
+                head: result.clone(),
+                output: objects::held(),
+                partial: None,
+            },
+            kind(
+                6,
+                "Result",
+                json!([
+                    ["head", meaning::signed(&result)],
+                    ["output", kind(3, "Held", json!([["answers", held_answers()]]))],
+                ]),
+            ),
+        ),
+        (
             Response::Settled(half.clone()),
             kind(7, "Settled", json!([["block", meaning::signed(&half)]])),
         ),
@@ -536,4 +591,11 @@ pub(crate) fn vectors() -> Value {
         json!({ "frame": hex(&frame), "same as": hex(&encode_frame(&Request::Sample { key: Hash([1; 32]), count: 32 })) })
     });
     json!({ "messages": all, "with places that are not known": newer })
+}
+
+fn held_answers() -> Value {
+    let node_proto::WorkOutput::Held { answers } = objects::held() else {
+        unreachable!()
+    };
+    meaning::hashes(&answers)
 }

@@ -90,6 +90,18 @@ fn names() -> Value {
             "root of three": three.map(|root| root.to_string()),
             "output hash": objects::kept().1.hash().to_string(),
         },
+        "storage": {
+            "blob": hex(&[6; 32]),
+            "bytes": 30_000,
+            "hours": 24,
+            "block": 1,
+            "nonce": hex(&[9; 32]),
+            "units": objects::keep().units(),
+            "input hash": objects::keep().hash().to_string(),
+            "block bytes": hex(&objects::blob_block()[..16]),
+            "block length": objects::blob_block().len(),
+            "output hash": objects::held().hash().to_string(),
+        },
     })
 }
 

@@ -69,6 +69,10 @@ pub(crate) fn demand(demand: &Demand) -> Value {
     if let (Some(said), Some(keys)) = (said.as_array_mut(), &demand.keys) {
         said.push(json!(["names of texts", hashes(keys)]));
     }
+    if let (Some(said), Some(bytes)) = (said.as_array_mut(), demand.bytes) {
+        said.push(json!(["names of texts", null]));
+        said.push(json!(["bytes", bytes]));
+    }
     said
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use blob::{CHUNK_BYTES, Outline};
-use node_proto::{BlobInput, BlobOutput, BlobStep, Event, Hash, HeldBy, Input, Part};
+use node_proto::{BlobInput, BlobOutput, BlobStep, Event, Hash, HeldBy, Input, Part, WorkId, WorkInput};
 
 use super::{Arrival, World};
 
@@ -35,6 +35,8 @@ pub struct Shelf {
     pub parts: BTreeMap<(Hash, Part), Vec<u8>>,
     /// What it gives to others has one wrong bit.
     pub forges: bool,
+    /// Work that waits for a blob.
+    pub waits: Option<(WorkId, WorkInput)>,
     /// Parts that others read.
     pub reads: usize,
 }

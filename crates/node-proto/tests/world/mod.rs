@@ -19,7 +19,7 @@ use node_proto::{
     Command, ComputerInfo, Config, Ed25519Signer, Event, ExchangeId, Failure, Group, GroupSecret, Hash,
     Input, JobId, LendPolicy, Measurements, ModelId, ModelInfo, Module, Node, NodeId, Outcome, Path,
     Precision, Probe, Reading, Registry, RegistryLimits, Requirements, RunOutcome, ServiceRequest, Signer,
-    Timestamp,
+    StoreInfo, Timestamp,
 };
 
 pub const START: u64 = 1_800_000_000_000;
@@ -298,6 +298,22 @@ impl World {
 
     /// A host that sells runs of modules, and nothing else.
     pub fn join_computer(&mut self, group: Group, engine: Engine) -> usize {
+        let computer = Some(ComputerInfo {
+            units_per_second: 1_000.0,
+        });
+        self.join_standard(group, engine, Command::Computer { computer })
+    }
+
+    /// A host that sells room, and nothing else.
+    pub fn join_store(&mut self, group: Group, engine: Engine) -> usize {
+        let store = Some(StoreInfo {
+            free_bytes: 10_000_000,
+        });
+        self.join_standard(group, engine, Command::Store { store })
+    }
+
+    /// A host of the Standard class, with what it sells.
+    fn join_standard(&mut self, group: Group, engine: Engine, sells: Command) -> usize {
         let host = self.join(group);
         self.hosts[host].engine = engine;
         let reading = |value| {
@@ -314,10 +330,7 @@ impl World {
             ..Measurements::default()
         };
         self.command(host, Command::Measured(measurements));
-        let computer = Some(ComputerInfo {
-            units_per_second: 1_000.0,
-        });
-        self.command(host, Command::Computer { computer });
+        self.command(host, sells);
         let policy = LendPolicy {
             enabled: true,
             ..LendPolicy::default()

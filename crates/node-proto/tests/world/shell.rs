@@ -1,8 +1,9 @@
 //! The shells of the hosts: what crosses the network, what is stored, what an engine does.
 
+use node_proto::verification::storage::answer;
 use node_proto::{
-    ExchangeFailure, ExchangeId, Failure, Input, Node, Output, Path, Timestamp, WorkId, WorkInput,
-    WorkOutput, Write,
+    BlobInput, BlobStep, Event, ExchangeFailure, ExchangeId, Failure, Hash, HeldBy, Input, Node, NodeId,
+    Output, Path, Timestamp, WorkId, WorkInput, WorkOutput, Write,
 };
 
 use super::{
@@ -96,6 +97,7 @@ impl World {
 
     fn carry_out(&mut self, host: usize, output: Output) {
         if let Output::Event(event) = output {
+            self.wanted(host, &event);
             return self.hosts[host].events.push(event);
         }
         if self.silent {
@@ -177,7 +179,15 @@ impl World {
                 }
             }
             Output::Persist { seq, writes } => self.persist(host, seq, writes),
-            Output::Work { work, input, .. } => self.work(host, work, &input),
+            Output::Work {
+                work,
+                requester,
+                input,
+                ..
+            } => match (self.hosts[host].engine, &input) {
+                (Engine::Honest, WorkInput::Keep { .. }) => self.store(host, work, requester, input),
+                _ => self.work(host, work, &input),
+            },
             Output::Blob(output) => self.carry_out_blob(host, output),
             Output::Event(_) => {}
         }
@@ -203,6 +213,68 @@ impl World {
             took_ms,
         };
         self.later(took_ms.into(), Arrival::Input(host, Box::new(done)));
+    }
+
+    /// Answers questions about a blob; one that is not here yet comes from whoever asks.
+    fn store(&mut self, host: usize, work: WorkId, requester: NodeId, input: WorkInput) {
+        let WorkInput::Keep {
+            blob,
+            bytes,
+            questions,
+            ..
+        } = &input
+        else {
+            return;
+        };
+        let shelf = &mut self.hosts[host].shelf;
+        let Some(content) = shelf.whole.get(blob) else {
+            shelf.parts.retain(|(of, _), _| of != blob);
+            let want = BlobInput::Want {
+                blob: *blob,
+                bytes: u64::from(*bytes),
+                held_by: HeldBy::Peer(requester),
+                outline: None,
+                kept: Vec::new(),
+                has_origin: false,
+            };
+            shelf.waits = Some((work, input));
+            return self.later(1, Arrival::Input(host, Box::new(Input::Blob(want))));
+        };
+        let answers = questions.iter().filter_map(|question| answer(question, content));
+        let result = Ok(WorkOutput::Held {
+            answers: answers.collect(),
+        });
+        let done = Input::WorkDone {
+            work,
+            result,
+            took_ms: 5,
+        };
+        self.later(5, Arrival::Input(host, Box::new(done)));
+    }
+
+    /// What was wanted so that it can be kept is here, or is not to be had.
+    fn wanted(&mut self, host: usize, event: &Event) {
+        let Event::Blob { blob, step } = event else { return };
+        let is_whole = match step {
+            BlobStep::Progress(_) => return,
+            BlobStep::Whole(_) => true,
+            BlobStep::Failed { .. } => false,
+        };
+        let Some((work, input)) = self.hosts[host].shelf.waits.take() else {
+            return;
+        };
+        if !is_whole {
+            let done = Input::WorkDone {
+                work,
+                result: Err(Failure::NotHeld),
+                took_ms: 5,
+            };
+            return self.later(5, Arrival::Input(host, Box::new(done)));
+        }
+        let content = self.content(host, *blob);
+        self.hosts[host].shelf.whole.insert(*blob, content);
+        let me = self.hosts[host].id;
+        self.store(host, work, me, input);
     }
 
     fn persist(&mut self, host: usize, seq: u64, writes: Vec<Write>) {
@@ -238,6 +310,9 @@ fn compute(engine: Engine, input: &WorkInput) -> WorkOutput {
                 backend: "cpu".to_owned(),
             }
         }
+        WorkInput::Keep { questions, .. } => WorkOutput::Held {
+            answers: questions.iter().map(|question| Hash(question.nonce)).collect(),
+        },
         WorkInput::Cached { .. } => unreachable!("no engine is asked for what is kept"),
         WorkInput::Runs { module, inputs, .. } => {
             let outcome = |input: &Vec<u8>| {

@@ -1,0 +1,223 @@
+//! Blobs that others keep: placed, paid slice by slice, and placed elsewhere when a provider loses them or leaves.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+mod world;
+
+use node_proto::storage::{Keep, StoredStep, StoredView};
+use node_proto::verification::storage::Questions;
+use node_proto::{Command, Event, Failure, Hash, Scope, Service, Timestamp};
+use world::{Engine, World, private};
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn content() -> Vec<u8> {
+    (0..100_000_u32).map(|at| (at / 3 % 251) as u8).collect()
+}
+
+fn keep(world: &mut World, host: usize, copies: u32) -> Hash {
+    let content = content();
+    let blob = Hash(*blake3::hash(&content).as_bytes());
+    world.hosts[host].shelf.whole.insert(blob, content.clone());
+    let questions = Questions::prepare(5, &world.hosts[host].id, &content, 64);
+    world.command(
+        host,
+        Command::Keep(Keep {
+            blob,
+            bytes: content.len() as u32,
+            copies,
+            slice_hours: 1,
+            until: Timestamp(world.now + 6 * HOUR_MS),
+            scope: Scope::Group,
+            price_max: None,
+            questions,
+        }),
+    );
+    blob
+}
+
+fn stored(world: &World, host: usize) -> Vec<StoredView> {
+    world.node(host).snapshot(Timestamp(world.now)).stored
+}
+
+fn steps(world: &World, host: usize) -> Vec<StoredStep> {
+    let events = world.hosts[host].events.iter();
+    let steps = events.filter_map(|event| match event {
+        Event::Stored { step, .. } => Some(step.clone()),
+        _ => None,
+    });
+    steps.collect()
+}
+
+/// A town with so many that have room, and one that wants a blob kept.
+fn town(stores: usize) -> (World, Vec<usize>, usize) {
+    let mut world = World::new();
+    let stores = (0..stores)
+        .map(|_| world.join_store(private(1), Engine::Honest))
+        .collect();
+    let owner = world.join(private(1));
+    world.run(3_000);
+    (world, stores, owner)
+}
+
+#[test]
+fn a_blob_is_placed_proved_and_paid_slice_by_slice() {
+    let (mut world, stores, owner) = town(1);
+    let blob = keep(&mut world, owner, 1);
+    world.run(60_000);
+    let view = &stored(&world, owner)[0];
+    assert_eq!(view.holders.len(), 1, "{:?}", steps(&world, owner));
+    assert_eq!(view.holders[0].peer, world.hosts[stores[0]].id);
+    assert_eq!(world.hosts[stores[0]].shelf.whole[&blob], content());
+    let StoredStep::Placed { price, .. } = steps(&world, owner)[0] else {
+        panic!("{:?}", steps(&world, owner));
+    };
+    assert!(price.0 > 0);
+    assert_eq!(world.balance(owner), (-price.0, 0));
+    assert_eq!(world.balance(stores[0]), (price.0, 0));
+
+    world.run(6 * HOUR_MS);
+    let steps = steps(&world, owner);
+    let prolonged = steps
+        .iter()
+        .filter(|step| matches!(step, StoredStep::Prolonged { .. }));
+    assert_eq!(prolonged.count(), 5, "{steps:?}");
+    assert_eq!(steps.last(), Some(&StoredStep::Ended));
+    let snapshot = world.node(owner).snapshot(Timestamp(world.now));
+    assert!(snapshot.stored.is_empty());
+    assert_eq!(snapshot.receipts.len(), 6);
+    assert!(
+        snapshot
+            .receipts
+            .iter()
+            .all(|receipt| receipt.service == Service::Storage)
+    );
+}
+
+#[test]
+fn whoever_drops_it_is_found_by_the_next_question_not_paid_and_replaced() {
+    let (mut world, stores, owner) = town(2);
+    let blob = keep(&mut world, owner, 1);
+    world.run(60_000);
+    let first = stored(&world, owner)[0].holders[0].peer;
+    let liar = *stores
+        .iter()
+        .find(|store| world.hosts[**store].id == first)
+        .unwrap();
+    let honest = *stores.iter().find(|store| **store != liar).unwrap();
+    let earned = world.balance(liar);
+    world.hosts[liar].shelf.whole.remove(&blob);
+    world.hosts[liar].engine = Engine::Lies;
+    world.run(HOUR_MS);
+    let steps = steps(&world, owner);
+    assert!(
+        steps.contains(&StoredStep::Lost {
+            peer: first,
+            reason: Failure::WrongResult
+        }),
+        "{steps:?}"
+    );
+    let view = &stored(&world, owner)[0];
+    assert_eq!(view.holders[0].peer, world.hosts[honest].id);
+    assert_eq!(world.balance(liar), earned);
+    assert_eq!(world.hosts[honest].shelf.whole[&blob], content());
+}
+
+#[test]
+fn it_is_not_given_to_whoever_is_asked_whether_it_still_has_it() {
+    let (mut world, stores, owner) = town(2);
+    let blob = keep(&mut world, owner, 1);
+    world.run(60_000);
+    let first = stored(&world, owner)[0].holders[0].peer;
+    let careless = *stores
+        .iter()
+        .find(|store| world.hosts[**store].id == first)
+        .unwrap();
+    world.hosts[careless].shelf.whole.remove(&blob);
+    let reads = world.hosts[owner].shelf.reads;
+    world.run(HOUR_MS);
+    let steps = steps(&world, owner);
+    let lost = steps.iter().find(|step| matches!(step, StoredStep::Lost { .. }));
+    assert!(lost.is_some(), "{steps:?}");
+    let chunks = 1;
+    assert_eq!(
+        world.hosts[owner].shelf.reads,
+        reads + chunks,
+        "the other one got it"
+    );
+}
+
+#[test]
+fn whoever_leaves_is_replaced_before_long() {
+    let (mut world, stores, owner) = town(2);
+    keep(&mut world, owner, 1);
+    world.run(60_000);
+    let first = stored(&world, owner)[0].holders[0].peer;
+    let gone = *stores
+        .iter()
+        .find(|store| world.hosts[**store].id == first)
+        .unwrap();
+    world.crash(gone);
+    world.run(HOUR_MS);
+    let view = &stored(&world, owner)[0];
+    assert_eq!(view.holders.len(), 1, "{:?}", steps(&world, owner));
+    assert_ne!(view.holders[0].peer, first);
+}
+
+#[test]
+fn two_copies_are_with_two_providers() {
+    let (mut world, stores, owner) = town(2);
+    let blob = keep(&mut world, owner, 2);
+    world.run(60_000);
+    let view = &stored(&world, owner)[0];
+    assert_eq!(view.holders.len(), 2);
+    for store in stores {
+        assert_eq!(world.hosts[store].shelf.whole[&blob], content());
+    }
+}
+
+#[test]
+fn where_nobody_has_room_it_is_said_and_tried_again() {
+    let (mut world, stores, owner) = town(1);
+    world.command(
+        stores[0],
+        Command::Store {
+            store: Some(node_proto::StoreInfo { free_bytes: 1_000 }),
+        },
+    );
+    keep(&mut world, owner, 1);
+    world.run(60_000);
+    assert_eq!(stored(&world, owner)[0].failure, Some(Failure::NoRoom));
+    world.command(
+        stores[0],
+        Command::Store {
+            store: Some(node_proto::StoreInfo {
+                free_bytes: 1_000_000,
+            }),
+        },
+    );
+    world.run(5 * 60_000);
+    assert_eq!(stored(&world, owner)[0].holders.len(), 1);
+    assert_eq!(stored(&world, owner)[0].failure, None);
+}
+
+#[test]
+fn it_goes_on_after_a_restart() {
+    let (mut world, _, owner) = town(1);
+    let blob = keep(&mut world, owner, 1);
+    world.run(60_000);
+    let before = stored(&world, owner);
+    world.crash(owner);
+    world.run(1_000);
+    world.start(owner);
+    assert_eq!(stored(&world, owner), before);
+    world.run(HOUR_MS);
+    let view = &stored(&world, owner)[0];
+    assert!(view.holders[0].paid_until > before[0].holders[0].paid_until);
+    world.command(owner, Command::Release { blob });
+    world.run(1_000);
+    assert!(stored(&world, owner).is_empty());
+}
