@@ -27,6 +27,12 @@ pub(crate) async fn new_key(subtle: &SubtleCrypto) -> Result<CryptoKey, JsValue>
     key(subtle.generate_key_with_object(&aes(), false, &usages())).await
 }
 
+/// A key of these bytes.
+pub(crate) async fn key_from(subtle: &SubtleCrypto, bytes: &[u8; 32]) -> Result<CryptoKey, JsValue> {
+    let bytes = Uint8Array::from(&bytes[..]);
+    key(subtle.import_key_with_object("raw", &bytes, &aes(), false, &usages())).await
+}
+
 /// The key that a passphrase and a salt make.
 pub(crate) async fn key_of(
     subtle: &SubtleCrypto,

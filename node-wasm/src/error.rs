@@ -173,6 +173,44 @@ pub enum ModelError {
     Command(#[from] CommandError),
 }
 
+/// Why a blob is not kept by others, or did not come back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// This browser keeps nothing, or cannot encrypt.
+    #[error("this browser keeps nothing here, or cannot encrypt")]
+    Unsupported,
+    /// What was asked for is out of bounds.
+    #[error("{0}")]
+    Input(String),
+    /// The disk refused.
+    #[error("this device could not keep it: {0}")]
+    Disk(String),
+    /// Whoever kept it does not give it.
+    #[error("it is not to be had: {0}")]
+    NotThere(String),
+    /// What came back is not what was given away, or the ticket is another one's.
+    #[error("what came back cannot be opened with this ticket")]
+    Sealed,
+    /// The node took no orders.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl StorageError {
+    /// Stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported => "unsupported",
+            Self::Input(_) => "invalid_input",
+            Self::Disk(_) => "storage",
+            Self::NotThere(_) => "not_held",
+            Self::Sealed => "wrong_ticket",
+            Self::Command(reason) => reason.code(),
+        }
+    }
+}
+
 impl ModelError {
     /// Stable name for programs.
     #[must_use]

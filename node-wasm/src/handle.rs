@@ -25,12 +25,12 @@ use node_proto::{GroupSecret, Node};
 
 use crate::backup::Backup;
 use crate::clock::Clock;
-use crate::error::{BackupError, CommandError, ModelError, RequestError, StartError};
+use crate::error::{BackupError, CommandError, ModelError, RequestError, StartError, StorageError};
 use crate::events::{Broadcast, Events, NodeEvent, ShellEvent};
 use crate::invite::Invite;
 use crate::modules::Modules;
 use crate::options::StartOptions;
-use crate::order::{ORDERS_MAX, Order};
+use crate::order::{ORDERS_MAX, Order, StorageReply};
 use crate::own::{BroughtModel, OwnModels};
 use crate::status::{Backend, LoadReport, ShellStatus, TabStatus};
 use crate::{platform, start};
@@ -242,6 +242,16 @@ impl NodeHandle {
             .await
     }
 
+    /// Gives an order and waits for its answer.
+    pub(crate) async fn ask<T>(
+        &self,
+        order: impl FnOnce(StorageReply<T>) -> Order,
+    ) -> Result<T, StorageError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.order(order(reply))?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
     /// Connects to an address; answers who is there.
     ///
     /// # Errors
@@ -376,7 +386,11 @@ impl Shared {
         match &event {
             Event::Finished { job, outcome } => self.close_job(*job, Ok((**outcome).clone())),
             Event::Failed { job, failure } => self.close_job(*job, Err(failure.clone())),
-            Event::Trade { .. } | Event::Served { .. } | Event::Blob { .. } | Event::Changed => {}
+            Event::Trade { .. }
+            | Event::Served { .. }
+            | Event::Blob { .. }
+            | Event::Stored { .. }
+            | Event::Changed => {}
         }
         self.events.send(&NodeEvent::Core(event));
     }

@@ -102,9 +102,13 @@ mod platform;
 #[cfg(target_arch = "wasm32")]
 mod start;
 #[cfg(target_arch = "wasm32")]
+pub mod storage;
+#[cfg(target_arch = "wasm32")]
 mod store;
 
-pub use error::{BackupError, CommandError, ComputeError, ModelError, RequestError, StartError};
+pub use error::{
+    BackupError, CommandError, ComputeError, ModelError, RequestError, StartError, StorageError,
+};
 pub use events::{Events, NodeEvent, ShellEvent};
 #[cfg(target_arch = "wasm32")]
 pub use handle::NodeHandle;

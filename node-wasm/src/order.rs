@@ -3,11 +3,12 @@
 use futures::channel::oneshot;
 use js_sys::Uint8Array;
 use libp2p::Multiaddr;
-use node_proto::ids::{ModelId, NodeId};
+use node_proto::ids::{Hash, ModelId, NodeId};
 use node_proto::io::Command;
+use node_proto::storage::Keep;
 
 use crate::backup::Backup;
-use crate::error::{BackupError, CommandError};
+use crate::error::{BackupError, CommandError, StorageError};
 use crate::status::{Backend, LoadReport};
 
 /// Orders that wait for the driver.
@@ -16,6 +17,8 @@ pub(crate) const ORDERS_MAX: usize = 256;
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
 pub(crate) type BackupReply<T> = oneshot::Sender<Result<T, BackupError>>;
+
+pub(crate) type StorageReply<T> = oneshot::Sender<Result<T, StorageError>>;
 
 /// One thing to do. A reply that nobody waits for any more is dropped silently.
 pub(crate) enum Order {
@@ -36,6 +39,19 @@ pub(crate) enum Order {
     Unload { model: ModelId },
     /// Try the relay now instead of waiting for the next attempt.
     Reconnect,
+    /// Have an own blob kept by others.
+    Keep {
+        keep: Box<Keep>,
+        content: Vec<u8>,
+        reply: StorageReply<()>,
+    },
+    /// Bring a blob back.
+    Retrieve {
+        blob: Hash,
+        bytes: u32,
+        from: Option<NodeId>,
+        reply: StorageReply<Vec<u8>>,
+    },
     /// Write everything that is durable into a file.
     Export {
         passphrase: String,

@@ -149,6 +149,7 @@ pub const fn verification(verification: &Verification) -> &'static str {
         Verification::TwoAgree { .. } => "two agree",
         Verification::Kept { signers: 0 | 1, .. } => "kept answer, not independently checked",
         Verification::Kept { .. } => "kept answer, several agree",
+        Verification::Proved { .. } => "proved to be there",
         Verification::Wrong { .. } => "checked and wrong",
     }
 }
@@ -177,6 +178,9 @@ pub fn verification_line(verification: &Verification) -> String {
                 0 | 1 => format!("Not computed again: {by} signed it, nobody else did"),
                 n => format!("Not computed again: {by} signed it, and {n} devices in all signed the same"),
             }
+        }
+        Verification::Proved { .. } => {
+            "Proved to be there: a question that only a holder can answer was answered".to_owned()
         }
         Verification::Wrong { .. } => "Checked and wrong: the result is refused and not paid".to_owned(),
     }
@@ -208,6 +212,9 @@ pub fn verification_detail(verification: &Verification, at: Timestamp) -> String
             format::short_id(*signer),
             format::duration(at.ms_since(*computed_at)),
         ),
+        Verification::Proved { questions } => {
+            format!("Questions about random parts of the file that were answered rightly: {questions}.")
+        }
         Verification::Wrong { cosine_min, required } => {
             format!("The least similar vector is at {cosine_min:.4} of 1; {required:.4} is required.")
         }
@@ -252,6 +259,7 @@ pub const fn advice(failure: &Failure) -> &'static str {
         Failure::NoProposal { .. } | Failure::Busy | Failure::Paused | Failure::Expired => {
             "Ask again in a moment."
         }
+        Failure::NoRoom => "Lend more storage on another device, or keep less.",
         Failure::NotHeld => "Ask for it to be computed.",
         Failure::NotAMember => "Open the group's invitation on this device first.",
         Failure::CreditLimit { .. } => {

@@ -378,6 +378,9 @@ impl Machine {
                     usize::from(value % 8),
                 ),
             }),
+            11 if bit(7) => Command::Prolong {
+                blob: Hash([value % 4; 32]),
+            },
             11 => Command::Release {
                 blob: Hash([value % 4; 32]),
             },

@@ -138,6 +138,11 @@ pub enum Command {
     /// Have a blob kept by others until a time: see [`storage`](crate::storage). Said again of the same blob it changes everything but who
     /// keeps it.
     Keep(Keep),
+    /// Ask everyone who keeps it now whether they still do, and pay them for one more slice.
+    Prolong {
+        /// The blob.
+        blob: Hash,
+    },
     /// Have it kept no more. What was paid stays paid.
     Release {
         /// The blob.

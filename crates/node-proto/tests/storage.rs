@@ -151,6 +151,28 @@ fn it_is_not_given_to_whoever_is_asked_whether_it_still_has_it() {
 }
 
 #[test]
+fn whoever_says_that_it_lost_it_is_replaced_at_once() {
+    let (mut world, stores, owner) = town(2);
+    let blob = keep(&mut world, owner, 1);
+    world.run(60_000);
+    let first = stored(&world, owner)[0].holders[0].peer;
+    let careless = *stores
+        .iter()
+        .find(|store| world.hosts[**store].id == first)
+        .unwrap();
+    world.hosts[careless].engine = Engine::Forgets;
+    world.command(owner, Command::Prolong { blob });
+    world.run(30_000);
+    let steps = steps(&world, owner);
+    let lost = StoredStep::Lost {
+        peer: first,
+        reason: Failure::NotHeld,
+    };
+    assert!(steps.contains(&lost), "{steps:?}");
+    assert_ne!(stored(&world, owner)[0].holders[0].peer, first);
+}
+
+#[test]
 fn whoever_leaves_is_replaced_before_long() {
     let (mut world, stores, owner) = town(2);
     keep(&mut world, owner, 1);

@@ -241,7 +241,7 @@ impl Driver {
 
     /// The core tells of a file on its way.
     pub(super) fn on_blob(&mut self, blob: Hash, step: BlobStep) {
-        if self.on_module(blob, &step) {
+        if self.on_module(blob, &step) || self.on_stored_blob(blob, &step) {
             return;
         }
         match step {
@@ -340,7 +340,9 @@ impl Driver {
         match output {
             BlobOutput::Fetch { blob, part, count } => self.fetch(blob, part, count),
             BlobOutput::Keep { blob, part, bytes } => {
-                if let Some(bytes) = self.keep_module_part(blob, part, bytes) {
+                let other = self.keep_module_part(blob, part, bytes);
+                let other = other.and_then(|bytes| self.keep_blob_part(blob, part, bytes));
+                if let Some(bytes) = other {
                     self.keep_part(blob, part, bytes);
                 }
             }
@@ -349,6 +351,9 @@ impl Driver {
                 if module_part.is_some() {
                     let bytes = module_part;
                     return self.input(Input::Blob(BlobInput::Read { exchange, bytes }));
+                }
+                if self.read_blob_part(exchange, blob, part) {
+                    return;
                 }
                 let files = self.shelf.files.clone();
                 let read = async move {
@@ -441,7 +446,8 @@ impl Driver {
             .ready_files()
             .into_iter()
             .map(|file| hash_of(file.blake3));
-        let held = files.filter(|blob| self.shelf.whole.contains(blob)).collect();
+        let held = files.filter(|blob| self.shelf.whole.contains(blob));
+        let held = held.chain(self.held_blobs()).collect();
         self.input(Input::Blob(BlobInput::Held(held)));
     }
 

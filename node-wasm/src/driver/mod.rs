@@ -9,6 +9,7 @@ mod computing;
 mod files;
 mod keeping;
 mod lending;
+mod storing;
 mod tasks;
 mod waking;
 
@@ -29,6 +30,7 @@ use self::computing::Computing;
 use self::files::Shelf;
 use self::keeping::Restoring;
 use self::lending::Lending;
+use self::storing::Storing;
 use self::tasks::Done;
 use crate::diagnosis::{Signs, diagnose};
 use crate::handle::Shared;
@@ -75,6 +77,7 @@ pub(crate) struct Driver {
     lending: Lending,
     shelf: Shelf,
     computing: Computing,
+    storing: Storing,
     /// Parts of files from the web server.
     arrivals: mpsc::Receiver<BlobInput>,
     ledger: Rc<Ledger>,
@@ -124,6 +127,7 @@ impl Driver {
             models,
             lending: Lending::new(parts.idle_ms),
             computing: Computing::new(&parts.origin, parts.idle_ms, parts.compute),
+            storing: Storing::default(),
             shelf,
             arrivals,
             ledger: parts.ledger,
@@ -222,6 +226,7 @@ impl Driver {
             self.revive();
             self.shared.own.rest();
             self.rest();
+            self.tidy_blobs();
             self.show_network();
             if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
                 self.measure_storage();
@@ -278,7 +283,12 @@ impl Driver {
             Output::Blob(output) => self.carry_out_blob(output),
             // The status tells of it.
             Output::Event(Event::Blob { blob, step }) => self.on_blob(blob, step),
-            Output::Event(event) => self.shared.tell(event),
+            Output::Event(event) => {
+                if let Event::Stored { blob, step } = &event {
+                    self.on_stored_step(*blob, step);
+                }
+                self.shared.tell(event);
+            }
         }
     }
 
@@ -291,11 +301,22 @@ impl Driver {
                 if let Command::Request { .. } = &command {
                     self.need_known_answers();
                 }
+                if let Command::Release { blob } = &command {
+                    self.forget_own(*blob);
+                }
                 self.command(command);
+                self.tidy_blobs();
             }
             Order::Dial { address, reply } => self.network.dial_address(address, reply),
             Order::Load { model, pin, reply } => self.load(model, pin, Some(reply)),
             Order::Unload { model } => self.unload(model),
+            Order::Keep { keep, content, reply } => self.keep_elsewhere(*keep, content, reply),
+            Order::Retrieve {
+                blob,
+                bytes,
+                from,
+                reply,
+            } => self.retrieve(blob, bytes, from, reply),
             Order::Reconnect => self.network.hurry(),
             Order::Export { passphrase, reply } => self.export(passphrase, reply),
             Order::Restore { backup, reply } => self.restore(backup, reply),

@@ -1,6 +1,7 @@
 //! What takes time: fetching, storing, computing, measuring.
 
 use std::pin::pin;
+use std::rc::Rc;
 
 use futures::future::{Either, FutureExt as _, select};
 use gloo::timers::future::TimeoutFuture;
@@ -10,19 +11,22 @@ use node_proto::capability::{Environment, LendPolicy, Measurements};
 use node_proto::ids::{Hash, ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
 use node_proto::service::{Failure, Probe};
+use node_proto::storage::Keep;
 use node_proto::transfer::{BlobInput, Part};
 use node_proto::work::{WorkInput, WorkOutput};
 
 use super::Driver;
 use super::files::{Held, Load, Looked};
 use super::lending::{LEND, PIN};
+use super::storing::KeptBlob;
 use crate::bootstrap::{self, Bootstrap};
 use crate::error::ComputeError;
 use crate::measure::{self, Watch};
-use crate::order::Reply;
+use crate::order::{Reply, StorageReply};
 use crate::platform;
 use crate::status::{Backend, LoadReport, StorageStatus};
 use crate::store::StoreError;
+use crate::store::blobs::{Blobs, Fact};
 
 /// The device is measured this long after the start.
 const MEASURE_AFTER_MS: u32 = 1_500;
@@ -83,6 +87,9 @@ pub(super) enum Done {
         load: Load,
     },
     Blob(BlobInput),
+    Blobs(Option<(Rc<Blobs>, Vec<Fact>)>),
+    KeptBlob(KeptBlob),
+    OwnBlob(Fact, Box<Keep>, StorageReply<()>, Result<(), StoreError>),
     Kept,
 }
 
@@ -94,6 +101,7 @@ impl Driver {
         self.tasks
             .push(async { Done::Watching(Watch::start(watching).await) }.boxed_local());
         self.measure_storage();
+        self.open_blobs();
         // Later than the first paint: the micro-benchmark takes a frame.
         self.measure_device(MEASURE_AFTER_MS);
         if let Some(settings) = self.settings.clone() {
@@ -151,6 +159,9 @@ impl Driver {
             } => self.on_not_kept(blob, part, &bytes, reason),
             Done::Cleared { load } => self.load(load.model, load.pin, load.reply),
             Done::Blob(input) => self.input(Input::Blob(input)),
+            Done::Blobs(opened) => self.on_blobs(opened),
+            Done::KeptBlob(kept) => self.on_kept_blob(kept),
+            Done::OwnBlob(fact, keep, reply, written) => self.on_own_blob(fact, *keep, reply, written),
             Done::Kept => {}
         }
     }

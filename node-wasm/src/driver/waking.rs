@@ -11,6 +11,7 @@ use node_proto::work::{WorkInput, WorkOutput};
 use super::Driver;
 use super::computing::Runs;
 use super::files::Load;
+use super::storing::Keeping;
 use super::tasks::Done;
 use crate::platform;
 
@@ -43,6 +44,23 @@ impl Driver {
                 fuel,
                 inputs,
                 until,
+            });
+        }
+        if let WorkInput::Keep {
+            blob,
+            bytes,
+            hours,
+            questions,
+            ..
+        } = input
+        {
+            return self.keep_for_another(Keeping {
+                work,
+                requester,
+                blob,
+                bytes,
+                hours,
+                questions,
             });
         }
         // A worker that died a moment ago would fail this as well.

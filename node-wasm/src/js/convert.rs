@@ -17,8 +17,8 @@ use crate::events::NodeEvent;
 use crate::status::{Role, ShellStatus, TransportKind};
 
 /// The names under which `on` calls back.
-pub(super) const EVENTS: [&str; 8] = [
-    "trade", "served", "finished", "failed", "changed", "status", "missed", "stopped",
+pub(super) const EVENTS: [&str; 9] = [
+    "trade", "served", "finished", "failed", "stored", "changed", "status", "missed", "stopped",
 ];
 
 /// Objects nested deeper are not made by this crate.
@@ -100,6 +100,7 @@ pub(super) fn outcome_to_js(outcome: &Outcome) -> Result<JsValue, JsValue> {
         }
         // The core gives the vectors of what was kept.
         WorkOutput::Cached { .. } => {}
+        WorkOutput::Held { answers } => set(&result, "answers", &to_js(answers)?),
     }
     Ok(result)
 }

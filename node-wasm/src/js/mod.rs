@@ -6,6 +6,7 @@
 mod convert;
 mod input;
 mod own;
+mod storage;
 mod tensor;
 
 use litemap::LiteMap;

@@ -22,7 +22,8 @@ export type Timestamp = number;
  *   to back up; what the device keeps is unchanged
  * - `unknown_service`: the service is not known, or not offered
  * - `no_discovery`, `no_provider`, `no_proposal`: nobody to ask, nobody offers it, no offer fits
- * - `not_held`: nobody has kept an answer to this
+ * - `not_held`: nobody has kept an answer to this, or gives the file; `no_room`: no provider has room for it
+ * - `wrong_ticket`: what came back cannot be opened with this ticket
  * - `paused`, `unknown_model`, `not_a_member`: a provider's refusal
  * - `credit_limit`, `too_expensive`, `deadline`, `expired`, `cancelled`: the conditions of the trade
  * - `disconnected`, `wrong_result`, `protocol`, `bad_signature`, `invalid_request`, `engine`: the trade went wrong
@@ -195,6 +196,7 @@ export type Verification =
   | { method: "two_agree"; second: PeerId; compared: number; probes: number; cosineMin: number }
   /** Computed before: `signer` signed text, model and time; `signers` signed the same in all. */
   | { method: "kept"; signer: PeerId; computedAt: Timestamp; signers: number }
+  | { method: "proved"; questions: number }
   | { method: "wrong"; cosineMin: number; required: number };
 
 export interface Receipt {
@@ -355,7 +357,28 @@ export interface Status {
 }
 
 /** Event names and their details. Every detail carries its name as `event`. */
+/** A file that others keep. */
+export interface StoredFile {
+  blob: Hash;
+  bytes: number;
+  /** How many providers should keep it. */
+  copies: number;
+  until: Timestamp;
+  holders: { peer: PeerId; paidUntil: Timestamp }[];
+  /** Questions that are left. */
+  questions: number;
+  /** Why the last attempt to place or prolong it failed. */
+  failure: { code: string } | null;
+}
+
+export type StoredStep =
+  | { step: "placed" | "prolonged"; holder: { peer: PeerId; paidUntil: Timestamp }; price: Millicredits }
+  | { step: "failed"; reason: { code: string } }
+  | { step: "lost"; peer: PeerId; reason: { code: string } }
+  | { step: "out_of_questions" | "ended" };
+
 export interface KnowledgeEvents {
+  stored: { event: "stored"; blob: Hash; step: StoredStep };
   /** A step of a trade in which this node buys. */
   trade: { event: "trade"; job: number; at: Timestamp; step: { step: string } };
   /** A step of a trade in which this node sells. */
@@ -415,6 +438,23 @@ export class KnowledgeNode {
     payload: { module: Uint8Array; inputs: Uint8Array[]; fuel?: number },
     requirements?: Requirements,
   ): Promise<ComputationResult>;
+  /**
+   * Encrypts a file of up to 16 MiB and has others keep it; resolves once it is written down on this device. Its key is in the ticket
+   * and nowhere else. Every `sliceHours` (default: 24) each provider answers a question that only a holder of the file can, and is paid
+   * for the next slice; one that cannot is replaced. Default: 2 copies for 7 days within the group.
+   */
+  store(
+    file: Uint8Array,
+    options?: { copies?: number; hours?: number; sliceHours?: number; priceMax?: Millicredits; scope?: "group" | "anyone" },
+  ): Promise<{ blob: Hash; ticket: string }>;
+  /** Brings a file back from whoever keeps it and opens it. `from` names a provider, where this device did not store it itself. */
+  retrieve(ticket: string, options?: { from?: PeerId }): Promise<Uint8Array>;
+  /** The files that others keep for this device. */
+  stored(): StoredFile[];
+  /** Asks everyone who keeps a file now whether they still do, and pays them for one more slice. */
+  prolong(blob: Hash): void;
+  /** Has a file kept no more: nothing more is paid. */
+  release(blob: Hash): void;
   /**
    * Brings a model to this device: it is checked, measured and kept in this browser. Rejects with `model_refused` if it cannot
    * be computed exactly.

@@ -1,9 +1,10 @@
 //! What survives the tab.
 //!
-//! Three databases: [`settings`] keeps the identity and a person's choices, [`ledger`] the core's pairs, [`files`] the models'
+//! Four databases: [`blobs`] keeps what this device keeps for others, and its own that others keep; [`settings`] keeps the identity and a person's choices, [`ledger`] the core's pairs, [`files`] the models'
 //! files. The first two ask for `durability: "strict"`, which crates for IndexedDB do not: a receipt that was acknowledged must
 //! survive a power cut, and so must the key that signed it.
 
+pub(crate) mod blobs;
 mod database;
 pub(crate) mod files;
 pub(crate) mod ledger;

@@ -119,6 +119,7 @@ const fn verdict(verification: &Verification) -> &'static str {
         Verification::SpotChecked { .. } => "spot-checked",
         Verification::TwoAgree { .. } => "two-agree",
         Verification::Kept { .. } => "kept",
+        Verification::Proved { .. } => "spot-checked",
         Verification::Wrong { .. } => "failed",
     }
 }

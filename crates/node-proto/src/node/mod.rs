@@ -374,6 +374,7 @@ impl Node {
             Command::Computer { computer } => self.lending.set_computer(computer),
             Command::Store { store } => self.lending.set_store(store),
             Command::Keep(keep) => self.keep_elsewhere(keep),
+            Command::Prolong { blob } => self.keeper.prolong(&blob),
             Command::Release { blob } => self.release(&blob),
             Command::Probes { model, mut probes } => {
                 probes.truncate(self.config.probes_kept_max);

@@ -298,7 +298,11 @@ impl Node {
             Ok(delivery) => self.deliver(id, &terms, exchanges, delivery, took_ms, &keys),
             Err(reason) => {
                 self.seller.active.remove(&id);
-                let refusal = Refusal::because(RefusalCode::Engine, reason.to_string());
+                let refusal = match reason {
+                    Failure::NotHeld => Refusal::new(RefusalCode::NotHeld),
+                    Failure::NoRoom => Refusal::new(RefusalCode::NoRoom),
+                    _ => Refusal::because(RefusalCode::Engine, reason.to_string()),
+                };
                 exchanges
                     .iter()
                     .for_each(|exchange| self.refuse(*exchange, &refusal));

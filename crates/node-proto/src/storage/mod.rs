@@ -97,6 +97,12 @@ struct Stored {
     retry_at: Timestamp,
     #[cbor(skip)]
     failure: Option<Failure>,
+    /// Who is to be asked now, whatever is paid.
+    #[cbor(skip)]
+    hurried: Vec<NodeId>,
+    /// Who had it and lost it: others are preferred.
+    #[cbor(skip)]
+    lost_by: Vec<NodeId>,
 }
 
 /// One blob, for people and programs.
@@ -182,6 +188,10 @@ pub(crate) struct Keeper {
 pub(crate) const OWN: JobId = JobId(u64::MAX - 1);
 
 impl Stored {
+    fn has(&self, peer: &NodeId) -> bool {
+        self.holders.iter().any(|holder| holder.peer == *peer)
+    }
+
     fn slice_ms(&self) -> u64 {
         u64::from(self.slice_hours) * HOUR_MS
     }
@@ -196,6 +206,9 @@ impl Stored {
 
     /// Who is to be asked next: the one that is paid for the shortest time, or somebody new.
     fn due(&self) -> (Timestamp, Option<NodeId>) {
+        if let Some(peer) = self.hurried.first() {
+            return (Timestamp(0), Some(*peer));
+        }
         if (self.holders.len() as u64) < u64::from(self.copies) {
             return (Timestamp(0), None);
         }
@@ -275,9 +288,19 @@ impl Keeper {
             holders,
             retry_at: Timestamp(0),
             failure: None,
+            hurried: Vec::new(),
+            lost_by: Vec::new(),
         };
         self.stored.insert(keep.blob, stored);
         Ok(self.write(&keep.blob))
+    }
+
+    /// Has everyone who keeps a blob asked now whether they still do, and paid for one more slice.
+    pub(crate) fn prolong(&mut self, blob: &Hash) {
+        if let Some(stored) = self.stored.get_mut(blob) {
+            stored.hurried = stored.holders.iter().map(|holder| holder.peer).collect();
+            stored.retry_at = Timestamp(0);
+        }
     }
 
     /// Forgets a blob; a trade about it that is under way ends as it will.
@@ -299,18 +322,18 @@ impl Keeper {
         job == OWN && self.under_way.is_some()
     }
 
-    /// Whether somebody must not be given a blob, because it has it already.
+    /// Whether somebody must not be given a blob, because it has it already, or has lost it and others were not asked yet.
     pub(crate) fn excludes(&self, job: JobId, peer: &NodeId) -> bool {
         let placing = self
             .under_way
             .filter(|under_way| self.is_own(job) && under_way.holder.is_none());
-        placing.is_some_and(|under_way| self.is_at(&under_way.blob, peer))
+        let stored = placing.and_then(|placing| self.stored.get(&placing.blob));
+        stored.is_some_and(|stored| stored.has(peer) || stored.lost_by.contains(peer))
     }
 
     /// Whether a peer has shown that it has a blob.
     pub(crate) fn is_at(&self, blob: &Hash, peer: &NodeId) -> bool {
-        let stored = self.stored.get(blob);
-        stored.is_some_and(|stored| stored.holders.iter().any(|holder| holder.peer == *peer))
+        self.stored.get(blob).is_some_and(|stored| stored.has(peer))
     }
 
     /// When there is something to do.
@@ -377,6 +400,7 @@ impl Keeper {
         let Some(stored) = self.stored.get_mut(&blob) else {
             return Default::default();
         };
+        stored.hurried.retain(|peer| Some(*peer) != holder);
         let mut steps = Vec::new();
         match end {
             Ok((peer, price)) => {
@@ -399,6 +423,8 @@ impl Keeper {
             Err(reason) => {
                 if never_asked(&reason) {
                     stored.questions.put_back(question);
+                    // There is nobody else: better one that loses things than none.
+                    stored.lost_by.clear();
                 }
                 stored.retry_at = now.plus_ms(stored.pause_ms());
                 stored.failure = Some(reason.clone());
@@ -442,6 +468,7 @@ impl Stored {
         }
         self.holders.retain(|holder| holder.peer != peer);
         self.retry_at = now;
+        self.lost_by.push(peer);
         StoredStep::Lost { peer, reason }
     }
 }

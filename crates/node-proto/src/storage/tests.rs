@@ -106,7 +106,15 @@ fn whoever_lost_it_is_replaced_at_once() {
             }
         )]
     );
-    placed(&mut keeper, now, BEN);
+    assert_eq!(asked(&mut keeper, now), Some(None));
+    assert!(keeper.excludes(OWN, &ANN) && !keeper.excludes(OWN, &BEN));
+    // Where there is nobody else it may have it again.
+    keeper.ended(now, Err(Failure::NoProvider));
+    let again = keeper.timeout().unwrap();
+    assert!(again > now);
+    assert_eq!(asked(&mut keeper, again), Some(None));
+    assert!(!keeper.excludes(OWN, &ANN));
+    keeper.ended(again, Ok((BEN, Millicredits(5))));
     assert_eq!(keeper.views()[0].holders.len(), 1);
 }
 
@@ -209,4 +217,24 @@ fn what_is_out_of_bounds_is_refused() {
             name < STORED_MAX
         );
     }
+}
+
+#[test]
+fn everyone_can_be_asked_at_once() {
+    let mut keeper = kept(2, 9);
+    placed(&mut keeper, START, ANN);
+    placed(&mut keeper, START, BEN);
+    assert_eq!(asked(&mut keeper, START), None);
+    keeper.prolong(&BLOB);
+    for peer in [ANN, BEN] {
+        assert_eq!(asked(&mut keeper, START), Some(Some(peer)));
+        keeper.ended(START, Ok((peer, Millicredits(5))));
+    }
+    assert_eq!(asked(&mut keeper, START), None);
+    assert_eq!(keeper.timeout(), Some(START.plus_ms(7 * HOUR_MS)));
+    // Who cannot be asked now is asked again when it is due.
+    keeper.prolong(&BLOB);
+    assert_eq!(asked(&mut keeper, START), Some(Some(ANN)));
+    keeper.ended(START, Err(Failure::Disconnected));
+    assert_eq!(keeper.views()[0].holders.len(), 2);
 }

@@ -59,6 +59,8 @@ pub enum Engine {
     /// The same, but for the known answers, which it recognises.
     Cunning,
     Fails,
+    /// Says that what it is to have is not there.
+    Forgets,
     /// Right, after so many milliseconds.
     Slow(u32),
     /// Never reports.

@@ -200,6 +200,7 @@ impl World {
             Engine::Fails => Err(Failure::Engine {
                 what: "out of memory".to_owned(),
             }),
+            Engine::Forgets => Err(Failure::NotHeld),
             Engine::Hangs => return,
             _ => Ok(compute(engine, input)),
         };
