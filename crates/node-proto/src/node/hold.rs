@@ -7,7 +7,6 @@ use litemap::LiteMap;
 use crate::ids::{ExchangeId, Hash, ModelId, NodeId, Timestamp};
 use crate::io::{Output, Path};
 use crate::node::Node;
-use crate::node::job::Job;
 use crate::service::Service;
 use crate::transfer::{BlobOutput, Part};
 use crate::wire::{Refusal, RefusalCode, Response};
@@ -70,7 +69,7 @@ impl Node {
 
     /// Whether a peer has agreed to run this module.
     fn buys_runs_of(&self, blob: &Hash, peer: &NodeId) -> bool {
-        let mut legs = self.jobs.values().flat_map(Job::legs);
+        let mut legs = self.jobs.values().flat_map(|job| job.legs());
         legs.any(|leg| {
             leg.provider == *peer
                 && leg.terms.service == Service::Computation as u8
