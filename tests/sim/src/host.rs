@@ -442,7 +442,7 @@ impl Host {
             What::Answer { frame, .. } => frame.as_deref().unwrap_or_default(),
             _ => &[],
         };
-        // Hashed in one piece: taking small ones, the hasher copies each of them and clears two kilobytes of its own first.
+        // Hashed in one piece: the hasher copies small ones, one by one.
         let mut bytes = Vec::with_capacity(self.trace.len() + 8 + 4 + 8 + frame.len());
         bytes.extend_from_slice(&self.trace);
         bytes.extend_from_slice(&event.at.to_le_bytes());
