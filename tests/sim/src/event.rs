@@ -3,8 +3,6 @@
 //! Events are ordered by time, then by whom they happen to, then by who caused them and that actor's own count. The order
 //! is total and depends on nothing but the actors themselves, so a run is the same however many threads it is spread over.
 
-use std::cmp::Ordering;
-
 use node_proto::{ExchangeId, Failure, NodeId, WorkId, WorkOutput, Write};
 
 use crate::network::Millis;
@@ -128,29 +126,11 @@ pub enum Act {
     Observe,
 }
 
+/// Where an event stands in the order: when, to whom, by whom, and that one's count.
+pub(crate) type Place = (Millis, u32, u32, u64);
+
 impl Event {
-    fn place(&self) -> (Millis, u32, u32, u64) {
+    pub(crate) fn place(&self) -> Place {
         (self.at, self.to, self.from, self.count)
     }
 }
-
-/// The earliest is the greatest, as [`std::collections::BinaryHeap`] wants it.
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.place().cmp(&self.place())
-    }
-}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
-    }
-}
-
-impl Eq for Event {}

@@ -437,17 +437,19 @@ impl Host {
 
     /// Every event leaves its mark in the trace: time, kind, cause and content.
     fn note(&mut self, event: &Event) {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.trace).update(&event.at.to_le_bytes());
-        hasher
-            .update(&event.from.to_le_bytes())
-            .update(&event.count.to_le_bytes());
-        match &event.what {
-            What::Frame { frame, .. } => hasher.update(frame),
-            What::Answer { frame, .. } => hasher.update(frame.as_deref().unwrap_or_default()),
-            _ => &mut hasher,
+        let frame = match &event.what {
+            What::Frame { frame, .. } => frame.as_slice(),
+            What::Answer { frame, .. } => frame.as_deref().unwrap_or_default(),
+            _ => &[],
         };
-        self.trace = *hasher.finalize().as_bytes();
+        // Hashed in one piece: the hasher copies small ones, one by one.
+        let mut bytes = Vec::with_capacity(self.trace.len() + 8 + 4 + 8 + frame.len());
+        bytes.extend_from_slice(&self.trace);
+        bytes.extend_from_slice(&event.at.to_le_bytes());
+        bytes.extend_from_slice(&event.from.to_le_bytes());
+        bytes.extend_from_slice(&event.count.to_le_bytes());
+        bytes.extend_from_slice(frame);
+        self.trace = *blake3::hash(&bytes).as_bytes();
     }
 }
 

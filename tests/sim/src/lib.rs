@@ -16,6 +16,7 @@
 //! - nothing is canned: every number of a report comes out of the run that it stands under;
 //! - a cheat is an honest node in a shell that departs from the rules, so what stops it is what would stop it in the field.
 
+mod agenda;
 pub mod baseline;
 pub mod check;
 pub mod curves;

@@ -6,12 +6,13 @@
 //! threads meet and exchange what they caused for one another. What happens to an actor, and in which order, is the same
 //! for any number of threads, and so is the trace.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
 
 use node_proto::{Ed25519Signer, Group, NodeId, Registry, RegistryLimits, Signer, Timestamp};
 
+use crate::agenda::Agenda;
 use crate::event::{Act, Event, What};
 use crate::host::{Host, START_MS};
 use crate::network::{Links, Millis};
@@ -191,7 +192,7 @@ enum Actor {
 /// The actors of one thread and what is going to happen to them.
 struct Shard {
     actors: Vec<Actor>,
-    events: BinaryHeap<Event>,
+    events: Agenda,
 }
 
 /// A world that runs.
@@ -209,7 +210,7 @@ impl World {
         let mut shards: Vec<Shard> = Vec::new();
         shards.resize_with(threads, || Shard {
             actors: Vec::new(),
-            events: BinaryHeap::new(),
+            events: Agenda::default(),
         });
         let mut begin = Rng::new(spec.seed, "beginnings", 0);
         let mut acts: Vec<(Millis, u32, Act)> = Vec::new();
@@ -322,7 +323,7 @@ impl World {
         let [shard] = self.shards.as_mut_slice() else {
             return None;
         };
-        if shard.events.peek().is_none_or(|event| event.at > until) {
+        if shard.events.next_at().is_none_or(|at| at > until) {
             self.now = until;
             return None;
         }
@@ -361,7 +362,7 @@ impl Shard {
         let mut outboxes: Vec<Vec<Event>> = Vec::new();
         outboxes.resize_with(threads, Vec::new);
         loop {
-            let next = self.events.peek().map_or(u64::MAX, |event| event.at);
+            let next = self.events.next_at().unwrap_or(u64::MAX);
             meeting.next[number].store(next, Ordering::SeqCst);
             meeting.barrier.wait();
             let start = meeting.next.iter().map(|next| next.load(Ordering::SeqCst)).min();
@@ -369,7 +370,7 @@ impl Shard {
                 return;
             };
             let end = start.saturating_add(meeting.width_ms).min(meeting.until + 1);
-            while self.events.peek().is_some_and(|event| event.at < end) {
+            while self.events.next_at().is_some_and(|at| at < end) {
                 let Some(event) = self.events.pop() else { break };
                 let actor = event.to as usize / threads;
                 let Some(actor) = self.actors.get_mut(actor) else {

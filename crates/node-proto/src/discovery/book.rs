@@ -41,6 +41,7 @@ pub(crate) struct OfferBook {
     offers: BTreeMap<OfferKey, Box<KnownOffer>>,
     kinds: LiteMap<Kind, Pool<NodeId>>,
     expiries: BTreeSet<(Timestamp, OfferKey)>,
+    gone: u64,
 }
 
 impl OfferBook {
@@ -58,6 +59,11 @@ impl OfferBook {
 
     pub(crate) fn get(&self, key: &OfferKey) -> Option<&KnownOffer> {
         self.offers.get(key).map(Box::as_ref)
+    }
+
+    /// Counts the offers that were dropped: while it stays, whatever was in the book still is.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone
     }
 
     /// All offers of one provider.
@@ -89,13 +95,18 @@ impl OfferBook {
 
     /// Takes an offer in, in place of a former one under its key.
     pub(crate) fn insert(&mut self, key: OfferKey, known: KnownOffer) {
-        self.remove(&key);
+        self.take_out(&key);
         self.expiries.insert((known.expires, key));
         self.kinds.entry((key.1, key.2)).or_default().insert(key.0);
         self.offers.insert(key, Box::new(known));
     }
 
     pub(crate) fn remove(&mut self, key: &OfferKey) {
+        self.gone += 1;
+        self.take_out(key);
+    }
+
+    fn take_out(&mut self, key: &OfferKey) {
         let Some(known) = self.offers.remove(key) else {
             return;
         };

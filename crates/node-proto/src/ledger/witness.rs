@@ -114,7 +114,8 @@ fn is_genuine(signed: &Signed, author: &NodeId) -> bool {
 pub(crate) struct Witness {
     checked_max: usize,
     told_max: usize,
-    seen: BTreeMap<Key, Seen>,
+    /// Boxed, since a third of a map's nodes is empty.
+    seen: BTreeMap<Key, Box<Seen>>,
     last: Serial,
     /// Those that are checked, in the order in which they came.
     checked: BTreeMap<Serial, Key>,
@@ -257,6 +258,7 @@ impl Witness {
     fn of(&self, author: &NodeId) -> impl Iterator<Item = (&Key, &Seen)> {
         self.seen
             .range((*author, (0, 0))..=(*author, (u32::MAX, u64::MAX)))
+            .map(|(key, seen)| (key, seen.as_ref()))
     }
 
     fn told_by(&self, teller: &NodeId) -> usize {
@@ -304,13 +306,13 @@ impl Witness {
             source,
             serial,
         };
-        self.seen.insert(key, seen);
+        self.seen.insert(key, Box::new(seen));
         true
     }
 
     /// Who had told of it, when it was not checked.
     fn remove(&mut self, key: &Key) -> Option<NodeId> {
-        let Seen { source, serial, .. } = self.seen.remove(key)?;
+        let Seen { source, serial, .. } = *self.seen.remove(key)?;
         let Source::Told(teller) = source else {
             self.checked.remove(&serial);
             self.foreign.remove(&serial);
@@ -323,19 +325,18 @@ impl Witness {
 
     /// Which checked block makes room, and whether none may.
     fn least_checked(&self, author: &NodeId, source: Source) -> (Option<Key>, bool) {
-        let theirs: Vec<&Seen> = self
-            .of(author)
-            .map(|(_, seen)| seen)
-            .filter(|seen| !matches!(seen.source, Source::Told(_)))
-            .collect();
-        let crowded = theirs.len() >= PER_AUTHOR_MAX;
+        let theirs = || {
+            let seen = self.of(author).map(|(_, seen)| seen);
+            seen.filter(|seen| !matches!(seen.source, Source::Told(_)))
+        };
+        let crowded = theirs().count() >= PER_AUTHOR_MAX;
         if !crowded && self.checked.len() < self.checked_max {
             return (None, false);
         }
         let (first, foreign) = if crowded {
-            let foreign = theirs.iter().filter(|seen| seen.source != Source::Own);
+            let foreign = theirs().filter(|seen| seen.source != Source::Own);
             (
-                theirs.iter().map(|seen| seen.serial).min(),
+                theirs().map(|seen| seen.serial).min(),
                 foreign.map(|seen| seen.serial).min(),
             )
         } else {
@@ -355,14 +356,15 @@ impl Witness {
             Source::Told(teller) => Some((teller, seen.serial)),
             _ => None,
         };
-        let theirs: Vec<(NodeId, Serial)> = self.of(author).filter_map(|(_, seen)| teller_of(seen)).collect();
-        let crowded = theirs.len() >= TOLD_PER_AUTHOR_MAX;
+        let theirs = || self.of(author).filter_map(|(_, seen)| teller_of(seen));
+        let crowded = theirs().count() >= TOLD_PER_AUTHOR_MAX;
         if !crowded && self.told.len() < self.told_max {
             return None;
         }
         // The one that is told of now counts, or whoever has no more than its share would lose of it.
         let one_more = |teller: &NodeId| usize::from(teller == another);
         let goes = if crowded {
+            let theirs: Vec<(NodeId, Serial)> = theirs().collect();
             let told = |of: &NodeId| theirs.iter().filter(|(teller, _)| teller == of).count();
             let tellers = theirs.iter().map(|(teller, _)| teller);
             let most = tellers.max_by_key(|teller| told(teller) + one_more(teller))?;

@@ -48,6 +48,7 @@ impl Node {
             quotes: LiteMap::new(),
             set_aside: LiteMap::new(),
             shortlist: Vec::new(),
+            shortlist_gone: 0,
             approached: BTreeSet::new(),
             tried: BTreeSet::new(),
             refusals: 0,
@@ -70,7 +71,7 @@ impl Node {
             hedge: None,
             reported: (0, 0),
         };
-        self.jobs.insert(id, job);
+        self.jobs.insert(id, Box::new(job));
         let points: Vec<NodeId> = self.network.points.keys().copied().collect();
         let discovery_points = u32::try_from(points.len()).unwrap_or(u32::MAX);
         self.trade(id, TradeStep::Searching { discovery_points });

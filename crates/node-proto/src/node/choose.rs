@@ -137,7 +137,7 @@ impl Node {
             false => self.config.group_line,
         };
         let partings = self.partings.values().map(|parting| parting.leg.terms.price.0);
-        let committed = self.jobs.values().map(Job::committed).chain(partings);
+        let committed = self.jobs.values().map(|job| job.committed()).chain(partings);
         let committed = committed.fold(0, i64::saturating_add);
         line.map(|line| {
             line.0

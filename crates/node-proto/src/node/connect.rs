@@ -21,7 +21,7 @@ impl Node {
             rtt_ms: former.and_then(|former| former.rtt_ms),
             used_at: self.now,
         };
-        self.network.connections.insert(peer, connection);
+        self.network.connect(peer, connection);
         self.turned_up(&peer);
         self.retry_payments_to(&peer);
         // A search may have dialled to ask this very peer.
@@ -37,7 +37,7 @@ impl Node {
     }
 
     pub(super) fn disconnected(&mut self, peer: &NodeId) {
-        self.network.connections.remove(peer);
+        self.network.disconnect(peer);
         self.network.proven.remove(peer);
         self.gossip.disconnected(peer);
         self.witness.left(peer);
@@ -93,7 +93,7 @@ impl Node {
             || self.network.points.contains_key(peer)
             || self.registers(peer)
             || self.seller.active_of(peer).next().is_some()
-            || self.jobs.values().any(works_for_this)
+            || self.jobs.values().any(|job| works_for_this(job))
             || self.retries.values().any(|retry| retry.is_to(peer))
             || !self.exchanges.to(peer).is_empty()
     }

@@ -7,7 +7,6 @@ use litemap::LiteMap;
 use crate::ids::{ExchangeId, Hash, ModelId, NodeId, Timestamp};
 use crate::io::{Output, Path};
 use crate::node::Node;
-use crate::node::job::Job;
 use crate::service::Service;
 use crate::transfer::{BlobOutput, Part};
 use crate::wire::{Refusal, RefusalCode, Response};
@@ -75,7 +74,7 @@ impl Node {
     /// Whether a peer has agreed to run this module, or to keep this blob. Who has it already is asked whether it still has, and must not
     /// get it for the answer.
     fn buys_with(&self, blob: &Hash, peer: &NodeId) -> bool {
-        let mut legs = self.jobs.values().flat_map(Job::legs);
+        let mut legs = self.jobs.values().flat_map(|job| job.legs());
         legs.any(|leg| {
             leg.provider == *peer
                 && leg.terms.model == Some(ModelId(blob.0))

@@ -141,7 +141,8 @@ pub struct Node {
     monitor: Monitor,
     paces: Paces,
     seller: Seller,
-    jobs: LiteMap<JobId, Job>,
+    /// Boxed: each is taken out while it changes, and is a kilobyte and more.
+    jobs: LiteMap<JobId, Box<Job>>,
     /// Agreements that were given up and are not settled yet.
     partings: LiteMap<AgreementId, Parting>,
     /// Payments that wait for the receiver's half.
@@ -284,7 +285,7 @@ impl Node {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let exchanges = self.exchanges.sent.values().map(|sent| sent.expires).min();
-        let jobs = self.jobs.values().map(Job::timeout).min();
+        let jobs = self.jobs.values().map(|job| job.timeout()).min();
         let retries = self.retries.values().filter_map(|retry| retry.due()).min();
         [
             exchanges,

@@ -17,6 +17,13 @@ pub(super) struct Connection {
     pub(super) used_at: Timestamp,
 }
 
+impl Connection {
+    /// One, unless it is to a discovery point.
+    fn is_to_peer(&self) -> usize {
+        usize::from(self.path != Path::Server)
+    }
+}
+
 /// A member of the group, as its registration tells.
 pub(super) struct Member {
     pub(super) addresses: Vec<String>,
@@ -75,7 +82,10 @@ pub(super) struct Point {
 #[derive(Default)]
 pub(super) struct Network {
     pub(super) connections: LiteMap<NodeId, Connection>,
-    pub(super) members: LiteMap<NodeId, Member>,
+    /// How many of them are to peers: with every input it is asked whether there is room for more.
+    peer_connections: usize,
+    /// Boxed: the map is a row, in which half of them move when one comes or goes.
+    pub(super) members: LiteMap<NodeId, Box<Member>>,
     pub(super) offers: OfferBook,
     pub(super) points: LiteMap<NodeId, Point>,
     pub(super) filing: Filing,
@@ -93,10 +103,20 @@ pub(super) struct Network {
 impl Network {
     /// Connections to peers, discovery points not counted.
     pub(super) fn peer_connections(&self) -> usize {
-        self.connections
-            .values()
-            .filter(|connection| connection.path != Path::Server)
-            .count()
+        self.peer_connections
+    }
+
+    /// A connection stands, in place of a former one to the same peer.
+    pub(super) fn connect(&mut self, peer: NodeId, connection: Connection) {
+        self.peer_connections += connection.is_to_peer();
+        let former = self.connections.insert(peer, connection);
+        self.peer_connections -= former.map_or(0, |former| former.is_to_peer());
+    }
+
+    /// None stands any more.
+    pub(super) fn disconnect(&mut self, peer: &NodeId) {
+        let former = self.connections.remove(peer);
+        self.peer_connections -= former.map_or(0, |former| former.is_to_peer());
     }
 
     pub(super) fn path(&self, peer: &NodeId) -> Option<Path> {
@@ -122,7 +142,7 @@ impl Network {
     /// Takes a member in.
     pub(super) fn learn(&mut self, peer: NodeId, member: Member) {
         self.members_expire = self.members_expire.min(member.expires);
-        self.members.insert(peer, member);
+        self.members.insert(peer, Box::new(member));
     }
 
     /// Lets members be dialled at once whose last dial led nowhere.

@@ -211,15 +211,18 @@ impl Node {
             return left;
         }
         job.shortlist = self.shortlist(job);
+        job.shortlist_gone = self.network.offers.gone();
         self.left_on(job)
     }
 
     fn left_on(&self, job: &Job) -> Vec<(NodeId, Option<ModelId>)> {
         let service = job.input.service() as u8;
+        // Most often nothing has left the book since: then all that were drawn from it are still there.
+        let all_stand = job.shortlist_gone == self.network.offers.gone();
         let left = job.shortlist.iter().filter(|(provider, model)| {
             !job.tried.contains(provider)
                 && !job.approached.contains(provider)
-                && self.network.offers.get(&(*provider, service, *model)).is_some()
+                && (all_stand || self.network.offers.get(&(*provider, service, *model)).is_some())
         });
         left.copied().collect()
     }

@@ -23,7 +23,6 @@
 //! Walks end where they would come back to a peer, so that a ring gains nothing by turning in it.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 
 use litemap::LiteMap;
 
@@ -32,7 +31,7 @@ use crate::order;
 use crate::rng::Rng;
 
 /// Walks that are kept; merit has a resolution of one in so many.
-const WALKS: u32 = 1_000;
+const WALKS: u16 = 1_000;
 /// α: a step ends the walk with this probability, parts per million. The paper evaluates 0.1 to 0.4.
 const STOP_PPM: u32 = 200_000;
 /// More than this part of a peer's visits through one other is a bridge, parts per million.
@@ -44,28 +43,76 @@ const STEPS_MAX: usize = 16;
 const PEERS_MAX: usize = 16_384;
 const EDGES_MAX: usize = 256;
 /// This node's own place.
-const EGO: u32 = 0;
+const EGO: Place = 0;
+
+/// Where a peer is in the graph; there are at most [`PEERS_MAX`].
+type Place = u16;
 
 /// One peer's place in the graph.
 #[derive(Default)]
 struct Vertex {
     /// To whom it paid how much.
-    paid: Vec<(u32, u64)>,
+    paid: Vec<(Place, u64)>,
     total: u64,
-    /// The walks that visit it.
-    walks: BTreeSet<u32>,
+    /// The walks that visit it, in ascending order.
+    walks: Vec<u16>,
     /// Its merit, once somebody asked, until a walk that visits it comes or goes. How a walk comes here cannot change
     /// without that, since walks are cut before they are redirected.
     merit: Cell<Option<f64>>,
 }
 
+impl Vertex {
+    fn begin_visit(&mut self, walk: u16) {
+        if let Err(at) = self.walks.binary_search(&walk) {
+            self.walks.insert(at, walk);
+        }
+        self.merit.set(None);
+    }
+
+    fn end_visit(&mut self, walk: u16) {
+        if let Ok(at) = self.walks.binary_search(&walk) {
+            self.walks.remove(at);
+        }
+        self.merit.set(None);
+    }
+}
+
+/// A walk in place: a thousand short rows of their own would take an allocation each.
+#[derive(Clone, Copy)]
+struct Walk {
+    places: [Place; STEPS_MAX + 1],
+    length: u8,
+}
+
+impl Walk {
+    /// One that has not left this node.
+    const START: Self = Self {
+        places: [EGO; STEPS_MAX + 1],
+        length: 1,
+    };
+
+    fn steps(&self) -> &[Place] {
+        &self.places[..usize::from(self.length)]
+    }
+
+    /// Goes on to a place; false when the walk is as long as it may be.
+    fn push(&mut self, step: Place) -> bool {
+        let Some(place) = self.places.get_mut(usize::from(self.length)) else {
+            return false;
+        };
+        *place = step;
+        self.length += 1;
+        true
+    }
+}
+
 /// The graph of payments as seen from one node, and the walks in it.
 pub(crate) struct MeritRank {
     ids: Vec<NodeId>,
-    places: LiteMap<NodeId, u32>,
+    places: LiteMap<NodeId, Place>,
     vertices: Vec<Vertex>,
     /// Each begins at [`EGO`].
-    walks: Vec<Vec<u32>>,
+    walks: Vec<Walk>,
     /// Visits of all peers, this node not counted, and the squares of each one's.
     visits: (u64, u64),
     rng: Rng,
@@ -81,7 +128,7 @@ impl MeritRank {
             ids: vec![me],
             places: LiteMap::from_iter([(me, EGO)]),
             vertices: vec![ego],
-            walks: vec![vec![EGO]; WALKS as usize],
+            walks: vec![Walk::START; usize::from(WALKS)],
             visits: (0, 0),
             // The walks need no secret: the same receipts in the same order give the same merit.
             rng: Rng::new(0, &me),
@@ -109,7 +156,7 @@ impl MeritRank {
         if !self.weigh(from, to, credits) {
             return;
         }
-        let visiting: Vec<u32> = self.vertices[from as usize].walks.iter().copied().collect();
+        let visiting = self.vertices[from as usize].walks.clone();
         for walk in visiting {
             self.redirect(walk, from, to, before, credits);
         }
@@ -135,14 +182,14 @@ impl MeritRank {
         }
     }
 
-    fn count(&self, place: u32) -> f64 {
+    fn count(&self, place: Place) -> f64 {
         let visits = self.vertices[place as usize].walks.len() as u64;
         if visits == 0 {
             return 0.0;
         }
-        let mut through: LiteMap<u32, u64> = LiteMap::new();
+        let mut through: LiteMap<Place, u64> = LiteMap::new();
         for walk in &self.vertices[place as usize].walks {
-            let steps = self.walks[*walk as usize].iter().skip(1);
+            let steps = self.walks[*walk as usize].steps().iter().skip(1);
             for step in steps.take_while(|step| **step != place) {
                 *through.entry(*step).or_default() += 1;
             }
@@ -162,9 +209,9 @@ impl MeritRank {
             return Vec::new();
         };
         let walks = &self.vertices[place as usize].walks;
-        let mut last: LiteMap<u32, usize> = LiteMap::new();
+        let mut last: LiteMap<Place, usize> = LiteMap::new();
         for walk in walks {
-            let steps = &self.walks[*walk as usize];
+            let steps = self.walks[*walk as usize].steps();
             let before = steps
                 .iter()
                 .position(|step| *step == place)
@@ -173,7 +220,7 @@ impl MeritRank {
                 *last.entry(*voucher).or_default() += 1;
             }
         }
-        let vouchers: Vec<(u32, usize)> = last.into_iter().collect();
+        let vouchers: Vec<(Place, usize)> = last.into_iter().collect();
         let vouchers = order::sorted(&vouchers, |a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let all = walks.len().max(1) as f64;
         let named = vouchers.into_iter().take(count);
@@ -182,11 +229,11 @@ impl MeritRank {
             .collect()
     }
 
-    fn place(&mut self, peer: &NodeId) -> Option<u32> {
+    fn place(&mut self, peer: &NodeId) -> Option<Place> {
         if let Some(place) = self.places.get(peer) {
             return Some(*place);
         }
-        let place = u32::try_from(self.ids.len())
+        let place = Place::try_from(self.ids.len())
             .ok()
             .filter(|_| self.ids.len() < PEERS_MAX)?;
         self.ids.push(*peer);
@@ -196,7 +243,7 @@ impl MeritRank {
     }
 
     /// Adds to an edge; false when the payer has too many.
-    fn weigh(&mut self, from: u32, to: u32, credits: u64) -> bool {
+    fn weigh(&mut self, from: Place, to: Place, credits: u64) -> bool {
         let vertex = &mut self.vertices[from as usize];
         let is_full = from != EGO && vertex.paid.len() >= EDGES_MAX;
         match vertex.paid.iter_mut().find(|(other, _)| *other == to) {
@@ -209,8 +256,8 @@ impl MeritRank {
     }
 
     /// Gives one walk that visits `from` its chance to take the new edge.
-    fn redirect(&mut self, walk: u32, from: u32, to: u32, before: u64, credits: u64) {
-        let steps = &self.walks[walk as usize];
+    fn redirect(&mut self, walk: u16, from: Place, to: Place, before: u64, credits: u64) {
+        let steps = self.walks[walk as usize].steps();
         let Some(at) = steps.iter().position(|step| *step == from) else {
             return;
         };
@@ -230,31 +277,30 @@ impl MeritRank {
         }
     }
 
-    fn cut(&mut self, walk: u32, length: usize) {
-        for step in self.walks[walk as usize].drain(length..) {
-            let vertex = &mut self.vertices[step as usize];
-            vertex.walks.remove(&walk);
-            vertex.merit.set(None);
+    fn cut(&mut self, walk: u16, length: usize) {
+        let steps = &mut self.walks[walk as usize];
+        for step in &steps.steps()[length..] {
+            let vertex = &mut self.vertices[*step as usize];
+            vertex.end_visit(walk);
             self.visits.0 -= 1;
             // From (n + 1)² to n².
             self.visits.1 -= 2 * vertex.walks.len() as u64 + 1;
         }
+        steps.length = steps.length.min(length as u8);
     }
 
     /// Continues a walk from where it stands, to `next` first.
-    fn walk_on(&mut self, walk: u32, mut next: Option<u32>) {
+    fn walk_on(&mut self, walk: u16, mut next: Option<Place>) {
         while let Some(step) = next {
             let steps = &mut self.walks[walk as usize];
-            if steps.len() > STEPS_MAX || steps.contains(&step) {
+            if steps.steps().contains(&step) || !steps.push(step) {
                 return;
             }
-            steps.push(step);
             let vertex = &mut self.vertices[step as usize];
             // From n² to (n + 1)².
             self.visits.1 += 2 * vertex.walks.len() as u64 + 1;
             self.visits.0 += 1;
-            vertex.walks.insert(walk);
-            vertex.merit.set(None);
+            vertex.begin_visit(walk);
             next = if self.rng.chance_ppm(STOP_PPM) {
                 None
             } else {
@@ -264,7 +310,7 @@ impl MeritRank {
     }
 
     /// One of those whom a peer paid, in proportion to what it paid them.
-    fn draw(&mut self, from: u32) -> Option<u32> {
+    fn draw(&mut self, from: Place) -> Option<Place> {
         let vertex = &self.vertices[from as usize];
         let mut left = ((u128::from(self.rng.next_u64()) * u128::from(vertex.total)) >> 64) as u64;
         for (to, weight) in &vertex.paid {
@@ -386,8 +432,8 @@ mod tests {
             graph.paid(&id(from), &id(to), rng.below(500) as u64);
         }
         for (place, vertex) in graph.vertices.iter().enumerate() {
-            let visiting: BTreeSet<u32> = (0..WALKS)
-                .filter(|walk| graph.walks[*walk as usize].contains(&(place as u32)))
+            let visiting: Vec<u16> = (0..WALKS)
+                .filter(|walk| graph.walks[*walk as usize].steps().contains(&(place as Place)))
                 .collect();
             assert_eq!(vertex.walks, visiting);
             assert_eq!(
@@ -398,11 +444,6 @@ mod tests {
         let visits = graph.vertices[1..].iter().map(|vertex| vertex.walks.len() as u64);
         let sums = visits.fold((0, 0), |(sum, squares), n| (sum + n, squares + n * n));
         assert_eq!(graph.visits, sums);
-        assert!(
-            graph
-                .walks
-                .iter()
-                .all(|walk| walk[0] == EGO && walk.len() <= STEPS_MAX + 1)
-        );
+        assert!(graph.walks.iter().all(|walk| walk.steps()[0] == EGO));
     }
 }

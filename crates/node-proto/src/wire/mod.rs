@@ -37,6 +37,8 @@ pub use objects::{
 pub const FRAME_VERSION: u8 = 1;
 /// The version with which signed objects of this crate begin.
 pub const OBJECT_VERSION: u8 = 1;
+/// More than most frames and bodies take, bytes.
+const FRAME_BYTES_USUAL: usize = 512;
 /// Largest frame that is written or read, bytes; the transport has the same limit.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest signed object, bytes.
@@ -112,7 +114,9 @@ where
 
 /// Writes a frame.
 pub fn encode_frame<T: Encode<()>>(message: &T) -> Vec<u8> {
-    let mut frame = vec![FRAME_VERSION];
+    // Most frames fit, so that they are not copied while they grow.
+    let mut frame = Vec::with_capacity(FRAME_BYTES_USUAL);
+    frame.push(FRAME_VERSION);
     append_cbor(message, &mut frame);
     frame
 }
@@ -165,7 +169,8 @@ pub struct Signed {
 impl Signed {
     /// Encodes and signs.
     pub fn seal<T: Object>(signer: &dyn Signer, object: &T) -> Self {
-        let mut body = to_cbor(object);
+        let mut body = Vec::with_capacity(FRAME_BYTES_USUAL);
+        append_cbor(object, &mut body);
         // Many are kept for long.
         body.shrink_to_fit();
         let signature = T::DOMAIN.sign(signer, &body);
