@@ -1,6 +1,6 @@
 //! Whether engines are scarce at the moment, as far as this node's own questions tell.
 //!
-//! Every answer to a demand says something of it. A quote whose demand factor is at least one and a half times that of the provider's
+//! Every answer to a demand says something of it. A quote whose demand factor is at least twice that of the provider's
 //! offer, which is the price where nobody waits, says yes, and so does a refusal because of others' work; any other quote says no. The
 //! answers are averaged, the newest weighing a quarter. Engines begin to count as scarce when more than half of at least three answers
 //! say so: as many as a request gets in a crowd, and more than a single one that only says so. They count as scarce until no more than
@@ -10,9 +10,10 @@ use crate::ids::Timestamp;
 use crate::price::{Factors, PPM};
 use crate::service::Failure;
 
-/// A demand factor so many percent of that of the offer says that engines are scarce: two seconds of work wait, see
-/// [`demand`](crate::price::demand).
-const SCARCE_PERCENT: u64 = 150;
+/// A demand factor so many times that of the offer says that engines are scarce: three seconds of work wait, see
+/// [`demand`](crate::price::demand). With one and a half times so many checks are put off in ordinary times that colluders get more
+/// jobs than are checked.
+const SCARCE_FACTOR: u32 = 2;
 /// So many answers at least show it.
 const ANSWERS_MIN: u32 = 3;
 /// The newest answer weighs one part in so many.
@@ -37,8 +38,7 @@ impl Scarcity {
     /// A provider quoted; its offer, where there is one, says what it asks in calm times, and is not believed to be more than usual.
     pub(super) fn quoted(&mut self, now: Timestamp, quoted: &Factors, offered: Option<&Factors>) {
         let calm = offered.map_or(PPM, |offered| offered.market_demand.min(PPM));
-        let scarce = u64::from(calm) * SCARCE_PERCENT;
-        self.heard(now, u64::from(quoted.market_demand) * 100 >= scarce);
+        self.heard(now, quoted.market_demand >= calm.saturating_mul(SCARCE_FACTOR));
     }
 
     /// A provider refused; most reasons say nothing of others' work.
@@ -138,8 +138,6 @@ mod tests {
             scarcity.is_felt(now)
         };
         assert!(is_felt(PPM, Some(PPM / 2)) && !is_felt(PPM, Some(PPM)) && !is_felt(PPM, None));
-        assert!(
-            is_felt(3 * PPM / 2, None) && !is_felt(3 * PPM / 2 - 1, None) && is_felt(4 * PPM, Some(4 * PPM))
-        );
+        assert!(is_felt(2 * PPM, None) && !is_felt(2 * PPM - 1, None) && is_felt(4 * PPM, Some(4 * PPM)));
     }
 }
