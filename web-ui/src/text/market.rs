@@ -3,7 +3,7 @@
 /// Nothing on offer.
 pub const EMPTY: &str = "Nobody offers anything yet. Offers appear here as soon as a device in your group switches lending on: this one under Node, or another one that opens this page.";
 /// Under the heading.
-pub const INTRO: &str = "Prices are for 1,000 tokens, about 750 words; of computations for 1,000 units of work, about a quarter of a second of a laptop; of cached answers for 1,000 texts. Each is the product of four factors: work × quality × demand × standing.";
+pub const INTRO: &str = "Prices are for 1,000 tokens, about 750 words; of computations for 1,000 units of work, about a quarter of a second of a laptop; of cached answers for 1,000 texts; of storage for a megabyte for an hour. Each is the product of four factors: work × quality × demand × standing.";
 /// The table's name.
 pub const OFFERS: &str = "Offers";
 /// Column heads.
