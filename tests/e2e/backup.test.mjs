@@ -94,7 +94,7 @@ test("backup: a lost device comes back on another one, with id, balance and rece
     return owned.every((receipt) => here.some(({ id, status }) => id === receipt.id && status === "complete"));
   });
   await carol.goTo("market");
-  await carol.see("offer", { peer: adaId });
+  await carol.see("offer", { peer: adaId, service: "inference" });
   await addNotes(carol);
   const answer = await ask(carol);
   assert.equal(answer.provider, adaId);

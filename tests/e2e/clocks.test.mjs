@@ -33,7 +33,7 @@ test("clocks: usable, first peer, warm answer", { timeout: 240_000 }, async (t) 
   await lend(ada);
   await seePeer(bob, adaId);
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
   await addNotes(bob);
   await ask(bob, "What do plants live on?");
   await ask(bob, "When does the library close?");

@@ -22,7 +22,7 @@ test("credit: a member at its limit is refused with the reason, then raised and 
   await seePeer(bob, adaId);
   await lend(ada);
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
   await addNotes(bob);
   const { price } = await ask(bob);
 
@@ -53,7 +53,7 @@ test("credit: a member at its limit is refused with the reason, then raised and 
   await seePeer(bob, adaId);
   await lend(ada);
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
   await assert.rejects(ask(bob, "What must be cleaned and oiled?"), { code: "credit_limit" });
   await ada.goTo("network");
   await allow(ada, bobId, "unlimited");

@@ -20,7 +20,7 @@ test("group: members find each other and trade, an outsider sees and gets nothin
   await seePeer(bob, adaId);
   await lend(ada);
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
 
   await addNotes(bob);
   const answer = await ask(bob);

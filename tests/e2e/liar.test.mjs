@@ -17,7 +17,7 @@ test("liar: wrong vectors are caught, unpaid and cost reputation", { timeout: 18
   await lend(liar);
   await seePeer(bob, liarId);
   await bob.goTo("market");
-  await bob.see("offer", { peer: liarId });
+  await bob.see("offer", { peer: liarId, service: "inference" });
 
   await addNotes(bob);
   await assert.rejects(ask(bob), Refused);
@@ -37,8 +37,8 @@ test("liar: beside an honest provider the question is still answered, and only t
   await lend(liar);
   await lend(ada);
   await bob.goTo("market");
-  await bob.see("offer", { peer: liarId });
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: liarId, service: "inference" });
+  await bob.see("offer", { peer: adaId, service: "inference" });
 
   await addNotes(bob);
   const answer = await ask(bob);
@@ -64,7 +64,7 @@ test("liar: one that knows the public known answers gets through without secret 
     await lend(liar);
     await seePeer(bob, liarId);
     await bob.goTo("market");
-    await bob.see("offer", { peer: liarId });
+    await bob.see("offer", { peer: liarId, service: "inference" });
     await addNotes(bob);
     if (args.length === 0) {
       const answer = await ask(bob);

@@ -43,7 +43,7 @@ async function pair(t) {
   const [ada, bob] = [await join(await t.chromium(), relay.url), await join(await t.chromium(), relay.url)];
   await lend(ada);
   await bob.goTo("market");
-  await bob.see("offer", { peer: await ownPeerId(ada) });
+  await bob.see("offer", { peer: await ownPeerId(ada), service: "inference" });
   return bob;
 }
 

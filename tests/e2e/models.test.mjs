@@ -43,7 +43,7 @@ test("models: what the relay does not give comes from a device that lends it", {
   const bob = await join(await t.chromium(), relay.url);
   await seePeer(bob, await ownPeerId(ada));
   await bob.goTo("market");
-  await bob.see("offer", { peer: await ownPeerId(ada) });
+  await bob.see("offer", { peer: await ownPeerId(ada), service: "inference" });
   await bob.page.setRequestInterception(true);
   let refused = 0;
   bob.page.on("request", (request) => {

@@ -40,7 +40,7 @@ test("trade: one lends, the other asks; balances, reputation and receipts agree 
   await bob.goTo("market");
   const offer = await bob.see("offer", { peer: adaId, service: "inference" });
   assert.ok(Number(offer.data.millicredits) > 0, "an offer has a price");
-  const factors = await bob.all("offer-factor", `[data-testid="offer"][data-peer="${adaId}"]`);
+  const factors = await bob.all("offer-factor", `[data-testid="offer"][data-peer="${adaId}"][data-service="inference"]`);
   assert.deepEqual(factors.map(({ data }) => data.factor).sort(), [...FACTORS].sort());
 
   await addNotes(bob);
@@ -90,7 +90,7 @@ test("trade: with a second provider two agree", { timeout: 240_000 }, async (t) 
   await lend(ada);
   await lend(eve);
   await bob.goTo("market");
-  for (const lender of [ada, eve]) await bob.see("offer", { peer: await ownPeerId(lender) });
+  for (const lender of [ada, eve]) await bob.see("offer", { peer: await ownPeerId(lender), service: "inference" });
   await addNotes(bob);
   const answer = await ask(bob);
   assert.equal(answer.verdict, "two-agree");

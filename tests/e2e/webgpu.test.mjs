@@ -18,7 +18,7 @@ test("webgpu: a provider sells a trade computed by the project's own kernels", {
   await ada.see("backend-active", { backend: "webgpu" }, 120_000);
 
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
   await addNotes(bob, NOTES);
   const answer = await ask(bob, NOTES.question, 120_000);
   assert.match(answer.results[0].text, NOTES.answer);

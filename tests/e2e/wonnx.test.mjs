@@ -19,7 +19,7 @@ test("wonnx: a provider with WebGPU sells a trade computed by wonnx", { timeout:
   await ada.see("backend-active", { backend: "wonnx" }, 240_000);
 
   await bob.goTo("market");
-  await bob.see("offer", { peer: adaId });
+  await bob.see("offer", { peer: adaId, service: "inference" });
   // Software rendering takes seconds for each text, and a request has half a minute.
   await addNotes(bob, { passages: NOTES.passages.slice(0, 2) });
   const answer = await ask(bob, NOTES.question, 180_000);

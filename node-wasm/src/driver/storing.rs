@@ -9,7 +9,7 @@ use std::rc::Rc;
 use blob::{CHUNK_BYTES, Outline};
 use futures::future::FutureExt as _;
 use litemap::LiteMap;
-use node_proto::capability::can_provide;
+use node_proto::capability::{PauseReason, can_provide};
 use node_proto::ids::{ExchangeId, Hash, NodeId, WorkId};
 use node_proto::io::{Command, Input};
 use node_proto::service::{Failure, Service, StoreInfo};
@@ -128,7 +128,12 @@ impl Driver {
         let snapshot = self.shared.handle().snapshot();
         let policy = &snapshot.lending.policy;
         let tier = snapshot.tier.filter(|_| policy.enabled)?;
-        if !can_provide(tier, true).contains(&Service::Storage) {
+        // Whoever lends nothing that computes is told why, and lends no room alone.
+        let computes_nothing = matches!(
+            snapshot.lending.paused,
+            Some(PauseReason::NoModel | PauseReason::TierTooLow)
+        );
+        if computes_nothing || !can_provide(tier, true).contains(&Service::Storage) {
             return None;
         }
         let budget = tier.budget();

@@ -129,7 +129,7 @@ export async function tradeOnce(lender, asker) {
   const lenderId = await ownPeerId(lender);
   await lend(lender);
   await asker.goTo("market");
-  await asker.see("offer", { peer: lenderId });
+  await asker.see("offer", { peer: lenderId, service: "inference" });
   await addNotes(asker);
   const answer = await ask(asker);
   assert.match(answer.results[0].text, NOTES.answer);

@@ -37,6 +37,8 @@ const MARGIN_DIVISOR: u64 = 4;
 /// A trade that failed is tried again after a part of the margin, one in so many, and no sooner than after [`PAUSE_MS_MIN`].
 const PAUSE_DIVISOR: u64 = 8;
 const PAUSE_MS_MIN: u64 = 5_000;
+/// Who is to keep it is looked for again after this, milliseconds: somebody may come.
+const PLACE_PAUSE_MS: u64 = 10_000;
 /// How long a trade may take: a blob has to travel.
 const DEADLINE_MS: u32 = 180_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -426,7 +428,11 @@ impl Keeper {
                     // There is nobody else: better one that loses things than none.
                     stored.lost_by.clear();
                 }
-                stored.retry_at = now.plus_ms(stored.pause_ms());
+                let pause_ms = stored.pause_ms();
+                stored.retry_at = now.plus_ms(match holder {
+                    Some(_) => pause_ms,
+                    None => pause_ms.min(PLACE_PAUSE_MS),
+                });
                 stored.failure = Some(reason.clone());
                 steps.push(stored.failed(now, holder, reason));
             }
