@@ -13,7 +13,7 @@ const BYTES = 700_000;
 async function store(t, url, kind = "chromium") {
   const node = await embed(await t[kind](), url);
   await node.call("lend", { onlyCharging: false, onlyUnmetered: false });
-  await eventually("its class being known", async () => ["standard", "power"].includes((await node.call("capabilities")).tier));
+  await eventually("its class being known", async () => ["standard", "power"].includes((await node.call("capabilities")).tier), PLACE_MS_MAX);
   return { node, own: await node.peerId };
 }
 
