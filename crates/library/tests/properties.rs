@@ -101,6 +101,8 @@ proptest! {
         blocks in prop::collection::vec((0_usize..9, prop::collection::vec("[a-zé水.]{1,9}", 1..30)), 1..30),
         limits in limits(),
     ) {
+        // Three headings of these lengths fit: of more a context keeps the inner ones.
+        let limits = Limits { context_bytes_max: limits.context_bytes_max.max(24), ..limits };
         let (mut text, mut prose, mut headings) = (String::new(), String::new(), Vec::new());
         for (place, (level, words)) in blocks.iter().enumerate() {
             let words = words.join(" ");
