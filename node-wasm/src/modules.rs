@@ -48,13 +48,17 @@ impl Modules {
 
     /// A part of a module, for somebody who is to run it.
     pub(crate) fn part(&mut self, blob: &Hash, part: Part) -> Option<Vec<u8>> {
-        let module = self.get(blob)?;
-        match part {
-            Part::Outline => Some(Outline::of(&module).ok()?.to_bytes()),
-            Part::Chunk(index) => {
-                let chunk = module.chunks(CHUNK_BYTES).nth(index as usize)?;
-                Some(chunk.to_vec())
-            }
+        part_of(&self.get(blob)?, part)
+    }
+}
+
+/// A part of what a blob's name stands for; `None` where it has no such part.
+pub(crate) fn part_of(content: &[u8], part: Part) -> Option<Vec<u8>> {
+    match part {
+        Part::Outline => Some(Outline::of(content).ok()?.to_bytes()),
+        Part::Chunk(index) => {
+            let chunk = content.chunks(CHUNK_BYTES).nth(index as usize)?;
+            Some(chunk.to_vec())
         }
     }
 }

@@ -7,9 +7,9 @@ use js_sys::Uint8Array;
 use node_proto::ids::{Hash, Millicredits, NodeId};
 use node_proto::io::Command;
 use node_proto::service::Scope;
-use node_proto::storage::{COPIES_MAX, Keep, StoredView};
+use node_proto::storage::{Keep, StoredView};
 use node_proto::verification::storage::{QUESTIONS_MAX, Questions};
-use node_proto::work::{STORED_BYTES_MAX, STORED_HOURS_MAX};
+use node_proto::work::STORED_BYTES_MAX;
 
 use crate::crypto::{self, NONCE_BYTES};
 use crate::error::{CommandError, StorageError};
@@ -101,43 +101,38 @@ impl NodeHandle {
                 "a file that others keep has between 1 and {FILE_BYTES_MAX} bytes"
             )));
         }
-        let slices = u64::from(options.hours.div_ceil(options.slice_hours.max(1)));
-        if options.hours == 0 || options.slice_hours > STORED_HOURS_MAX || options.copies > COPIES_MAX {
-            return Err(StorageError::Input(format!(
-                "a file is kept by up to {COPIES_MAX} others, and up to {STORED_HOURS_MAX} hours are paid for at a time"
-            )));
-        }
-        let questions = (slices + 1) * u64::from(options.copies) * 2 + QUESTIONS_SPARE;
-        if questions > QUESTIONS_MAX as u64 {
-            return Err(StorageError::Input(
-                "so many slices are too many: make them longer".to_owned(),
-            ));
-        }
-        let unsupported = |_| StorageError::Unsupported;
-        let (key, nonce): ([u8; 32], [u8; NONCE_BYTES]) = (
-            platform::random().map_err(unsupported)?,
-            platform::random().map_err(unsupported)?,
-        );
-        let content = seal(&key, &nonce, file).await?;
-        let ticket = Ticket {
-            blob: Hash(blob::name_of(&content)),
-            bytes: content.len() as u32,
-            key,
-        };
-        let seed = u64::from_le_bytes(platform::random().map_err(unsupported)?);
-        let me = self.status().me;
-        let keep = Box::new(Keep {
-            blob: ticket.blob,
-            bytes: ticket.bytes,
+        let mut keep = Box::new(Keep {
+            // What it is, is known once it is sealed.
+            blob: Hash([0; 32]),
+            bytes: (NONCE_BYTES + bytes + SEAL_BYTES) as u32,
             copies: options.copies,
             slice_hours: options.slice_hours,
             until: self.now().plus_ms(u64::from(options.hours) * HOUR_MS),
             scope: options.scope,
             price_max: options.price_max,
-            questions: Questions::prepare(seed, &me, &content, questions as usize),
+            questions: Questions::default(),
         });
         keep.check()
             .map_err(|failure| StorageError::Input(failure.to_string()))?;
+        let slices = u64::from(options.hours.div_ceil(options.slice_hours));
+        let questions = (slices + 1) * u64::from(options.copies) * 2 + QUESTIONS_SPARE;
+        if slices == 0 || questions > QUESTIONS_MAX as u64 {
+            return Err(StorageError::Input(
+                "a file is kept for some slices of time, not none and not thousands".to_owned(),
+            ));
+        }
+        let unsupported = |_| StorageError::Unsupported;
+        let key = platform::random().map_err(unsupported)?;
+        let nonce = platform::random().map_err(unsupported)?;
+        let seed = u64::from_le_bytes(platform::random().map_err(unsupported)?);
+        let content = seal(&key, &nonce, file).await?;
+        keep.blob = Hash(blob::name_of(&content));
+        keep.questions = Questions::prepare(seed, &self.status().me, &content, questions as usize);
+        let ticket = Ticket {
+            blob: keep.blob,
+            bytes: keep.bytes,
+            key,
+        };
         self.ask(|reply| Order::Keep { keep, content, reply }).await?;
         Ok(ticket)
     }

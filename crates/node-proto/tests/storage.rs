@@ -10,7 +10,7 @@ mod world;
 use node_proto::storage::{Keep, StoredStep, StoredView};
 use node_proto::verification::storage::Questions;
 use node_proto::{Command, Event, Failure, Hash, Scope, Service, Timestamp};
-use world::{Engine, World, private};
+use world::{Disk, Engine, World, private};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -63,6 +63,15 @@ fn town(stores: usize) -> (World, Vec<usize>, usize) {
     (world, stores, owner)
 }
 
+/// The one that has the blob, and the other one; their places among the hosts.
+fn first_of_two(world: &World, stores: &[usize], owner: usize) -> (usize, usize) {
+    let first = stored(world, owner)[0].holders[0].peer;
+    match world.hosts[stores[0]].id == first {
+        true => (stores[0], stores[1]),
+        false => (stores[1], stores[0]),
+    }
+}
+
 #[test]
 fn a_blob_is_placed_proved_and_paid_slice_by_slice() {
     let (mut world, stores, owner) = town(1);
@@ -72,9 +81,10 @@ fn a_blob_is_placed_proved_and_paid_slice_by_slice() {
     assert_eq!(view.holders.len(), 1, "{:?}", steps(&world, owner));
     assert_eq!(view.holders[0].peer, world.hosts[stores[0]].id);
     assert_eq!(world.hosts[stores[0]].shelf.whole[&blob], content());
-    let StoredStep::Placed { price, .. } = steps(&world, owner)[0] else {
+    let StoredStep::Placed { holder } = steps(&world, owner)[0] else {
         panic!("{:?}", steps(&world, owner));
     };
+    let price = holder.price;
     assert!(price.0 > 0);
     assert_eq!(world.balance(owner), (-price.0, 0));
     assert_eq!(world.balance(stores[0]), (price.0, 0));
@@ -102,12 +112,8 @@ fn whoever_drops_it_is_found_by_the_next_question_not_paid_and_replaced() {
     let (mut world, stores, owner) = town(2);
     let blob = keep(&mut world, owner, 1);
     world.run(60_000);
-    let first = stored(&world, owner)[0].holders[0].peer;
-    let liar = *stores
-        .iter()
-        .find(|store| world.hosts[**store].id == first)
-        .unwrap();
-    let honest = *stores.iter().find(|store| **store != liar).unwrap();
+    let (liar, honest) = first_of_two(&world, &stores, owner);
+    let first = world.hosts[liar].id;
     let earned = world.balance(liar);
     world.hosts[liar].shelf.whole.remove(&blob);
     world.hosts[liar].engine = Engine::Lies;
@@ -131,11 +137,7 @@ fn it_is_not_given_to_whoever_is_asked_whether_it_still_has_it() {
     let (mut world, stores, owner) = town(2);
     let blob = keep(&mut world, owner, 1);
     world.run(60_000);
-    let first = stored(&world, owner)[0].holders[0].peer;
-    let careless = *stores
-        .iter()
-        .find(|store| world.hosts[**store].id == first)
-        .unwrap();
+    let (careless, _) = first_of_two(&world, &stores, owner);
     world.hosts[careless].shelf.whole.remove(&blob);
     let reads = world.hosts[owner].shelf.reads;
     world.run(HOUR_MS);
@@ -155,11 +157,8 @@ fn whoever_says_that_it_lost_it_is_replaced_at_once() {
     let (mut world, stores, owner) = town(2);
     let blob = keep(&mut world, owner, 1);
     world.run(60_000);
-    let first = stored(&world, owner)[0].holders[0].peer;
-    let careless = *stores
-        .iter()
-        .find(|store| world.hosts[**store].id == first)
-        .unwrap();
+    let (careless, _) = first_of_two(&world, &stores, owner);
+    let first = world.hosts[careless].id;
     world.hosts[careless].engine = Engine::Forgets;
     world.command(owner, Command::Prolong { blob });
     world.run(30_000);
@@ -177,11 +176,8 @@ fn whoever_leaves_is_replaced_before_long() {
     let (mut world, stores, owner) = town(2);
     keep(&mut world, owner, 1);
     world.run(60_000);
-    let first = stored(&world, owner)[0].holders[0].peer;
-    let gone = *stores
-        .iter()
-        .find(|store| world.hosts[**store].id == first)
-        .unwrap();
+    let (gone, _) = first_of_two(&world, &stores, owner);
+    let first = world.hosts[gone].id;
     world.crash(gone);
     world.run(HOUR_MS);
     let view = &stored(&world, owner)[0];
@@ -242,4 +238,18 @@ fn it_goes_on_after_a_restart() {
     world.command(owner, Command::Release { blob });
     world.run(1_000);
     assert!(stored(&world, owner).is_empty());
+}
+
+#[test]
+fn a_disk_that_refuses_is_not_asked_without_end() {
+    let (mut world, _, owner) = town(1);
+    world.hosts[owner].disk = Disk::Refuses;
+    keep(&mut world, owner, 1);
+    world.run(10_000);
+    let wakes = world.node(owner).poll_timeout().unwrap();
+    assert!(wakes.0 > world.now, "it would be woken without end");
+    assert!(stored(&world, owner)[0].holders.is_empty());
+    world.hosts[owner].disk = Disk::Writes;
+    world.run(120_000);
+    assert_eq!(stored(&world, owner)[0].holders.len(), 1);
 }

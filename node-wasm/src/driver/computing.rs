@@ -1,20 +1,18 @@
 //! Strangers' modules in the node's service: measured when lending is switched on, fetched from whoever wants them run, run.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use computation::{Ending, Outcome, RULES_VERSION};
 use futures::future::FutureExt as _;
-use litemap::LiteMap;
 use node_proto::capability::can_provide;
-use node_proto::ids::{Hash, NodeId, WorkId};
-use node_proto::io::{Command, Input};
+use node_proto::ids::{NodeId, WorkId};
+use node_proto::io::Command;
 use node_proto::service::{ComputerInfo, Failure, Service};
-use node_proto::transfer::{BlobInput, BlobStep, HeldBy, Part};
 use node_proto::work::{FUEL_PER_UNIT, Module, RUN_BYTES_MAX, RunOutcome, WorkOutput};
 
 use super::Driver;
+use super::fetching::Wanted;
 use super::tasks::Done;
 use crate::compute::{Computer, Work};
 use crate::error::ComputeError;
@@ -31,14 +29,6 @@ pub(super) struct Computing {
     computer: Rc<Computer>,
     /// It was measured in this visit, or is being, or is not to run.
     measured: bool,
-    /// Modules on their way here.
-    coming: LiteMap<Hash, Coming>,
-}
-
-/// A module on its way, and the work that waits for it.
-struct Coming {
-    chunks: BTreeMap<u32, Vec<u8>>,
-    waiting: Vec<Runs>,
 }
 
 /// Runs that were agreed.
@@ -58,7 +48,6 @@ impl Computing {
         Self {
             computer: Rc::new(Computer::new(origin, idle_ms.min(IDLE_MS))),
             measured: !may_run,
-            coming: LiteMap::new(),
         }
     }
 
@@ -126,68 +115,10 @@ impl Driver {
         if let Some(module) = held {
             return self.run_module(runs, module);
         }
-        let requester = runs.requester;
-        if let Some(coming) = self.computing.coming.get_mut(&blob) {
-            return coming.waiting.push(runs);
-        }
-        let coming = Coming {
-            chunks: BTreeMap::new(),
-            waiting: vec![runs],
-        };
-        self.computing.coming.insert(blob, coming);
-        self.input(Input::Blob(BlobInput::Want {
-            blob,
-            bytes: bytes.into(),
-            held_by: HeldBy::Peer(requester),
-            outline: None,
-            kept: Vec::new(),
-            has_origin: false,
-        }));
+        self.fetch_blob(blob, bytes, vec![runs.requester], Wanted::Runs(runs));
     }
 
-    /// Takes a part of a module that is on its way; gives it back if it is of anything else.
-    pub(super) fn keep_module_part(&mut self, blob: Hash, part: Part, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(coming) = self.computing.coming.get_mut(&blob) else {
-            return Some(bytes);
-        };
-        if let Part::Chunk(index) = part {
-            coming.chunks.insert(index, bytes);
-        }
-        self.input(Input::Blob(BlobInput::Kept { blob, part }));
-        None
-    }
-
-    /// A module is here, or will not come. Returns whether it was one.
-    pub(super) fn on_module(&mut self, blob: Hash, step: &BlobStep) -> bool {
-        if !self.computing.coming.contains_key(&blob) {
-            return false;
-        }
-        let failed = match step {
-            BlobStep::Progress(_) => return true,
-            BlobStep::Whole(_) => None,
-            BlobStep::Failed { reason } => Some(format!("the module did not come: {reason}")),
-        };
-        let Some(coming) = self.computing.coming.remove(&blob) else {
-            return true;
-        };
-        let bytes: Vec<u8> = coming.chunks.into_values().flatten().collect();
-        if failed.is_none() {
-            self.shared.modules.borrow_mut().hold(&bytes);
-        }
-        let module: Rc<[u8]> = bytes.into();
-        for runs in coming.waiting {
-            match &failed {
-                None => self.run_module(runs, module.clone()),
-                Some(what) => {
-                    let what = what.clone();
-                    self.on_worked(runs.work, Err(Failure::Engine { what }), 0);
-                }
-            }
-        }
-        true
-    }
-
-    fn run_module(&mut self, runs: Runs, module: Rc<[u8]>) {
+    pub(super) fn run_module(&mut self, runs: Runs, module: Rc<[u8]>) {
         let computer = self.computing.computer.clone();
         self.tasks.push(
             async move {

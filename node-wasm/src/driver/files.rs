@@ -241,7 +241,7 @@ impl Driver {
 
     /// The core tells of a file on its way.
     pub(super) fn on_blob(&mut self, blob: Hash, step: BlobStep) {
-        if self.on_module(blob, &step) || self.on_stored_blob(blob, &step) {
+        if self.on_coming(blob, &step) {
             return;
         }
         match step {
@@ -340,9 +340,7 @@ impl Driver {
         match output {
             BlobOutput::Fetch { blob, part, count } => self.fetch(blob, part, count),
             BlobOutput::Keep { blob, part, bytes } => {
-                let other = self.keep_module_part(blob, part, bytes);
-                let other = other.and_then(|bytes| self.keep_blob_part(blob, part, bytes));
-                if let Some(bytes) = other {
+                if let Some(bytes) = self.keep_coming_part(blob, part, bytes) {
                     self.keep_part(blob, part, bytes);
                 }
             }

@@ -6,6 +6,7 @@
 
 mod checking;
 mod computing;
+mod fetching;
 mod files;
 mod keeping;
 mod lending;
@@ -20,13 +21,15 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::{self, Fuse, FuturesUnordered, LocalBoxStream, StreamExt as _};
 use gloo::timers::future::TimeoutFuture;
+use litemap::LiteMap;
 use node_proto::capability::Measurements;
-use node_proto::ids::{NodeId, Timestamp};
+use node_proto::ids::{Hash, NodeId, Timestamp};
 use node_proto::io::{Command, Input, Output};
 use node_proto::transfer::BlobInput;
 use node_proto::view::Event;
 
 use self::computing::Computing;
+use self::fetching::Coming;
 use self::files::Shelf;
 use self::keeping::Restoring;
 use self::lending::Lending;
@@ -78,6 +81,8 @@ pub(crate) struct Driver {
     shelf: Shelf,
     computing: Computing,
     storing: Storing,
+    /// Blobs on their way into this page's memory.
+    coming: LiteMap<Hash, Coming>,
     /// Parts of files from the web server.
     arrivals: mpsc::Receiver<BlobInput>,
     ledger: Rc<Ledger>,
@@ -128,6 +133,7 @@ impl Driver {
             lending: Lending::new(parts.idle_ms),
             computing: Computing::new(&parts.origin, parts.idle_ms, parts.compute),
             storing: Storing::default(),
+            coming: LiteMap::new(),
             shelf,
             arrivals,
             ledger: parts.ledger,

@@ -3,10 +3,8 @@
 //! Others' blobs take a quarter of what the person lends of the disk, and no more than a quarter of what the device's class is meant to
 //! use. One whose time is over stays a day longer, for a buyer that comes late, and goes then.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use blob::{CHUNK_BYTES, Outline};
 use futures::future::FutureExt as _;
 use litemap::LiteMap;
 use node_proto::capability::{PauseReason, can_provide};
@@ -14,13 +12,15 @@ use node_proto::ids::{ExchangeId, Hash, NodeId, WorkId};
 use node_proto::io::{Command, Input};
 use node_proto::service::{Failure, Service, StoreInfo};
 use node_proto::storage::{Keep, StoredStep};
-use node_proto::transfer::{BlobInput, BlobStep, HeldBy, Part};
+use node_proto::transfer::{BlobInput, Part};
 use node_proto::verification::storage::{Question, answer};
 use node_proto::work::WorkOutput;
 
 use super::Driver;
+use super::fetching::Wanted;
 use super::tasks::Done;
 use crate::error::StorageError;
+use crate::modules::part_of;
 use crate::order::StorageReply;
 use crate::platform;
 use crate::store::StoreError;
@@ -38,19 +38,10 @@ pub(super) struct Storing {
     /// `None` until it was opened, and where the browser keeps nothing.
     blobs: Option<Rc<Blobs>>,
     facts: LiteMap<Hash, Fact>,
-    coming: LiteMap<Hash, Coming>,
+    /// The one that was read last, until the next look at what is here.
+    read: Option<(Hash, Rc<[u8]>)>,
     /// What the core was told last.
     told: Option<StoreInfo>,
-}
-
-/// A blob on its way here.
-struct Coming {
-    chunks: BTreeMap<u32, Vec<u8>>,
-    bytes: u32,
-    /// Others who have it, if this one fails.
-    others: Vec<NodeId>,
-    keepings: Vec<Keeping>,
-    replies: Vec<StorageReply<Vec<u8>>>,
 }
 
 /// A blob that was agreed to be kept.
@@ -101,6 +92,7 @@ impl Driver {
 
     /// Lets go of what nobody pays for any more, and tells the core what room is left.
     pub(super) fn tidy_blobs(&mut self) {
+        self.storing.read = None;
         if self.storing.blobs.is_none() {
             return;
         }
@@ -159,95 +151,11 @@ impl Driver {
         if self.storing.blobs.is_none() || self.room().is_none_or(|room| room < u64::from(bytes)) {
             return self.on_worked(keeping.work, Err(Failure::NoRoom), 0);
         }
-        if let Some(coming) = self.storing.coming.get_mut(&blob) {
-            return coming.keepings.push(keeping);
-        }
-        self.fetch_blob(blob, bytes, vec![requester], vec![keeping], Vec::new());
-    }
-
-    fn fetch_blob(
-        &mut self,
-        blob: Hash,
-        bytes: u32,
-        mut from: Vec<NodeId>,
-        keepings: Vec<Keeping>,
-        replies: Vec<StorageReply<Vec<u8>>>,
-    ) {
-        let Some(holder) = from.pop() else { return };
-        let coming = Coming {
-            chunks: BTreeMap::new(),
-            bytes,
-            others: from,
-            keepings,
-            replies,
-        };
-        self.storing.coming.insert(blob, coming);
-        self.input(Input::Blob(BlobInput::Want {
-            blob,
-            bytes: bytes.into(),
-            held_by: HeldBy::Peer(holder),
-            outline: None,
-            kept: Vec::new(),
-            has_origin: false,
-        }));
-    }
-
-    /// Takes a part of a blob that is on its way; gives it back if it is of anything else.
-    pub(super) fn keep_blob_part(&mut self, blob: Hash, part: Part, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(coming) = self.storing.coming.get_mut(&blob) else {
-            return Some(bytes);
-        };
-        if let Part::Chunk(index) = part {
-            coming.chunks.insert(index, bytes);
-        }
-        self.input(Input::Blob(BlobInput::Kept { blob, part }));
-        None
-    }
-
-    /// A blob is here, or will not come. Returns whether it was one.
-    pub(super) fn on_stored_blob(&mut self, blob: Hash, step: &BlobStep) -> bool {
-        if !self.storing.coming.contains_key(&blob) {
-            return false;
-        }
-        if matches!(step, BlobStep::Progress(_)) {
-            return true;
-        }
-        let Some(coming) = self.storing.coming.remove(&blob) else {
-            return true;
-        };
-        let Coming {
-            chunks,
-            bytes,
-            others,
-            keepings,
-            replies,
-        } = coming;
-        if let BlobStep::Failed { reason } = step {
-            if !others.is_empty() {
-                self.fetch_blob(blob, bytes, others, keepings, replies);
-                return true;
-            }
-            for keeping in keepings {
-                self.on_worked(keeping.work, Err(Failure::NotHeld), 0);
-            }
-            for reply in replies {
-                let _ = reply.send(Err(StorageError::NotThere(reason.clone())));
-            }
-            return true;
-        }
-        let content: Vec<u8> = chunks.into_values().flatten().collect();
-        for reply in replies {
-            let _ = reply.send(Ok(content.clone()));
-        }
-        let content: Rc<[u8]> = content.into();
-        for keeping in keepings {
-            self.answer_questions(keeping, Some(content.clone()));
-        }
-        true
+        self.fetch_blob(blob, bytes, vec![requester], Wanted::Keeping(keeping));
     }
 
     /// Answers, once what is new is durable.
-    fn answer_questions(&mut self, keeping: Keeping, new: Option<Rc<[u8]>>) {
+    pub(super) fn answer_questions(&mut self, keeping: Keeping, new: Option<Rc<[u8]>>) {
         let Some(blobs) = self.storing.blobs.clone() else {
             return self.on_worked(keeping.work, Err(Failure::NoRoom), 0);
         };
@@ -264,20 +172,20 @@ impl Driver {
             async move {
                 let started = platform::monotone_ms();
                 let kept = async {
-                    match new {
-                        Some(content) => {
-                            let answers = answers(&keeping.questions, &content)?;
-                            blobs.put(&fact, &content).await.map_err(|_| Failure::NoRoom)?;
-                            Ok((fact, answers))
-                        }
+                    let content = match &new {
+                        Some(content) => content.clone(),
                         None => {
                             let content = blobs.content(&keeping.blob).await.ok().flatten();
-                            let content = content.ok_or(Failure::NotHeld)?;
-                            let answers = answers(&keeping.questions, &content)?;
-                            blobs.know(&fact).await.map_err(|_| Failure::NoRoom)?;
-                            Ok((fact, answers))
+                            content.ok_or(Failure::NotHeld)?.into()
                         }
-                    }
+                    };
+                    let answers = answers(&keeping.questions, &content)?;
+                    let written = match new {
+                        Some(_) => blobs.put(&fact, &content).await,
+                        None => blobs.know(&fact).await,
+                    };
+                    written.map_err(|_| Failure::NoRoom)?;
+                    Ok((fact, answers))
                 };
                 Done::KeptBlob(KeptBlob {
                     work: keeping.work,
@@ -306,27 +214,38 @@ impl Driver {
 
     /// Reads a part of a blob that is here for whoever is to have it. Returns whether it is one.
     pub(super) fn read_blob_part(&mut self, exchange: ExchangeId, blob: Hash, part: Part) -> bool {
-        let here = self
-            .storing
-            .blobs
-            .clone()
-            .filter(|_| self.storing.facts.contains_key(&blob));
-        let Some(blobs) = here else { return false };
+        let is_here = self.storing.facts.contains_key(&blob);
+        let Some(blobs) = self.storing.blobs.clone().filter(|_| is_here) else {
+            return false;
+        };
+        if let Some((read, content)) = &self.storing.read
+            && *read == blob
+        {
+            let bytes = part_of(content, part);
+            self.input(Input::Blob(BlobInput::Read { exchange, bytes }));
+            return true;
+        }
         self.tasks.push(
             async move {
                 let content = blobs.content(&blob).await.ok().flatten();
-                let bytes = content.and_then(|content| match part {
-                    Part::Outline => Some(Outline::of(&content).ok()?.to_bytes()),
-                    Part::Chunk(index) => {
-                        let chunk = content.chunks(CHUNK_BYTES).nth(index as usize)?;
-                        Some(chunk.to_vec())
-                    }
-                });
-                Done::Blob(BlobInput::Read { exchange, bytes })
+                Done::ReadBlob(exchange, blob, part, content.map(Rc::from))
             }
             .boxed_local(),
         );
         true
+    }
+
+    /// A blob was read. Whoever has one part of it wants the next ones, so it stays in memory for a moment.
+    pub(super) fn on_read_blob(
+        &mut self,
+        exchange: ExchangeId,
+        blob: Hash,
+        part: Part,
+        content: Option<Rc<[u8]>>,
+    ) {
+        let bytes = content.as_deref().and_then(|content| part_of(content, part));
+        self.storing.read = content.map(|content| (blob, content));
+        self.input(Input::Blob(BlobInput::Read { exchange, bytes }));
     }
 
     /// Has an own blob kept by others; this device keeps it too, to give it to whoever is to have it.
@@ -404,15 +323,12 @@ impl Driver {
         from: Option<NodeId>,
         reply: StorageReply<Vec<u8>>,
     ) {
-        if let Some(coming) = self.storing.coming.get_mut(&blob) {
-            return coming.replies.push(reply);
-        }
         let stored = self.shared.handle().snapshot().stored;
         let known = stored.iter().filter(|stored| stored.blob == blob);
         let known = known.flat_map(|stored| &stored.holders).map(|holder| holder.peer);
         let from: Vec<NodeId> = from.map_or_else(|| known.collect(), |peer| vec![peer]);
         if !from.is_empty() {
-            return self.fetch_blob(blob, bytes, from, Vec::new(), vec![reply]);
+            return self.fetch_blob(blob, bytes, from, Wanted::Reply(reply));
         }
         let blobs = self.storing.blobs.clone();
         self.tasks.push(

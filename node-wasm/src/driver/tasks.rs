@@ -8,7 +8,7 @@ use gloo::timers::future::TimeoutFuture;
 use inference::{EngineError, ModelIndex};
 use libp2p::PeerId;
 use node_proto::capability::{Environment, LendPolicy, Measurements};
-use node_proto::ids::{Hash, ModelId, WorkId};
+use node_proto::ids::{ExchangeId, Hash, ModelId, WorkId};
 use node_proto::io::{Command, Input, Write};
 use node_proto::service::{Failure, Probe};
 use node_proto::storage::Keep;
@@ -89,6 +89,7 @@ pub(super) enum Done {
     Blob(BlobInput),
     Blobs(Option<(Rc<Blobs>, Vec<Fact>)>),
     KeptBlob(KeptBlob),
+    ReadBlob(ExchangeId, Hash, Part, Option<Rc<[u8]>>),
     OwnBlob(Fact, Box<Keep>, StorageReply<()>, Result<(), StoreError>),
     Kept,
 }
@@ -161,6 +162,9 @@ impl Driver {
             Done::Blob(input) => self.input(Input::Blob(input)),
             Done::Blobs(opened) => self.on_blobs(opened),
             Done::KeptBlob(kept) => self.on_kept_blob(kept),
+            Done::ReadBlob(exchange, blob, part, content) => {
+                self.on_read_blob(exchange, blob, part, content);
+            }
             Done::OwnBlob(fact, keep, reply, written) => self.on_own_blob(fact, *keep, reply, written),
             Done::Kept => {}
         }

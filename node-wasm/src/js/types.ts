@@ -357,6 +357,12 @@ export interface Status {
 }
 
 /** Event names and their details. Every detail carries its name as `event`. */
+export interface Holder {
+  peer: PeerId;
+  paidUntil: Timestamp;
+  price: Millicredits;
+}
+
 /** A file that others keep. */
 export interface StoredFile {
   blob: Hash;
@@ -364,7 +370,8 @@ export interface StoredFile {
   /** How many providers should keep it. */
   copies: number;
   until: Timestamp;
-  holders: { peer: PeerId; paidUntil: Timestamp }[];
+  /** Who does, until when that is paid, and what the last slice cost. */
+  holders: Holder[];
   /** Questions that are left. */
   questions: number;
   /** Why the last attempt to place or prolong it failed. */
@@ -372,7 +379,7 @@ export interface StoredFile {
 }
 
 export type StoredStep =
-  | { step: "placed" | "prolonged"; holder: { peer: PeerId; paidUntil: Timestamp }; price: Millicredits }
+  | { step: "placed" | "prolonged"; holder: Holder }
   | { step: "failed"; reason: { code: string } }
   | { step: "lost"; peer: PeerId; reason: { code: string } }
   | { step: "out_of_questions" | "ended" };

@@ -27,7 +27,7 @@ impl Node {
         };
         if let Some(failure) = refusal {
             if self.keeper.is_own(id) {
-                return self.keeper_ended(End::Failed(failure));
+                return self.keeper_ended(End::Failed(failure), false);
             }
             return self.event(Event::Failed { job: id, failure });
         }
@@ -59,6 +59,7 @@ impl Node {
             waits: 0,
             attempts: 0,
             main: None,
+            is_sent: false,
             samples_asked: LiteMap::new(),
             samples: Vec::new(),
             sample_until: None,
@@ -133,7 +134,7 @@ impl Node {
             }
             Some(end) if self.keeper.is_own(id) => {
                 self.give_up_all(&mut job);
-                self.keeper_ended(end);
+                self.keeper_ended(end, job.is_sent);
             }
             Some(End::Finished(outcome)) => self.event(Event::Finished { job: id, outcome }),
             Some(End::Failed(failure)) => {

@@ -265,6 +265,8 @@ pub(super) struct Job {
     pub(super) set_aside: LiteMap<NodeId, Quoted>,
     /// Known providers in the order in which they are asked.
     pub(super) shortlist: Vec<(NodeId, Option<ModelId>)>,
+    /// Somebody was sent the input.
+    pub(super) is_sent: bool,
     /// How many offers had left the book when it was drawn.
     pub(super) shortlist_gone: u64,
     /// Everyone that was asked in this search.

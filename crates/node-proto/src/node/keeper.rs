@@ -32,7 +32,10 @@ impl Node {
             && !self.jobs.contains_key(&OWN)
             && !self.journal.is_failing()
             && self.ledger.has_room();
-        while has_room && let Some((next, writes)) = self.keeper.next(self.now) {
+        if !has_room {
+            return self.keeper.wait(self.now);
+        }
+        while let Some((next, writes)) = self.keeper.next(self.now) {
             // A question that was asked must not be asked again, whatever happens meanwhile.
             self.journal.commit(writes, []);
             self.changed = true;
@@ -43,13 +46,13 @@ impl Node {
         }
     }
 
-    /// A request of the keeper ended.
-    pub(super) fn keeper_ended(&mut self, end: End) {
+    /// A request of the keeper ended; `heard`: somebody was sent the question.
+    pub(super) fn keeper_ended(&mut self, end: End, heard: bool) {
         let end = match end {
             End::Finished(outcome) => Ok((outcome.provider, outcome.price)),
             End::Failed(reason) => Err(reason),
         };
-        let (steps, writes) = self.keeper.ended(self.now, end);
+        let (steps, writes) = self.keeper.ended(self.now, end, heard);
         self.journal.commit(writes, []);
         for (blob, step) in steps {
             self.event(Event::Stored { blob, step });

@@ -170,6 +170,7 @@ impl Node {
     /// Returns the bytes that it sends.
     fn ask_for_result(&mut self, job: &mut Job, which: Which) -> u32 {
         let (id, left_ms) = (job.id, job.deadline.ms_since(self.now));
+        job.is_sent = true;
         let Some(leg) = job.leg(which) else { return 0 };
         let promised_ms = u64::from(leg.terms.promised_ms);
         let timeout_ms = (2 * promised_ms)

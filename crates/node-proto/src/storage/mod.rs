@@ -12,8 +12,11 @@
 //! the bytes, before the first is asked, and each is asked once; a provider that is asked whether it still has a blob does not get it from
 //! here for the answer. What is kept should be encrypted by its owner: its name is told to everyone who is asked for a quote.
 //!
-//! **Bounds.** [`STORED_MAX`] blobs; [`COPIES_MAX`] providers of each; one trade at a time. Where the questions run out nothing more is
+//! **Bounds.** [`STORED_MAX`] blobs; [`COPIES_MAX`] providers of each; one trade at a time; a slice costs [`PRICE_FACTOR_MAX`] times the
+//! holder's last one at most. Where the questions run out nothing more is
 //! placed or paid, and [`StoredStep::OutOfQuestions`] says so. What is known of each blob lasts in the node's storage, under `s` ‖ name.
+
+use std::cmp::Reverse;
 
 use litemap::LiteMap;
 use minicbor::{Decode, Encode};
@@ -22,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Hash, JobId, Millicredits, NodeId, Timestamp};
 use crate::io::Write;
 use crate::service::{Failure, Requirements, Scope, ServiceRequest};
-use crate::verification::storage::{Prepared, Questions};
+use crate::verification::storage::{Prepared, QUESTIONS_MAX, Questions};
 use crate::wire::{WireError, bounded, from_cbor, to_cbor};
 use crate::work::{STORED_BYTES_MAX, STORED_HOURS_MAX};
 
@@ -37,6 +40,11 @@ const MARGIN_DIVISOR: u64 = 4;
 /// A trade that failed is tried again after a part of the margin, one in so many, and no sooner than after [`PAUSE_MS_MIN`].
 const PAUSE_DIVISOR: u64 = 8;
 const PAUSE_MS_MIN: u64 = 5_000;
+/// A slice costs so many times the holder's last one at most. Whoever has a blob is the only one who can prolong it, so without this it
+/// could ask whatever the credit line gives; beyond it others are looked for when its slice is over.
+const PRICE_FACTOR_MAX: i64 = 4;
+/// While this node can make no request, it looks again after this, milliseconds.
+const BUSY_MS: u64 = 1_000;
 /// Who is to keep it is looked for again after this, milliseconds: somebody may come.
 const PLACE_PAUSE_MS: u64 = 10_000;
 /// How long a trade may take: a blob has to travel.
@@ -73,6 +81,9 @@ pub struct Holder {
     /// Until when it is paid.
     #[n(1)]
     pub paid_until: Timestamp,
+    /// What its last slice cost.
+    #[n(2)]
+    pub price: Millicredits,
 }
 
 /// What is known of a blob that others keep.
@@ -132,17 +143,13 @@ pub struct StoredView {
 pub enum StoredStep {
     /// Another provider has it.
     Placed {
-        /// Who.
+        /// Who, and what its first slice cost.
         holder: Holder,
-        /// What its first slice cost.
-        price: Millicredits,
     },
     /// A provider showed that it still has it, and is paid for another slice.
     Prolonged {
-        /// Who.
+        /// Who, and what the slice cost.
         holder: Holder,
-        /// What the slice cost.
-        price: Millicredits,
     },
     /// An attempt failed; it is made again.
     Failed {
@@ -184,6 +191,7 @@ pub(crate) enum Next {
 pub(crate) struct Keeper {
     stored: LiteMap<Hash, Stored>,
     under_way: Option<UnderWay>,
+    not_before: Timestamp,
 }
 
 /// The name of the keeper's request.
@@ -225,6 +233,31 @@ impl Stored {
         }
     }
 
+    /// The most that the next slice may cost.
+    fn price_max(&self, holder: Option<&NodeId>) -> Option<Millicredits> {
+        let known = self.holders.iter().find(|known| Some(&known.peer) == holder);
+        let usual = known.map(|known| Millicredits(known.price.0.max(1).saturating_mul(PRICE_FACTOR_MAX)));
+        self.price_max.into_iter().chain(usual).min()
+    }
+
+    /// What an attempt that failed says of whoever keeps it. One that answers wrongly or has it no more is lost at once, so that it is
+    /// replaced while others still have it; one that cannot be asked when what was paid is over.
+    fn failed(&mut self, now: Timestamp, holder: Option<NodeId>, reason: Failure) -> StoredStep {
+        let Some(peer) = holder else {
+            return StoredStep::Failed { reason };
+        };
+        let has_lost_it = matches!(reason, Failure::WrongResult | Failure::NotHeld);
+        let is_over = |holder: &Holder| holder.paid_until <= now.plus_ms(self.pause_ms());
+        let known = self.holders.iter().find(|holder| holder.peer == peer);
+        if !has_lost_it && !known.is_some_and(is_over) {
+            return StoredStep::Failed { reason };
+        }
+        self.holders.retain(|holder| holder.peer != peer);
+        self.retry_at = now;
+        self.lost_by.push(peer);
+        StoredStep::Lost { peer, reason }
+    }
+
     fn next_at(&self) -> Timestamp {
         if self.questions.left() == 0 {
             return self.until;
@@ -245,6 +278,9 @@ impl Keep {
             }
             () if self.slice_hours == 0 || self.slice_hours > STORED_HOURS_MAX => {
                 format!("between 1 and {STORED_HOURS_MAX} hours are paid for at a time")
+            }
+            () if self.questions.left() > QUESTIONS_MAX => {
+                format!("{QUESTIONS_MAX} questions are prepared for a blob at most")
             }
             () if !matches!(self.scope, Scope::Group | Scope::Anyone) => {
                 "what stays on this device is kept by nobody else".to_owned()
@@ -273,8 +309,11 @@ impl Keeper {
             });
         }
         let former = self.stored.remove(&keep.blob);
-        let (holders, former) =
+        let (mut holders, former) =
             former.map_or_else(Default::default, |former| (former.holders, former.questions));
+        // Of too many, those stay that are paid for longest.
+        holders.sort_by_key(|holder| Reverse(holder.paid_until));
+        holders.truncate(keep.copies as usize);
         let stored = Stored {
             bytes: keep.bytes,
             copies: keep.copies,
@@ -340,22 +379,23 @@ impl Keeper {
 
     /// When there is something to do.
     pub(crate) fn timeout(&self) -> Option<Timestamp> {
-        match self.under_way {
-            Some(_) => None,
-            None => self.stored.values().map(Stored::next_at).min(),
-        }
+        Some(self.first()?.0.max(self.not_before))
+    }
+
+    /// This node can make no request at the moment.
+    pub(crate) fn wait(&mut self, now: Timestamp) {
+        self.not_before = now.plus_ms(BUSY_MS);
+    }
+
+    /// What is due first, and when.
+    fn first(&self) -> Option<(Timestamp, Hash)> {
+        let due = self.stored.iter().map(|(blob, stored)| (stored.next_at(), *blob));
+        due.min().filter(|_| self.under_way.is_none())
     }
 
     /// The next thing that is due, with what is to be written.
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<(Next, Vec<Write>)> {
-        if self.under_way.is_some() {
-            return None;
-        }
-        let due = self.stored.iter().map(|(blob, stored)| (stored.next_at(), *blob));
-        let (at, blob) = due.min()?;
-        if now < at {
-            return None;
-        }
+        let (_, blob) = self.first().filter(|(at, _)| *at <= now)?;
         let stored = self.stored.get_mut(&blob)?;
         if now >= stored.until {
             let writes = self.release(&blob);
@@ -371,7 +411,7 @@ impl Keeper {
         };
         let requirements = Requirements {
             deadline_ms: DEADLINE_MS,
-            price_max: stored.price_max,
+            price_max: stored.price_max(holder.as_ref()),
             scope: stored.scope,
             provider: holder,
             ..Requirements::default()
@@ -385,11 +425,12 @@ impl Keeper {
         Some((Next::Ask(Box::new(request), Box::new(requirements)), writes))
     }
 
-    /// A request of these ended: with who answered rightly and what it cost, or without.
+    /// A request of these ended: with who answered rightly and what it cost, or without. `heard`: somebody was sent the question.
     pub(crate) fn ended(
         &mut self,
         now: Timestamp,
         end: Result<(NodeId, Millicredits), Failure>,
+        heard: bool,
     ) -> (Vec<(Hash, StoredStep)>, Vec<Write>) {
         let Some(UnderWay {
             blob,
@@ -412,18 +453,19 @@ impl Keeper {
                 let paid = Holder {
                     peer,
                     paid_until: from.plus_ms(slice_ms),
+                    price,
                 };
                 let is_new = former.is_none();
                 stored.holders.retain(|holder| holder.peer != peer);
                 stored.holders.push(paid);
                 stored.failure = None;
                 steps.push(match is_new {
-                    true => StoredStep::Placed { holder: paid, price },
-                    false => StoredStep::Prolonged { holder: paid, price },
+                    true => StoredStep::Placed { holder: paid },
+                    false => StoredStep::Prolonged { holder: paid },
                 });
             }
             Err(reason) => {
-                if never_asked(&reason) {
+                if !heard {
                     stored.questions.put_back(question);
                     // There is nobody else: better one that loses things than none.
                     stored.lost_by.clear();
@@ -457,40 +499,6 @@ impl Keeper {
         };
         self.stored.iter().map(view).collect()
     }
-}
-
-impl Stored {
-    /// What an attempt that failed says of whoever keeps it. One that answers wrongly or has it no more is lost at once, so that it is
-    /// replaced while others still have it; one that cannot be asked when what was paid is over.
-    fn failed(&mut self, now: Timestamp, holder: Option<NodeId>, reason: Failure) -> StoredStep {
-        let Some(peer) = holder else {
-            return StoredStep::Failed { reason };
-        };
-        let has_lost_it = matches!(reason, Failure::WrongResult | Failure::NotHeld);
-        let is_over = |holder: &Holder| holder.paid_until <= now.plus_ms(self.pause_ms());
-        let known = self.holders.iter().find(|holder| holder.peer == peer);
-        if !has_lost_it && !known.is_some_and(is_over) {
-            return StoredStep::Failed { reason };
-        }
-        self.holders.retain(|holder| holder.peer != peer);
-        self.retry_at = now;
-        self.lost_by.push(peer);
-        StoredStep::Lost { peer, reason }
-    }
-}
-
-/// Whether it failed before a provider can have seen the question.
-const fn never_asked(reason: &Failure) -> bool {
-    matches!(
-        reason,
-        Failure::NoDiscovery
-            | Failure::NoProvider
-            | Failure::NoProposal { .. }
-            | Failure::TooExpensive
-            | Failure::Busy
-            | Failure::NoRoom
-            | Failure::Storage
-    )
 }
 
 fn key_of(blob: &Hash) -> Vec<u8> {

@@ -40,7 +40,7 @@ fn asked(keeper: &mut Keeper, now: Timestamp) -> Option<Option<NodeId>> {
 
 fn placed(keeper: &mut Keeper, now: Timestamp, peer: NodeId) {
     assert_eq!(asked(keeper, now), Some(None));
-    keeper.ended(now, Ok((peer, Millicredits(5))));
+    keeper.ended(now, Ok((peer, Millicredits(5))), true);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn it_is_placed_as_often_as_wanted_and_never_twice_at_the_same() {
     assert_eq!(asked(&mut keeper, START), Some(None));
     assert!(keeper.is_own(OWN) && keeper.excludes(OWN, &ANN) && !keeper.excludes(OWN, &BEN));
     assert_eq!(asked(&mut keeper, START), None, "one trade at a time");
-    keeper.ended(START, Ok((BEN, Millicredits(5))));
+    keeper.ended(START, Ok((BEN, Millicredits(5))), true);
     assert_eq!(asked(&mut keeper, START), None);
     assert_eq!(keeper.timeout(), Some(START.plus_ms(3 * HOUR_MS)));
 }
@@ -63,22 +63,14 @@ fn it_is_paid_slice_by_slice_to_its_end() {
         let now = keeper.timeout().unwrap();
         assert_eq!(now, START.plus_ms((4 * slice - 1) * HOUR_MS));
         assert_eq!(asked(&mut keeper, now), Some(Some(ANN)));
-        let (steps, _) = keeper.ended(now, Ok((ANN, Millicredits(5))));
+        let (steps, _) = keeper.ended(now, Ok((ANN, Millicredits(5))), true);
         let paid_until = START.plus_ms(4 * (slice + 1) * HOUR_MS);
         let holder = Holder {
             peer: ANN,
             paid_until,
+            price: Millicredits(5),
         };
-        assert_eq!(
-            steps,
-            [(
-                BLOB,
-                StoredStep::Prolonged {
-                    holder,
-                    price: Millicredits(5)
-                }
-            )]
-        );
+        assert_eq!(steps, [(BLOB, StoredStep::Prolonged { holder })]);
     }
     let end = keeper.timeout().unwrap();
     assert_eq!(end, START.plus_ms(24 * HOUR_MS));
@@ -95,7 +87,7 @@ fn whoever_lost_it_is_replaced_at_once() {
     placed(&mut keeper, START, ANN);
     let now = START.plus_ms(3 * HOUR_MS);
     assert_eq!(asked(&mut keeper, now), Some(Some(ANN)));
-    let (steps, _) = keeper.ended(now, Err(Failure::WrongResult));
+    let (steps, _) = keeper.ended(now, Err(Failure::WrongResult), true);
     assert_eq!(
         steps,
         [(
@@ -109,12 +101,12 @@ fn whoever_lost_it_is_replaced_at_once() {
     assert_eq!(asked(&mut keeper, now), Some(None));
     assert!(keeper.excludes(OWN, &ANN) && !keeper.excludes(OWN, &BEN));
     // Where there is nobody else it may have it again.
-    keeper.ended(now, Err(Failure::NoProvider));
+    keeper.ended(now, Err(Failure::NoProvider), false);
     let again = keeper.timeout().unwrap();
     assert!(again > now);
     assert_eq!(asked(&mut keeper, again), Some(None));
     assert!(!keeper.excludes(OWN, &ANN));
-    keeper.ended(again, Ok((BEN, Millicredits(5))));
+    keeper.ended(again, Ok((BEN, Millicredits(5))), true);
     assert_eq!(keeper.views()[0].holders.len(), 1);
 }
 
@@ -127,7 +119,7 @@ fn whoever_cannot_be_asked_is_asked_until_its_time_is_over() {
         let now = keeper.timeout().unwrap();
         assert_eq!(asked(&mut keeper, now), Some(Some(ANN)));
         asked_at.push(now.ms_since(START));
-        let (steps, _) = keeper.ended(now, Err(Failure::NoProvider));
+        let (steps, _) = keeper.ended(now, Err(Failure::NoProvider), false);
         assert_eq!(keeper.views()[0].failure, Some(Failure::NoProvider));
         if matches!(steps[0].1, StoredStep::Lost { .. }) {
             break now;
@@ -148,7 +140,7 @@ fn a_question_that_may_have_been_heard_is_not_asked_again() {
     for left in [1, 0] {
         let now = keeper.timeout().unwrap().max(START);
         assert_eq!(asked(&mut keeper, now), Some(None));
-        keeper.ended(now, Err(Failure::Disconnected));
+        keeper.ended(now, Err(Failure::Disconnected), true);
         assert_eq!(keeper.views()[0].questions, left);
     }
     assert_eq!(
@@ -228,13 +220,53 @@ fn everyone_can_be_asked_at_once() {
     keeper.prolong(&BLOB);
     for peer in [ANN, BEN] {
         assert_eq!(asked(&mut keeper, START), Some(Some(peer)));
-        keeper.ended(START, Ok((peer, Millicredits(5))));
+        keeper.ended(START, Ok((peer, Millicredits(5))), true);
     }
     assert_eq!(asked(&mut keeper, START), None);
     assert_eq!(keeper.timeout(), Some(START.plus_ms(7 * HOUR_MS)));
     // Who cannot be asked now is asked again when it is due.
     keeper.prolong(&BLOB);
     assert_eq!(asked(&mut keeper, START), Some(Some(ANN)));
-    keeper.ended(START, Err(Failure::Disconnected));
+    keeper.ended(START, Err(Failure::Disconnected), true);
     assert_eq!(keeper.views()[0].holders.len(), 2);
+}
+
+#[test]
+fn a_holder_cannot_ask_whatever_it_likes_for_the_next_slice() {
+    let mut keeper = kept(1, 9);
+    let price_max = |keeper: &mut Keeper, now| match keeper.next(now) {
+        Some((Next::Ask(_, requirements), _)) => requirements.price_max,
+        _ => panic!("a request was expected"),
+    };
+    assert_eq!(price_max(&mut keeper, START), None);
+    keeper.ended(START, Ok((ANN, Millicredits(5))), true);
+    let now = keeper.timeout().unwrap();
+    assert_eq!(price_max(&mut keeper, now), Some(Millicredits(20)));
+    keeper.ended(now, Err(Failure::TooExpensive), false);
+    // What the owner allows counts where it is less.
+    let limit = Some(Millicredits(7));
+    keeper
+        .keep(Keep {
+            price_max: limit,
+            ..keep(1, 9)
+        })
+        .unwrap();
+    assert_eq!(price_max(&mut keeper, now), limit);
+}
+
+#[test]
+fn while_no_request_can_be_made_it_is_looked_again_later() {
+    let mut keeper = kept(1, 9);
+    assert!(keeper.timeout().unwrap() <= START);
+    keeper.wait(START);
+    assert_eq!(keeper.timeout(), Some(START.plus_ms(BUSY_MS)));
+}
+
+#[test]
+fn of_fewer_copies_those_stay_that_are_paid_for_longest() {
+    let mut keeper = kept(2, 9);
+    placed(&mut keeper, START, ANN);
+    placed(&mut keeper, START.plus_ms(1), BEN);
+    keeper.keep(keep(1, 9)).unwrap();
+    assert!(keeper.is_at(&BLOB, &BEN) && !keeper.is_at(&BLOB, &ANN));
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::meaning::{self, bytes, hex, kind};
 use crate::objects::{self, TEXTS, agreement, block, demand, partial, values};
-use crate::{id, signer};
+use crate::{id, signer, storage};
 
 /// An object whose content does not matter to the frame around it.
 fn sealed() -> Signed {
@@ -25,7 +25,7 @@ fn word() -> Signed {
     Signed::seal(&signer(2), &partial(AgreementId([1; 32])))
 }
 
-const TAG: Hash = Hash([5; 32]);
+pub(crate) const TAG: Hash = Hash([5; 32]);
 
 fn requests() -> Vec<(Request, Value)> {
     let (signed, half, word) = (sealed(), half(), word());
@@ -134,46 +134,8 @@ fn requests() -> Vec<(Request, Value)> {
                 ]),
             ),
         ),
-        (
-            Request::RequestProposal {
-                tag: TAG,
-                demand: objects::demand_for_room(),
-            },
-            kind(
-                3,
-                "RequestProposal",
-                json!([
-                    ["tag", bytes(&TAG.0)],
-                    ["demand", meaning::demand(&objects::demand_for_room())]
-                ]),
-            ),
-        ),
-        (
-            Request::Execute {
-                agreement: AgreementId([2; 32]),
-                input: objects::keep(),
-            },
-            kind(
-                6,
-                "Execute",
-                json!([
-                    ["agreement", bytes(&[2; 32])],
-                    [
-                        "input",
-                        kind(
-                            3,
-                            "Keep",
-                            json!([
-                                ["blob", bytes(&[6; 32])],
-                                ["bytes", 30_000],
-                                ["hours", 24],
-                                ["questions", [[["block", 1], ["nonce", bytes(&[9; 32])]]]],
-                            ])
-                        )
-                    ]
-                ]),
-            ),
-        ),
+        storage::demand(),
+        storage::execute(),
         (
             Request::Execute {
                 agreement: AgreementId([2; 32]),
@@ -477,21 +439,7 @@ fn responses() -> Vec<(Response, Value)> {
                 ]),
             ),
         ),
-        (
-            Response::Result {
-                head: result.clone(),
-                output: objects::held(),
-                partial: None,
-            },
-            kind(
-                6,
-                "Result",
-                json!([
-                    ["head", meaning::signed(&result)],
-                    ["output", kind(3, "Held", json!([["answers", held_answers()]]))],
-                ]),
-            ),
-        ),
+        storage::result(&result),
         (
             Response::Settled(half.clone()),
             kind(7, "Settled", json!([["block", meaning::signed(&half)]])),
@@ -591,11 +539,4 @@ pub(crate) fn vectors() -> Value {
         json!({ "frame": hex(&frame), "same as": hex(&encode_frame(&Request::Sample { key: Hash([1; 32]), count: 32 })) })
     });
     json!({ "messages": all, "with places that are not known": newer })
-}
-
-fn held_answers() -> Value {
-    let node_proto::WorkOutput::Held { answers } = objects::held() else {
-        unreachable!()
-    };
-    meaning::hashes(&answers)
 }

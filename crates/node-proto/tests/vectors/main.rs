@@ -13,6 +13,7 @@ mod frames;
 mod meaning;
 mod objects;
 mod refused;
+mod storage;
 
 use node_proto::cache::root;
 use node_proto::group::Purpose;
@@ -96,11 +97,11 @@ fn names() -> Value {
             "hours": 24,
             "block": 1,
             "nonce": hex(&[9; 32]),
-            "units": objects::keep().units(),
-            "input hash": objects::keep().hash().to_string(),
-            "block bytes": hex(&objects::blob_block()[..16]),
-            "block length": objects::blob_block().len(),
-            "output hash": objects::held().hash().to_string(),
+            "units": storage::keep().units(),
+            "input hash": storage::keep().hash().to_string(),
+            "block bytes": hex(&storage::blob_block()[..16]),
+            "block length": storage::blob_block().len(),
+            "output hash": storage::held().hash().to_string(),
         },
     })
 }

@@ -3,7 +3,6 @@
 use node_proto::cache::{CachedAnswer, CachedRow, key_of, root, rows};
 use node_proto::ledger::{Block, Check, FraudProof};
 use node_proto::market::{input_hash, output_hash};
-use node_proto::verification::storage::{self, BLOCK_BYTES, Question};
 use node_proto::wire::{
     Agreement, ComparisonRule, Demand, Head, OBJECT_VERSION, Object, Offer, Origin, Partial, Presence,
     Proposal, Registration, ResultHead, Signed, Verdict,
@@ -105,50 +104,6 @@ pub(crate) fn demand_of_kept() -> Demand {
         head: None,
         keys: Some(keys()),
         ..demand()
-    }
-}
-
-pub(crate) fn demand_for_room() -> Demand {
-    Demand {
-        service: 2,
-        model: Some(ModelId([6; 32])),
-        items: 1,
-        tokens: 24 * 30,
-        head: None,
-        bytes: Some(30_000),
-        ..demand()
-    }
-}
-
-/// A blob to keep for a day, with one question.
-pub(crate) fn keep() -> WorkInput {
-    WorkInput::Keep {
-        blob: Hash([6; 32]),
-        bytes: 30_000,
-        hours: 24,
-        questions: vec![Question {
-            block: 1,
-            nonce: [9; 32],
-        }],
-        answers: Vec::new(),
-    }
-}
-
-/// The bytes of the block that the question is about: what is left of the blob behind the first.
-pub(crate) fn blob_block() -> Vec<u8> {
-    vec![3; 30_000 - BLOCK_BYTES]
-}
-
-pub(crate) fn held() -> WorkOutput {
-    let blob = vec![3; 30_000];
-    let WorkInput::Keep { questions, .. } = keep() else {
-        unreachable!()
-    };
-    WorkOutput::Held {
-        answers: questions
-            .iter()
-            .filter_map(|question| storage::answer(question, &blob))
-            .collect(),
     }
 }
 
