@@ -10,7 +10,7 @@ pub const PEER_ID_HINT: &str = "The public key by which others know this device.
 pub const LEND: &str = "Lend this device";
 /// What it means.
 pub const LEND_HINT: &str =
-    "It computes for others while this page is open, also in the background on a desktop, and earns credits.";
+    "It computes for others and keeps files of theirs, which it cannot read, while this page is open, also in the background on a desktop, and earns credits.";
 /// Switch is off.
 pub const OFF: &str = "Off. Nobody uses this device.";
 /// Waiting for work.
