@@ -9,8 +9,7 @@ pub const PEER_ID_HINT: &str = "The public key by which others know this device.
 /// Lending.
 pub const LEND: &str = "Lend this device";
 /// What it means.
-pub const LEND_HINT: &str =
-    "It computes for others and keeps files of theirs, which it cannot read, while this page is open, also in the background on a desktop, and earns credits.";
+pub const LEND_HINT: &str = "It computes for others and keeps encrypted files of theirs while this page is open, also in the background on a desktop, and earns credits.";
 /// Switch is off.
 pub const OFF: &str = "Off. Nobody uses this device.";
 /// Waiting for work.
